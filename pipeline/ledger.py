@@ -1,0 +1,68 @@
+"""The record of a run: one outcome an input, in `_stylebeam/outcomes.jsonl` beside the outputs."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import apache_beam as beam
+
+from pipeline import storage
+from pipeline.records import Outcome
+
+_OUTCOMES = "_stylebeam/outcomes.jsonl"
+
+
+def outcomes_path(output: str) -> str:
+    """Return where the outcomes of the batches that write to the folder `output` are recorded."""
+    return storage.join(output, _OUTCOMES)
+
+
+def read_outcomes(output: str) -> Iterator[Outcome]:
+    """Yield the outcomes recorded beside the outputs in a folder.
+
+    Raises:
+        StorageError: the record cannot be read.
+    """
+    for line in storage.read(outcomes_path(output)).decode().splitlines():
+        yield Outcome.from_json(line)
+
+
+def write_outcomes(output: str, outcomes: Iterable[Outcome]) -> None:
+    """Record the outcomes of the batches that write to the folder `output`.
+
+    Raises:
+        StorageError: the record cannot be written.
+    """
+    lines = "".join(outcome.to_json() + "\n" for outcome in outcomes)
+    storage.write(outcomes_path(output), lines.encode(), "application/jsonl")
+
+
+class WriteOutcomes(beam.PTransform):
+    """Writes the outcomes of a run, one file for each output folder.
+
+    A folder whose batches had no input gets an empty record, so that none is left from a run
+    before.
+    """
+
+    def __init__(self, outputs: Mapping[str, str]) -> None:
+        """Make the transform.
+
+        Args:
+            outputs: each batch's output folder, by the batch's name.
+        """
+        super().__init__()
+        self._outputs = dict(outputs)
+
+    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[None]:
+        """Write the outcomes."""
+        outputs = self._outputs
+        folders = outcomes.pipeline | "Every folder" >> beam.Create(
+            [(folder, None) for folder in sorted(set(outputs.values()))]
+        )
+        keyed = outcomes | "By folder" >> beam.Map(
+            lambda outcome: (outputs[outcome.batch], outcome)
+        )
+        return (
+            {"folders": folders, "outcomes": keyed}
+            | "Gather" >> beam.CoGroupByKey()
+            | "Write records"
+            >> beam.MapTuple(lambda folder, found: write_outcomes(folder, found["outcomes"]))
+        )

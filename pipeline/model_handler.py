@@ -1,0 +1,147 @@
+"""Beam's ModelHandler for style networks: loads each once per worker, isolates failures."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from apache_beam.metrics import Metrics
+from apache_beam.ml.inference.base import ModelHandler
+from torch import Tensor
+
+from pipeline import storage
+from pipeline.records import Outcome, Recipe, Task
+from transforms.checkpoints import parse_checkpoint, weights_digest
+from transforms.devices import DeviceName, choose_device
+from transforms.feed_forward import FeedForwardStylizer, NonFiniteError
+from transforms.image_io import Photo
+
+METRICS_NAMESPACE = "stylebeam"
+NETWORKS_LOADED = "networks_loaded"
+
+_BATCH_PIXELS = 16_000_000
+_NETWORKS_KEPT = 8
+
+
+class Stylizer(Protocol):
+    """What a method offers: an RGB uint8 tensor of shape (3, H, W) in, one of that shape out."""
+
+    def stylize(self, pixels: Tensor, strength: float) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class LoadedPhoto:
+    """A task with its decoded photo, before or after stylisation.
+
+    Attributes:
+        task: what is to be done.
+        photo: the pixels.
+        seconds: time spent on this image so far.
+    """
+
+    task: Task
+    photo: Photo
+    seconds: float
+
+    @property
+    def pixel_count(self) -> int:
+        """Width times height."""
+        width, height = self.photo.size
+        return width * height
+
+
+class StylizerPool:
+    """The stylizers that a worker process holds, the least recently used out first.
+
+    They are keyed by their weights, so that batches which share a style share its network.
+    """
+
+    def __init__(self, device: DeviceName) -> None:
+        """Make an empty pool.
+
+        Raises:
+            DeviceUnavailableError: the device is not on this worker.
+        """
+        self._device = choose_device(device)
+        self._stylizers: OrderedDict[str, Stylizer] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, recipe: Recipe) -> Stylizer:
+        """Return the recipe's stylizer, loaded if it is not here yet.
+
+        Raises:
+            StorageError: the checkpoint cannot be read.
+            CheckpointError: it cannot be used.
+        """
+        # Held while loading: a second thread that wants the same network waits for it.
+        with self._lock:
+            if recipe.weights not in self._stylizers:
+                self._stylizers[recipe.weights] = self._load(recipe)
+                Metrics.counter(METRICS_NAMESPACE, NETWORKS_LOADED).inc()
+            self._stylizers.move_to_end(recipe.weights)
+            while len(self._stylizers) > _NETWORKS_KEPT:
+                self._stylizers.popitem(last=False)
+            return self._stylizers[recipe.weights]
+
+    def _load(self, recipe: Recipe) -> Stylizer:
+        data = storage.read(recipe.checkpoint)
+        if weights_digest(data) != recipe.weights:
+            raise storage.StorageError(
+                f"{recipe.checkpoint} is not the checkpoint that the run was started with: the"
+                " file here has other contents. Start the run anew."
+            )
+        return FeedForwardStylizer(parse_checkpoint(data), self._device)
+
+
+class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", StylizerPool]):
+    """Stylises photos; one that fails becomes its `failed` outcome and takes no other with it."""
+
+    def __init__(self, device: DeviceName = "auto") -> None:
+        # BatchElements takes a pixel budget only as equal smallest and largest batch sizes.
+        super().__init__(
+            min_batch_size=_BATCH_PIXELS,
+            max_batch_size=_BATCH_PIXELS,
+            element_size_fn=lambda loaded: loaded.pixel_count,
+        )
+        self._device = device
+
+    def load_model(self) -> StylizerPool:
+        """Return an empty pool; networks are loaded when a photo asks for them."""
+        return StylizerPool(self._device)
+
+    def run_inference(
+        self,
+        batch: Sequence[LoadedPhoto],
+        model: StylizerPool,
+        inference_args: dict[str, Any] | None = None,
+    ) -> Iterable[LoadedPhoto | Outcome]:
+        """Return for each photo its stylised version or its `failed` outcome."""
+        return list(self._stylize(batch, model))
+
+    def get_num_bytes(self, batch: Sequence[LoadedPhoto]) -> int:
+        """Return the size of the pixels. (Beam's own counts by pickling them.)"""
+        return sum(3 * loaded.pixel_count for loaded in batch)
+
+    def get_metrics_namespace(self) -> str:
+        """Return the namespace of the metrics of Beam's RunInference."""
+        return METRICS_NAMESPACE
+
+    def _stylize(
+        self, batch: Sequence[LoadedPhoto], pool: StylizerPool
+    ) -> Iterator[LoadedPhoto | Outcome]:
+        for loaded in batch:
+            recipe = loaded.task.recipe
+            stylizer = pool.get(recipe)
+            started = time.monotonic()
+            try:
+                pixels = stylizer.stylize(loaded.photo.pixels, recipe.strength)
+            except (NonFiniteError, RuntimeError, MemoryError) as error:
+                # torch reports a lack of memory, among much else, as a RuntimeError.
+                seconds = loaded.seconds + time.monotonic() - started
+                message = f"The image could not be stylised: {error}"
+                yield loaded.task.outcome("failed", seconds, loaded.photo.size, message)
+            else:
+                seconds = loaded.seconds + time.monotonic() - started
+                yield replace(loaded, photo=loaded.photo.with_pixels(pixels), seconds=seconds)

@@ -1,0 +1,114 @@
+"""The small immutable values that flow between the steps of the pipeline."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from transforms.image_io import ImageFormat
+
+Status = Literal["done", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides an output's bytes, the input apart.
+
+    Attributes:
+        method: how images are stylised.
+        checkpoint: where the style's checkpoint is: a path or URI.
+        weights: the SHA-256 of the checkpoint, in hexadecimal.
+        strength: from 0, the photo, to 1, the stylised image.
+        format: the output's file format.
+        quality: of JPEG and WebP, from 1 to 100.
+    """
+
+    method: Literal["fast"]
+    checkpoint: str
+    weights: str
+    strength: float
+    format: ImageFormat
+    quality: int
+
+    @property
+    def digest(self) -> str:
+        """A stable name for this recipe: equal digests mean equal outputs of equal inputs."""
+        values = dataclasses.asdict(self)
+        # The weights count, not where they lie.
+        del values["checkpoint"]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input.
+
+    Attributes:
+        batch: the batch's name in the config.
+        input: the input's path or URI.
+        output: the path or URI that was written, or would have been.
+        status: `done`, `skipped` or `failed`.
+        recipe: the digest of the recipe.
+        seconds: time spent on this image by the worker, from reading to writing.
+        width: of the output, in pixels; None if the image was not decoded.
+        height: likewise.
+        error: why it failed, a sentence; None if it did not.
+    """
+
+    batch: str
+    input: str
+    output: str
+    status: Status
+    recipe: str
+    seconds: float
+    width: int | None = None
+    height: int | None = None
+    error: str | None = None
+
+    def to_json(self) -> str:
+        """Return one line of JSON."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> "Outcome":
+        """Return the outcome in a line that `to_json` made."""
+        return cls(**json.loads(line))
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image to stylise.
+
+    Attributes:
+        batch: the batch's name in the config.
+        input: path or URI to read.
+        output: path or URI to write.
+        recipe: what to do.
+    """
+
+    batch: str
+    input: str
+    output: str
+    recipe: Recipe
+
+    def outcome(
+        self,
+        status: Status,
+        seconds: float,
+        size: tuple[int, int] | None = None,
+        error: str | None = None,
+    ) -> Outcome:
+        """Return the outcome of this task; `size` is width and height in pixels."""
+        width, height = size or (None, None)
+        return Outcome(
+            batch=self.batch,
+            input=self.input,
+            output=self.output,
+            status=status,
+            recipe=self.recipe.digest,
+            seconds=round(seconds, 3),
+            width=width,
+            height=height,
+            error=error,
+        )

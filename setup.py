@@ -1,0 +1,30 @@
+"""Packaging: one file for pip, and for Beam's --setup_file."""
+
+from setuptools import setup
+
+setup(
+    name="stylebeam",
+    version="0.1.0",
+    description="Stylises photo archives with neural networks, as an Apache Beam pipeline.",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=["pipeline", "transforms"],
+    package_data={"transforms": ["weights/*.safetensors"]},
+    install_requires=[
+        "apache-beam>=2.77,<3",  # the pipeline
+        "google-cloud-storage>=3,<4",  # gs:// in Beam's FileSystems
+        "numpy>=2,<3",  # 16-bit images
+        "pillow>=11,<13",  # image files
+        "pydantic>=2.10,<3",  # the typed config
+        "pyyaml>=6,<7",  # the config's language
+        "safetensors>=0.5,<1",  # checkpoints that cannot run code
+        "torch>=2.13,<3",  # the networks
+        "torchvision>=0.28,<1",  # VGG, and images to tensors
+    ],
+    extras_require={
+        "gcp": ["apache-beam[gcp]"],  # Dataflow
+        "yaml": ["apache-beam[yaml]"],  # Beam YAML
+        "test": ["mypy>=1.15", "pytest>=8", "ruff>=0.12", "types-PyYAML>=6"],
+    },
+    entry_points={"console_scripts": ["stylebeam=pipeline.cli:main"]},
+)
