@@ -12,7 +12,8 @@ from pipeline import storage
 from pipeline.config import RunConfig
 from pipeline.config_file import ConfigError, load_config
 from pipeline.ledger import outcomes_path
-from pipeline.planning import BatchPlan, find_style, plan
+from pipeline.planning import BatchPlan, plan
+from pipeline.styles import StyleError, locate_style, read_style
 from transforms.checkpoints import CheckpointError, parse_checkpoint, shipped_styles
 from transforms.devices import DeviceUnavailableError, choose_device
 from transforms.feed_forward import FeedForwardStylizer, NonFiniteError
@@ -22,7 +23,13 @@ from transforms.vgg import WeightsUnavailableError
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED = range(4)
 
-_USAGE_ERRORS = (ConfigError, RecipeError, DeviceUnavailableError, WeightsUnavailableError)
+_USAGE_ERRORS = (
+    ConfigError,
+    StyleError,
+    RecipeError,
+    DeviceUnavailableError,
+    WeightsUnavailableError,
+)
 _FAILURES = (
     runs.RunFailedError,
     storage.StorageError,
@@ -61,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     options = runs.beam_options(args.beam_flags)
     config = load_config(args.config, RunConfig, args.set)
+    if runs.is_local(options):
+        choose_device(config.run.device)
     plans, counts = plan(config)
     _print_plan(plans, counts)
     summary = runs.run(config, plans, options)
@@ -125,10 +134,8 @@ def _stylize(args: argparse.Namespace) -> int:
         )
     if args.output != "-" and args.output == args.input:
         raise ConfigError([f"{args.output} is the input, which is never overwritten."])
-    location, _ = find_style(args.style)
-    stylizer = FeedForwardStylizer(
-        parse_checkpoint(storage.read(location)), choose_device(args.device)
-    )
+    checkpoint, _ = read_style(locate_style(args.style))
+    stylizer = FeedForwardStylizer(checkpoint, choose_device(args.device))
     data = sys.stdin.buffer.read() if args.input == "-" else storage.read(args.input)
     photo = decode(data, args.max_pixels)
     stylized = photo.with_pixels(stylizer.stylize(photo.pixels, args.strength))

@@ -1,18 +1,21 @@
 """The config of a run, as types. `config_file.py` reads it from YAML."""
 
 import posixpath
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from pipeline import storage
+from pipeline.styles import locate_style, read_style
+from pipeline.yaml_nodes import Location
 from transforms.devices import DeviceName
 
 OutputFormat = Literal["same", "jpeg", "png", "webp", "tiff"]
 BUILT_METHODS = ("fast",)
 
 
-def _location(value: str) -> str:
+def _normalized(value: str) -> str:
     """Write a location in one way, so that equal ones compare equal."""
     if storage.is_remote(value):
         scheme, _, path = value.partition("://")
@@ -22,12 +25,25 @@ def _location(value: str) -> str:
 
 def _built(method: str) -> str:
     if method not in BUILT_METHODS:
-        raise ValueError(f"method: {method} is not built yet; there is {', '.join(BUILT_METHODS)}")
+        raise ValueError(f"{method} is not built yet; there is {', '.join(BUILT_METHODS)}")
     return method
 
 
-Location = Annotated[str, Field(min_length=1), AfterValidator(_location)]
+def _there(location: str) -> str:
+    if missing := storage.missing(location):
+        raise ValueError(f"{missing} does not exist")
+    return location
+
+
+def _usable(style: str) -> str:
+    read_style(locate_style(style))
+    return style
+
+
+Folder = Annotated[str, Field(min_length=1), AfterValidator(_normalized)]
+Input = Annotated[Folder, AfterValidator(_there)]
 Method = Annotated[Literal["fast", "gatys", "super_resolution"], AfterValidator(_built)]
+Style = Annotated[str, Field(min_length=1), AfterValidator(_usable)]
 
 
 class _Strict(BaseModel):
@@ -37,9 +53,8 @@ class _Strict(BaseModel):
 class FastOptions(_Strict):
     """Options of the fast feed-forward network."""
 
-    style: str = Field(
-        min_length=1,
-        description="A shipped style's name, or the path or URI of a .safetensors checkpoint.",
+    style: Style = Field(
+        description="A shipped style's name, or the path or URI of a .safetensors checkpoint."
     )
     strength: float = Field(
         default=1.0, ge=0, le=1, description="From 0, the photo, to 1, the stylised image."
@@ -49,11 +64,9 @@ class FastOptions(_Strict):
 class Batch(_Strict):
     """A set of images and what to do with them."""
 
-    name: str = Field(pattern=r"^[\w.-]+$", description="Names the batch in reports.")
-    input: Location = Field(
-        description="Folder (searched recursively), file, or glob; a path or URI."
-    )
-    output: Location = Field(description="Folder that mirrors the input's tree; a path or URI.")
+    name: str = Field(min_length=1, description="Names the batch in reports.")
+    input: Input = Field(description="Folder (searched recursively), file, or glob; a path or URI.")
+    output: Folder = Field(description="Folder that mirrors the input's tree; a path or URI.")
     method: Method = Field(default="fast", description="How images are stylised.")
     fast: FastOptions | None = Field(default=None, description="Options of method: fast.")
     gatys: dict[str, Any] | None = Field(default=None, description="Not built yet.")
@@ -82,13 +95,23 @@ class RunOptions(_Strict):
 class RunConfig(_Strict):
     """The config of `stylebeam run`. Its file may also hold `defaults:` for every batch."""
 
-    batches: tuple[Batch, ...] = Field(min_length=1, description="The batches of the run.")
+    batches: tuple[Batch, ...] = Field(description="The batches of the run.")
     run: RunOptions = Field(default=RunOptions(), description="Options of the run as a whole.")
 
-    @model_validator(mode="after")
-    def _names_differ(self) -> "RunConfig":
-        names = [batch.name for batch in self.batches]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two batches are named {name}")
-        return self
+    def mistakes(self) -> Iterator[tuple[Location, str]]:
+        """Yield what is wrong between batches that are right each by itself."""
+        if not self.batches:
+            yield ("batches",), "there must be at least one batch"
+        first = {batch.name: position for position, batch in reversed([*enumerate(self.batches)])}
+        for position, batch in enumerate(self.batches):
+            if first[batch.name] != position:
+                yield ("batches", position, "name"), f"another batch is named {batch.name}"
+            _, pattern = storage.input_pattern(batch.input)
+            for other in self.batches:
+                if storage.matches(pattern, storage.join(other.output, "image.jpg")):
+                    yield (
+                        ("batches", position, "input"),
+                        f"{batch.input} includes {other.output}, where batch {other.name} writes;"
+                        " write to a folder outside the input, so that nothing is overwritten and"
+                        " no result is stylised again",
+                    )

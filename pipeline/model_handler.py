@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import torch
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler
 from torch import Tensor
@@ -23,6 +24,10 @@ NETWORKS_LOADED = "networks_loaded"
 
 _BATCH_PIXELS = 16_000_000
 _NETWORKS_KEPT = 8
+
+
+class StylizationError(Exception):
+    """An image that cannot be stylised; the message says why."""
 
 
 class Stylizer(Protocol):
@@ -55,7 +60,9 @@ class LoadedPhoto:
 class StylizerPool:
     """The stylizers that a worker process holds, the least recently used out first.
 
-    They are keyed by their weights, so that batches which share a style share its network.
+    They are keyed by their weights, so that batches which share a style share its network. One
+    image is stylised at a time: a network uses all cores by itself, and two that compete for them
+    take many times as long, while the other threads of the worker read and write.
     """
 
     def __init__(self, device: DeviceName) -> None:
@@ -68,22 +75,37 @@ class StylizerPool:
         self._stylizers: OrderedDict[str, Stylizer] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, recipe: Recipe) -> Stylizer:
-        """Return the recipe's stylizer, loaded if it is not here yet.
+    def stylize(self, pixels: Tensor, recipe: Recipe) -> Tensor:
+        """Return the image stylised by the recipe, whose network is loaded if it is not here yet.
+
+        Args:
+            pixels: RGB, uint8 of shape (3, H, W).
+            recipe: names the network and its options.
+
+        Returns:
+            RGB, uint8 of the same shape.
 
         Raises:
+            StylizationError: this image cannot be stylised.
             StorageError: the checkpoint cannot be read.
             CheckpointError: it cannot be used.
         """
-        # Held while loading: a second thread that wants the same network waits for it.
         with self._lock:
-            if recipe.weights not in self._stylizers:
-                self._stylizers[recipe.weights] = self._load(recipe)
-                Metrics.counter(METRICS_NAMESPACE, NETWORKS_LOADED).inc()
-            self._stylizers.move_to_end(recipe.weights)
-            while len(self._stylizers) > _NETWORKS_KEPT:
-                self._stylizers.popitem(last=False)
-            return self._stylizers[recipe.weights]
+            stylizer = self._get(recipe)
+            try:
+                return stylizer.stylize(pixels, recipe.strength)
+            except (NonFiniteError, RuntimeError, MemoryError) as error:
+                # torch reports a lack of memory, among much else, as a RuntimeError.
+                raise StylizationError(f"The image could not be stylised: {error}") from error
+
+    def _get(self, recipe: Recipe) -> Stylizer:
+        if recipe.weights not in self._stylizers:
+            self._stylizers[recipe.weights] = self._load(recipe)
+            Metrics.counter(METRICS_NAMESPACE, NETWORKS_LOADED).inc()
+        self._stylizers.move_to_end(recipe.weights)
+        while len(self._stylizers) > _NETWORKS_KEPT:
+            self._stylizers.popitem(last=False)
+        return self._stylizers[recipe.weights]
 
     def _load(self, recipe: Recipe) -> Stylizer:
         data = storage.read(recipe.checkpoint)
@@ -98,7 +120,13 @@ class StylizerPool:
 class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", StylizerPool]):
     """Stylises photos; one that fails becomes its `failed` outcome and takes no other with it."""
 
-    def __init__(self, device: DeviceName = "auto") -> None:
+    def __init__(self, device: DeviceName = "auto", threads: int | None = None) -> None:
+        """Make the handler.
+
+        Args:
+            device: where to compute.
+            threads: for torch to use in each worker process; by default its own choice.
+        """
         # BatchElements takes a pixel budget only as equal smallest and largest batch sizes.
         super().__init__(
             min_batch_size=_BATCH_PIXELS,
@@ -106,9 +134,12 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
             element_size_fn=lambda loaded: loaded.pixel_count,
         )
         self._device = device
+        self._threads = threads
 
     def load_model(self) -> StylizerPool:
         """Return an empty pool; networks are loaded when a photo asks for them."""
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)
         return StylizerPool(self._device)
 
     def run_inference(
@@ -132,16 +163,12 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
         self, batch: Sequence[LoadedPhoto], pool: StylizerPool
     ) -> Iterator[LoadedPhoto | Outcome]:
         for loaded in batch:
-            recipe = loaded.task.recipe
-            stylizer = pool.get(recipe)
             started = time.monotonic()
             try:
-                pixels = stylizer.stylize(loaded.photo.pixels, recipe.strength)
-            except (NonFiniteError, RuntimeError, MemoryError) as error:
-                # torch reports a lack of memory, among much else, as a RuntimeError.
+                pixels = pool.stylize(loaded.photo.pixels, loaded.task.recipe)
+            except StylizationError as error:
                 seconds = loaded.seconds + time.monotonic() - started
-                message = f"The image could not be stylised: {error}"
-                yield loaded.task.outcome("failed", seconds, loaded.photo.size, message)
+                yield loaded.task.outcome("failed", seconds, loaded.photo.size, str(error))
             else:
                 seconds = loaded.seconds + time.monotonic() - started
                 yield replace(loaded, photo=loaded.photo.with_pixels(pixels), seconds=seconds)

@@ -8,13 +8,7 @@ from pipeline import storage
 from pipeline.config import Batch, FastOptions, RunConfig
 from pipeline.config_file import ConfigError
 from pipeline.records import Recipe, Task
-from transforms.checkpoints import (
-    CheckpointError,
-    parse_checkpoint,
-    shipped_styles,
-    weights_digest,
-)
-from transforms.devices import DeviceUnavailableError, choose_device
+from pipeline.styles import locate_style, read_style
 from transforms.image_io import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION
 
 _MISTAKES_SHOWN = 20
@@ -66,81 +60,28 @@ class BatchPlan:
 
 
 def plan(config: RunConfig) -> tuple[list[BatchPlan], dict[str, int]]:
-    """Check a config against the world before anything runs.
+    """List the inputs of a config and find its styles, before anything runs.
 
     Returns:
         A plan for each batch, and the count of images in each batch, by its name.
 
     Raises:
-        ConfigError: something that the config names is not there or would do harm; all such
-            mistakes at once.
+        ConfigError: two images would be written to one place.
+        StyleError: a style's checkpoint cannot be read.
         StorageError: an input cannot be listed.
     """
-    mistakes = []
-    try:
-        choose_device(config.run.device)
-    except DeviceUnavailableError as error:
-        mistakes.append(f"run.device: {error}")
-    plans = []
-    styles: dict[str, tuple[str, str]] = {}
-    for batch in config.batches:
-        mistakes += _input_mistakes(batch, config)
-        assert batch.fast is not None, "the config's types see to it"
-        style = batch.fast.style
-        try:
-            if style not in styles:
-                styles[style] = find_style(style)
-            plans.append(BatchPlan(batch, *styles[style]))
-        except ConfigError as error:
-            mistakes.append(f"batch {batch.name}: fast.style: {error}")
-    if mistakes:
-        raise ConfigError(mistakes)
+    plans = [_plan_batch(batch) for batch in config.batches]
     counts, collisions = _count_and_collide(plans)
     if collisions:
         raise ConfigError(collisions)
     return plans, counts
 
 
-def find_style(style: str) -> tuple[str, str]:
-    """Return where a style's checkpoint is, and the checkpoint's digest.
-
-    Args:
-        style: a shipped style's name, or the path or URI of a .safetensors checkpoint.
-
-    Raises:
-        ConfigError: there is no such style, or its checkpoint cannot be used.
-    """
-    shipped = shipped_styles()
-    if style in shipped:
-        location = str(shipped[style])
-    elif style.endswith(".safetensors"):
-        location = style
-    else:
-        raise ConfigError(
-            [
-                f"there is no shipped style {style}; there is {', '.join(shipped)}."
-                " (A checkpoint of your own is named by its path, ending in .safetensors.)"
-            ]
-        )
-    try:
-        data = storage.read(location)
-        parse_checkpoint(data).build()
-    except (storage.StorageError, CheckpointError) as error:
-        raise ConfigError([f"{style}: {error}"]) from error
-    return location, weights_digest(data)
-
-
-def _input_mistakes(batch: Batch, config: RunConfig) -> Iterator[str]:
-    if missing := storage.missing(batch.input):
-        yield f"batch {batch.name}: input: {missing} does not exist."
-    _, pattern = storage.input_pattern(batch.input)
-    for other in config.batches:
-        if storage.matches(pattern, storage.join(other.output, "image.jpg")):
-            yield (
-                f"batch {batch.name}: input: {batch.input} includes {other.output}, where batch"
-                f" {other.name} writes. Write to a folder outside the input, so that nothing is"
-                " overwritten and no result is stylised again."
-            )
+def _plan_batch(batch: Batch) -> BatchPlan:
+    assert batch.fast is not None, "the config's types see to it"
+    location = locate_style(batch.fast.style)
+    _, digest = read_style(location)
+    return BatchPlan(batch, location, digest)
 
 
 def _count_and_collide(plans: list[BatchPlan]) -> tuple[dict[str, int], list[str]]:

@@ -1,11 +1,12 @@
 """A whole run: plan it, build the pipeline, run it, and say what came out."""
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.metrics.metric import MetricsFilter
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from pipeline import ledger
@@ -88,7 +89,8 @@ def run(config: RunConfig, plans: list[BatchPlan], options: PipelineOptions) -> 
     """
     try:
         pipeline = beam.Pipeline(options=options)
-        build(pipeline, plans, StylizeModelHandler(config.run.device), config.run.max_pixels)
+        handler = StylizeModelHandler(config.run.device, _threads_per_process(options))
+        build(pipeline, plans, handler, config.run.max_pixels)
         result = pipeline.run()
         state = result.wait_until_finish()
     except Exception as error:  # What a runner raises is its own affair.
@@ -107,7 +109,7 @@ def beam_options(flags: list[str]) -> PipelineOptions:
     options = PipelineOptions(flags)
     standard = options.view_as(StandardOptions)
     standard.runner = standard.runner or _LOCAL_RUNNER
-    if standard.runner in StandardOptions.LOCAL_RUNNERS:
+    if is_local(options):
         known = set(options.get_all_options())
         unknown = set(options.get_all_options(retain_unknown_options=True)) - known
         stray = [
@@ -120,6 +122,20 @@ def beam_options(flags: list[str]) -> PipelineOptions:
         if mistakes:
             raise ConfigError(mistakes)
     return options
+
+
+def is_local(options: PipelineOptions) -> bool:
+    """Whether the run's workers are on this machine."""
+    return options.view_as(StandardOptions).runner in StandardOptions.LOCAL_RUNNERS
+
+
+def _threads_per_process(options: PipelineOptions) -> int | None:
+    """Share the cores among the worker processes of this machine, where there are several."""
+    direct = options.view_as(DirectOptions)
+    if direct.direct_running_mode != "multi_processing":
+        return None
+    cores = os.cpu_count() or 1
+    return max(1, cores // (direct.direct_num_workers or cores))
 
 
 def _summaries(plans: list[BatchPlan]) -> tuple[BatchSummary, ...]:
