@@ -4,7 +4,7 @@ import io
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
+import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
@@ -98,7 +98,8 @@ def decode(data: bytes, max_pixels: int | None = None) -> Photo:
     except UnidentifiedImageError:
         raise ImageError("The file is not an image of a known kind.") from None
     except Image.DecompressionBombError as error:
-        raise ImageError(f"The image is too large: {error}") from error
+        limit = str(error) if max_pixels is None else f"more than max_pixels ({max_pixels})"
+        raise ImageError(f"The image is too large: {limit}.") from error
     except Exception as error:  # Pillow's decoders raise nearly any kind on a malformed file.
         raise ImageError(f"The image is damaged: {error}") from error
 
@@ -162,9 +163,8 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Convert any mode to 8-bit RGB, through the colour profile where it is usable."""
     if image.mode.startswith("I"):
         # Pillow would clip these 16-bit gray values at 255 instead of scaling them.
-        gray = torch.tensor(list(image.convert("I").getdata()), dtype=torch.float32)
-        gray = (gray / 257).round().clamp(0, 255).to(torch.uint8)
-        return to_pil_image(gray.view(1, image.height, image.width)).convert("RGB")
+        scaled = np.clip(np.rint(np.asarray(image) / 257), 0, 255).astype(np.uint8)
+        return Image.fromarray(scaled).convert("RGB")
     if image.mode in ("1", "P", "LA", "PA", "RGBA", "RGBa", "La"):
         image = image.convert("RGB")
     if profile:

@@ -14,19 +14,14 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
+from torch.utils.data import DataLoader
 
 from transforms.checkpoints import Checkpoint, save_checkpoint
 from transforms.devices import DeviceName, choose_device, fast_precision
-from transforms.image_io import FORMAT_OF_EXTENSION, ImageError, decode
-from transforms.losses import (
-    feature_reconstruction_loss,
-    gram_matrix,
-    style_reconstruction_loss,
-    total_variation_loss,
-)
-from transforms.networks import build_network
+from transforms.image_io import ImageError
+from transforms.networks import NETWORK_NAMES, build_network
+from transforms.perceptual_loss import LossTerms, PerceptualLoss
+from transforms.training_data import ContentCrops, read_style_image
 from transforms.vgg import VggName, load_loss_network
 
 _ITERATIONS_PER_STATE = 200
@@ -75,49 +70,6 @@ class TrainingRecipe(BaseModel):
     device: DeviceName = Field(default="auto", description="Where to train.")
 
 
-class ContentCrops(Dataset[Tensor]):
-    """Random square crops of a folder's photographs; crop i depends on the seed and i alone."""
-
-    def __init__(self, folder: Path, crop_size: int, length: int, seed: int) -> None:
-        """List the folder.
-
-        Raises:
-            RecipeError: it holds no images.
-        """
-        self.files = sorted(
-            path for path in folder.rglob("*") if path.suffix.lower() in FORMAT_OF_EXTENSION
-        )
-        if not self.files:
-            raise RecipeError(f"content_images: there are no images in {folder}.")
-        self.crop_size = crop_size
-        self.length = length
-        self.seed = seed
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> Tensor:
-        """Return crop `index`: RGB in [0, 1], shape (3, crop_size, crop_size)."""
-        if index >= self.length:
-            raise IndexError(index)
-        seed = hashlib.sha256(f"{self.seed} {index}".encode()).digest()
-        random = torch.Generator().manual_seed(int.from_bytes(seed[:8], "little") >> 1)
-
-        def draw(low: int, high: int) -> int:
-            return int(torch.randint(low, high + 1, (), generator=random))
-
-        pixels = _read_rgb(self.files[draw(0, len(self.files) - 1)])
-        height, width = pixels.shape[1:]
-        shorter = min(height, width)
-        side = draw((shorter + 1) // 2, shorter)
-        top, left = draw(0, height - side), draw(0, width - side)
-        size = [self.crop_size, self.crop_size]
-        crop = v2.functional.resized_crop(pixels, top, left, side, side, size, antialias=True)
-        if draw(0, 1):
-            crop = v2.functional.horizontal_flip(crop)
-        return crop.float() / 255
-
-
 def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Checkpoint:
     """Train a network, write its checkpoint and return it.
 
@@ -129,26 +81,14 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
         report: receives a line of progress now and then.
 
     Raises:
-        TrainingError: the images cannot be read or the loss is no longer finite.
+        RecipeError: something that the recipe names is not there, or unfit.
+        TrainingError: a photograph cannot be read, or the loss is no longer finite.
         WeightsUnavailableError: the loss network's weights are not to be had.
         DeviceUnavailableError: the device is not there.
     """
     device = choose_device(recipe.device)
     precision = fast_precision(device)
-    style = _style_image(recipe)
-    crops = ContentCrops(
-        recipe.content_images,
-        recipe.crop_size,
-        recipe.iterations * recipe.batch_size,
-        recipe.seed,
-    )
-    layers = {**recipe.content_weights, **recipe.style_weights}
-    loss_network = load_loss_network(recipe.loss_network, layers)
-    loss_network.to(device).to(memory_format=torch.channels_last).features.to(precision)
-    with torch.no_grad():
-        activations = loss_network(style.to(device))
-    style_grams = {layer: gram_matrix(activations[layer]) for layer in recipe.style_weights}
-
+    crops, perceptual_loss = _prepare(recipe, device, precision)
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.network, {}).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
@@ -158,33 +98,15 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
     state = _TrainingState(recipe, network=network, optimizer=optimizer, schedule=schedule)
     first = state.load()
     if first:
-        report(f"Going on from iteration {first} of {state.path}.")
+        report(f"Going on from iteration {first}.")
 
-    started = reported = time.monotonic()
+    progress = _Progress(recipe.iterations, first, report)
     for iteration, batch in _batches(crops, recipe.batch_size, first):
         content = batch.to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             stylized = network(content)
-        with torch.no_grad():
-            targets = loss_network(content)
-        activations = loss_network(stylized.float())
-        content_loss = sum(
-            (
-                weight * feature_reconstruction_loss(activations[layer], targets[layer])
-                for layer, weight in recipe.content_weights.items()
-            ),
-            start=torch.zeros((), device=device),
-        )
-        style_loss = sum(
-            (
-                weight
-                * style_reconstruction_loss(gram_matrix(activations[layer]), style_grams[layer])
-                for layer, weight in recipe.style_weights.items()
-            ),
-            start=torch.zeros((), device=device),
-        )
-        smoothness = recipe.total_variation_weight * total_variation_loss(stylized)
-        loss = content_loss + style_loss + smoothness
+        terms = perceptual_loss(stylized.float(), content)
+        loss = terms.total
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"The loss was no longer finite at iteration {iteration}: lower learning_rate"
@@ -196,16 +118,7 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
         schedule.step()
 
         done = iteration + 1
-        if done % _ITERATIONS_PER_REPORT == 0 or done == recipe.iterations:
-            now = time.monotonic()
-            minutes_left = (now - started) / (done - first) * (recipe.iterations - done) / 60
-            report(
-                f"iteration {done}/{recipe.iterations}  loss {loss.item():.4f}"
-                f"  (content {content_loss.item():.4f}, style {style_loss.item():.4f})"
-                f"  {(now - reported) / _ITERATIONS_PER_REPORT:.2f} s each,"
-                f" {minutes_left:.1f} min left"
-            )
-            reported = now
+        progress.tell(done, terms)
         if done % _ITERATIONS_PER_STATE == 0:
             state.save(done)
 
@@ -218,6 +131,62 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
     save_checkpoint(checkpoint, recipe.output)
     state.path.unlink(missing_ok=True)
     return checkpoint
+
+
+def _prepare(
+    recipe: TrainingRecipe, device: torch.device, precision: torch.dtype
+) -> tuple[ContentCrops, PerceptualLoss]:
+    """Read what the recipe names; everything that can be wrong with it is found here."""
+    if recipe.output.suffix != ".safetensors":
+        raise RecipeError(f"output: {recipe.output} must end in .safetensors.")
+    if recipe.network not in NETWORK_NAMES:
+        raise RecipeError(
+            f"network: there is no network {recipe.network!r}; there is {', '.join(NETWORK_NAMES)}."
+        )
+    try:
+        style_image = read_style_image(recipe.style_image, recipe.style_size)
+    except (OSError, ImageError) as error:
+        raise RecipeError(f"style_image: {recipe.style_image} cannot be read: {error}") from error
+    length = recipe.iterations * recipe.batch_size
+    try:
+        crops = ContentCrops(recipe.content_images, recipe.crop_size, length, recipe.seed)
+    except ValueError as error:
+        raise RecipeError(f"content_images: {error}.") from error
+    try:
+        layers = {**recipe.content_weights, **recipe.style_weights}
+        loss_network = load_loss_network(recipe.loss_network, layers)
+    except ValueError as error:
+        raise RecipeError(f"content_weights or style_weights: {error}") from error
+    loss_network.to(device).to(memory_format=torch.channels_last).features.to(precision)
+    perceptual_loss = PerceptualLoss(
+        loss_network,
+        style_image.to(device),
+        recipe.content_weights,
+        recipe.style_weights,
+        recipe.total_variation_weight,
+    )
+    return crops, perceptual_loss
+
+
+class _Progress:
+    """Says now and then how far a training is."""
+
+    def __init__(self, iterations: int, first: int, report: Callable[[str], None]) -> None:
+        self._iterations = iterations
+        self._first = first
+        self._report = report
+        self._started = time.monotonic()
+
+    def tell(self, done: int, terms: LossTerms) -> None:
+        if done % _ITERATIONS_PER_REPORT and done != self._iterations:
+            return
+        each = (time.monotonic() - self._started) / (done - self._first)
+        self._report(
+            f"iteration {done}/{self._iterations}: loss {terms.total.item():.3f} = content"
+            f" {terms.content.item():.3f} + style {terms.style.item():.3f} + total variation"
+            f" {terms.total_variation.item():.3f}; {each:.2f} s an iteration,"
+            f" {each * (self._iterations - done) / 60:.1f} min left"
+        )
 
 
 class _TrainingState:
@@ -242,9 +211,9 @@ class _TrainingState:
             return 0
         state = torch.load(self.path, weights_only=True)
         if state["recipe"] != self.recipe:
-            raise TrainingError(
-                f"{self.path} is the unfinished state of another recipe. Delete it to start anew,"
-                " or choose another output."
+            raise RecipeError(
+                f"output: {self.path} is the unfinished state of another recipe. Delete it to start"
+                " anew, or choose another output."
             )
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
@@ -254,22 +223,11 @@ class _TrainingState:
 def _batches(crops: ContentCrops, batch_size: int, first: int) -> Iterator[tuple[int, Tensor]]:
     """Yield (iteration, batch) from iteration `first` on."""
     indices = range(first * batch_size, len(crops))
-    loader = DataLoader(crops, batch_size=batch_size, sampler=indices)
-    return enumerate(loader, start=first)
-
-
-def _style_image(recipe: TrainingRecipe) -> Tensor:
-    """Return the painting: RGB in [0, 1], shape (1, 3, H, W), short side `style_size`."""
-    pixels = _read_rgb(recipe.style_image)
-    resized = v2.functional.resize(pixels, [recipe.style_size], antialias=True)
-    return resized.unsqueeze(0).float() / 255
-
-
-def _read_rgb(path: Path) -> Tensor:
+    batches = DataLoader(crops, batch_size=batch_size, sampler=indices)
     try:
-        return decode(path.read_bytes()).pixels
+        yield from enumerate(batches, start=first)
     except (OSError, ImageError) as error:
-        raise TrainingError(f"{path} cannot be read: {error}") from error
+        raise TrainingError(f"A photograph in content_images cannot be read: {error}") from error
 
 
 def _published_recipe(recipe: TrainingRecipe, content_images: int) -> dict[str, object]:

@@ -35,7 +35,7 @@ class LossNetwork(nn.Module):
     std: Tensor
 
     def __init__(self, name: VggName, layers: Iterable[str]) -> None:
-        """Build the network without weights; `load_loss_network` fills them in.
+        """Build the network on the meta device; `load_loss_network` fills in the weights.
 
         Raises:
             ValueError: a layer does not exist in this network.

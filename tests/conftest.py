@@ -1,0 +1,55 @@
+"""Fixtures for all tests."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from transforms.checkpoints import Checkpoint, save_checkpoint
+from transforms.networks import build_network
+
+_SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of weights, photographs and paintings that lies beside some checkouts."""
+    if not _SHARED.is_dir():
+        pytest.skip("the weights and paintings that this test needs are not beside the checkout")
+    return _SHARED
+
+
+@pytest.fixture(scope="session")
+def checkpoint_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of Johnson's network with random weights."""
+    torch.manual_seed(1)
+    network = build_network("johnson", {})
+    path = tmp_path_factory.mktemp("checkpoints") / "random.safetensors"
+    save_checkpoint(Checkpoint("johnson", "random", network.state_dict()), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def gradient() -> Callable[[int, int], Image.Image]:
+    """Makes an image of a width and height whose corners differ."""
+
+    def make(width: int, height: int) -> Image.Image:
+        red = Image.linear_gradient("L").resize((width, height))
+        green = Image.radial_gradient("L").resize((width, height))
+        blue = red.transpose(Image.Transpose.FLIP_LEFT_RIGHT).rotate(180)
+        return Image.merge("RGB", (red, green, blue))
+
+    return make
+
+
+@pytest.fixture
+def photos(tmp_path: Path, gradient: Callable[[int, int], Image.Image]) -> Path:
+    """A folder of three photos of different sizes, one of them in a folder below."""
+    folder = tmp_path / "photos"
+    (folder / "below").mkdir(parents=True)
+    gradient(50, 41).save(folder / "a.jpg")
+    gradient(33, 64).save(folder / "b.png")
+    gradient(64, 48).save(folder / "below" / "c.jpeg")
+    return folder

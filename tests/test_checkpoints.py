@@ -1,0 +1,71 @@
+"""Checkpoints: what is saved comes back, and what is not a checkpoint is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from transforms.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    parse_checkpoint,
+    save_checkpoint,
+    shipped_styles,
+)
+from transforms.networks import build_network
+
+
+def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
+    network = build_network("johnson", {})
+    path = tmp_path / "new" / "style.safetensors"
+    save_checkpoint(Checkpoint("johnson", "style", network.state_dict(), {}, {"seed": 3}), path)
+    checkpoint = parse_checkpoint(path.read_bytes())
+    assert (checkpoint.network, checkpoint.style) == ("johnson", "style")
+    assert (checkpoint.arguments, checkpoint.recipe) == ({}, {"seed": 3})
+    for name, parameter in checkpoint.build().state_dict().items():
+        assert torch.equal(parameter, network.state_dict()[name].half().float())
+    assert [file.name for file in path.parent.iterdir()] == ["style.safetensors"]
+
+
+@pytest.mark.parametrize("keep", [0, 7, 200, 100_000])
+def test_a_truncated_checkpoint_is_refused(checkpoint_path: Path, keep: int) -> None:
+    with pytest.raises(CheckpointError, match="not a whole safetensors checkpoint"):
+        parse_checkpoint(checkpoint_path.read_bytes()[:keep])
+
+
+def test_safetensors_of_another_program_are_refused() -> None:
+    data = safetensors.torch.save({"weight": torch.zeros(2)})
+    with pytest.raises(CheckpointError, match="not a checkpoint of stylebeam"):
+        parse_checkpoint(data)
+
+
+def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "weights.pth")
+    with pytest.raises(CheckpointError):
+        parse_checkpoint((tmp_path / "weights.pth").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("network", "tensors", "message"),
+    [
+        ("unheard_of", {}, "no network 'unheard_of'"),
+        ("johnson", {"out.bias": torch.zeros(3)}, "cannot be used"),
+    ],
+)
+def test_a_checkpoint_that_fits_no_network_is_refused(network, tensors, message) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        Checkpoint(network, "style", tensors).build()
+
+
+def test_shipped_styles_are_whole_small_and_say_how_they_were_made() -> None:
+    assert set(shipped_styles()) >= {"starry_night", "udnie"}
+    for name, path in shipped_styles().items():
+        assert path.stat().st_size < 5_000_000
+        checkpoint = parse_checkpoint(path.read_bytes())
+        assert checkpoint.style == name
+        assert all(tensor.dtype == torch.float16 for tensor in checkpoint.tensors.values())
+        assert checkpoint.recipe["iterations"] > 0
+        assert "/" not in json.dumps(checkpoint.recipe), "a path of the machine that trained"
+        checkpoint.build()

@@ -1,0 +1,89 @@
+"""The losses against closed-form values, slow direct formulas and finite differences."""
+
+import pytest
+import torch
+
+from transforms.losses import (
+    feature_reconstruction_loss,
+    gram_matrix,
+    style_reconstruction_loss,
+    total_variation_loss,
+)
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_gram_matrix_of_constant_channels() -> None:
+    features = torch.tensor([2.0, 3.0]).view(1, 2, 1, 1).expand(1, 2, 4, 5)
+    # Each entry is F_i * F_j summed over H W = 20 positions, divided by C H W = 40.
+    assert torch.equal(gram_matrix(features), torch.tensor([[[2.0, 3.0], [3.0, 4.5]]]))
+
+
+def test_gram_matrix_is_the_double_sum() -> None:
+    features = random(2, 3, 4, 5)
+    expected = torch.zeros(2, 3, 3, dtype=torch.float64)
+    for b in range(2):
+        for i in range(3):
+            for j in range(3):
+                for h in range(4):
+                    for w in range(5):
+                        expected[b, i, j] += features[b, i, h, w] * features[b, j, h, w]
+    torch.testing.assert_close(gram_matrix(features), expected / (3 * 4 * 5), rtol=1e-12, atol=0)
+
+
+def test_gram_matrix_of_half_precision_is_float32() -> None:
+    features = torch.full((1, 1, 300, 300), 1.001, dtype=torch.bfloat16)
+    gram = gram_matrix(features)
+    assert gram.dtype == torch.float32
+    assert gram.item() == pytest.approx(1.0)
+
+
+def test_feature_reconstruction_loss_is_the_mean_square() -> None:
+    target = random(2, 3, 4, 5)
+    assert feature_reconstruction_loss(target, target) == 0
+    assert feature_reconstruction_loss(target + 3, target).item() == pytest.approx(9)
+    other = random(2, 3, 4, 5, seed=1)
+    direct = sum((a - b) ** 2 for a, b in zip(other.flatten(), target.flatten(), strict=True))
+    loss = feature_reconstruction_loss(other, target).item()
+    assert loss == pytest.approx(direct.item() / (2 * 3 * 4 * 5))
+
+
+def test_style_reconstruction_loss_is_the_squared_frobenius_norm() -> None:
+    target = torch.zeros(1, 2, 2)
+    grams = torch.tensor([[[1.0, 2.0], [2.0, 3.0]], [[0.0, 0.0], [0.0, 2.0]]])
+    # 1 + 4 + 4 + 9 = 18 for the first image and 4 for the second: 11 on average.
+    assert style_reconstruction_loss(grams, target).item() == pytest.approx(11)
+
+
+def test_style_does_not_depend_on_where_things_are() -> None:
+    features = random(1, 3, 4, 5)
+    shuffled = features.flatten(2)[..., torch.randperm(20)].view_as(features)
+    loss = style_reconstruction_loss(gram_matrix(features), gram_matrix(shuffled))
+    assert loss.item() == pytest.approx(0, abs=1e-24)
+
+
+def test_total_variation_of_a_step_and_of_a_ramp() -> None:
+    step = torch.zeros(1, 1, 2, 4)
+    step[..., 2:] = 1
+    # Two rows with one step of 1 each, over 8 pixels.
+    assert total_variation_loss(step).item() == pytest.approx(2 / 8)
+    ramp = torch.arange(5.0).view(1, 1, 5, 1) / 10
+    assert total_variation_loss(ramp).item() == pytest.approx(4 * 0.01 / 5)
+    assert total_variation_loss(torch.full((2, 3, 4, 4), 0.7)) == 0
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x: feature_reconstruction_loss(x, random(1, 2, 3, 4, seed=1)),
+        lambda x: style_reconstruction_loss(
+            gram_matrix(x), gram_matrix(random(1, 2, 5, 5, seed=1))
+        ),
+        total_variation_loss,
+    ],
+    ids=["feature", "style", "total variation"],
+)
+def test_gradients_are_those_of_finite_differences(loss) -> None:
+    assert torch.autograd.gradcheck(loss, random(1, 2, 3, 4).requires_grad_())

@@ -1,0 +1,140 @@
+"""Training: it learns, it resumes exactly, it says what is wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from transforms import training
+from transforms.checkpoints import parse_checkpoint
+from transforms.training import RecipeError, TrainingError, TrainingRecipe, train
+from transforms.training_data import ContentCrops
+from transforms.vgg import LossNetwork
+
+
+@pytest.fixture
+def recipe(
+    tmp_path: Path,
+    gradient: Callable[[int, int], Image.Image],
+    monkeypatch: pytest.MonkeyPatch,
+) -> TrainingRecipe:
+    """A small training, with a loss network of random weights in torch.hub's cache."""
+    cache = tmp_path / "torch" / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    network = LossNetwork("vgg16", ["relu2_2"])
+    network.features.to_empty(device="cpu")
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    torch.save(network.state_dict(), cache / "vgg16-397923af.pth")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+
+    gradient(70, 60).rotate(90).save(tmp_path / "painting.png")
+    (tmp_path / "photos").mkdir()
+    for number in range(4):
+        gradient(80 + number, 64).save(tmp_path / "photos" / f"{number}.png")
+    return TrainingRecipe(
+        style_image=tmp_path / "painting.png",
+        content_images=tmp_path / "photos",
+        output=tmp_path / "style.safetensors",
+        content_weights={"relu2_2": 1.0},
+        style_weights={"relu1_2": 1.0},
+        style_size=48,
+        crop_size=32,
+        iterations=6,
+        device="cpu",
+    )
+
+
+def test_the_loss_falls_and_a_checkpoint_is_written(
+    recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "_ITERATIONS_PER_REPORT", 1)
+    lines: list[str] = []
+    train(recipe.model_copy(update={"iterations": 25}), lines.append)
+    losses = [float(line.split("loss ")[1].split()[0]) for line in lines]
+    assert len(losses) == 25
+    assert sum(losses[-5:]) < sum(losses[:5])
+    checkpoint = parse_checkpoint(recipe.output.read_bytes())
+    assert checkpoint.style == "style"
+    assert checkpoint.recipe["style_image"] == "painting.png"
+    assert checkpoint.recipe["content_images"] == "4 photographs"
+    checkpoint.build()
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(
+    recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "_ITERATIONS_PER_STATE", 2)
+    monkeypatch.setattr(training, "_ITERATIONS_PER_REPORT", 1)
+    whole = train(recipe, lambda line: None)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(line: str) -> None:
+        if line.startswith("iteration 4/"):
+            raise KilledError
+
+    recipe.output.unlink()
+    with pytest.raises(KilledError):
+        train(recipe, kill)
+    assert not recipe.output.exists()
+    lines: list[str] = []
+    resumed = train(recipe, lines.append)
+    assert "Going on from iteration 2" in lines[0]
+    assert lines[1].startswith("iteration 3/6")
+    for name, tensor in whole.tensors.items():
+        assert torch.equal(tensor, resumed.tensors[name]), name
+    assert not recipe.output.with_name("style.safetensors.state").exists()
+
+
+def test_the_state_of_another_recipe_is_not_taken_up(
+    recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "_ITERATIONS_PER_STATE", 2)
+    monkeypatch.setattr(training, "_ITERATIONS_PER_REPORT", 3)
+
+    def kill(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, kill)
+    with pytest.raises(RecipeError, match="unfinished state of another recipe"):
+        train(recipe.model_copy(update={"seed": 5}), print)
+
+
+def test_crops_depend_on_seed_and_number_alone(recipe: TrainingRecipe) -> None:
+    crops = ContentCrops(recipe.content_images, 32, 100, seed=1)
+    again = ContentCrops(recipe.content_images, 32, 100, seed=1)
+    other = ContentCrops(recipe.content_images, 32, 100, seed=2)
+    assert torch.equal(crops[57], again[57])
+    assert not torch.equal(crops[57], crops[58])
+    assert not torch.equal(crops[57], other[57])
+    assert crops[3].shape == (3, 32, 32)
+    assert 0 <= crops[3].min() < crops[3].max() <= 1
+
+
+def test_an_infinite_loss_stops_with_what_to_change(recipe: TrainingRecipe) -> None:
+    wild = recipe.model_copy(update={"content_weights": {"relu2_2": 1e39}})
+    with pytest.raises(TrainingError, match="no longer finite at iteration 0: lower learning_rate"):
+        train(wild, print)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"style_image": Path("nowhere.jpg")}, "style_image: nowhere.jpg cannot be read"),
+        ({"content_images": Path("nowhere")}, "no images in nowhere"),
+        ({"network": "jonson"}, "no network 'jonson'"),
+        ({"style_weights": {"relu9_9": 1.0}}, "no layer relu9_9"),
+        ({"output": Path("style.pth")}, "must end in .safetensors"),
+    ],
+)
+def test_a_recipe_that_cannot_be_trained_is_refused(
+    recipe: TrainingRecipe, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        train(recipe.model_copy(update=change), print)

@@ -1,0 +1,87 @@
+"""The perceptual loss of a stylised image against its photo and a painting."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from transforms.losses import (
+    feature_reconstruction_loss,
+    gram_matrix,
+    style_reconstruction_loss,
+    total_variation_loss,
+)
+from transforms.vgg import LossNetwork
+
+
+class LossTerms(NamedTuple):
+    """The weighted terms of a loss, each a scalar."""
+
+    content: Tensor
+    style: Tensor
+    total_variation: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """The sum of the terms."""
+        return self.content + self.style + self.total_variation
+
+
+class PerceptualLoss:
+    """Johnson et al. 2016, equation (5): how far an image is from a content and a style.
+
+    loss = sum over content layers of weight * feature reconstruction loss
+         + sum over style layers of weight * style reconstruction loss
+         + weight * total variation loss
+    """
+
+    def __init__(
+        self,
+        network: LossNetwork,
+        style_image: Tensor,
+        content_weights: Mapping[str, float],
+        style_weights: Mapping[str, float],
+        total_variation_weight: float,
+    ) -> None:
+        """Compute the style's Gram matrices.
+
+        Args:
+            network: returns at least the layers that are weighted.
+            style_image: RGB in [0, 1], shape (1, 3, H, W), on the network's device.
+            content_weights: weight by layer.
+            style_weights: weight by layer.
+            total_variation_weight: weight of smoothness.
+        """
+        self._network = network
+        self._content_weights = content_weights
+        self._style_weights = style_weights
+        self._total_variation_weight = total_variation_weight
+        with torch.no_grad():
+            activations = network(style_image)
+        self._style_grams = {layer: gram_matrix(activations[layer]) for layer in style_weights}
+
+    def __call__(self, images: Tensor, content_images: Tensor) -> LossTerms:
+        """Return the weighted terms of the loss, averaged over the batch.
+
+        Args:
+            images: RGB, shape (B, 3, H, W), float32.
+            content_images: RGB in [0, 1], of the same shape.
+        """
+        with torch.no_grad():
+            targets = self._network(content_images)
+        activations = self._network(images)
+        content = [
+            weight * feature_reconstruction_loss(activations[layer], targets[layer])
+            for layer, weight in self._content_weights.items()
+        ]
+        style = [
+            weight
+            * style_reconstruction_loss(gram_matrix(activations[layer]), self._style_grams[layer])
+            for layer, weight in self._style_weights.items()
+        ]
+        return LossTerms(
+            content=torch.stack(content).sum(),
+            style=torch.stack(style).sum(),
+            total_variation=self._total_variation_weight * total_variation_loss(images),
+        )
