@@ -132,7 +132,7 @@ def _stylize(args: argparse.Namespace) -> int:
         raise ConfigError(
             [f"{args.output}: the name must end in one of {', '.join(FORMAT_OF_EXTENSION)}."]
         )
-    if args.output != "-" and args.output == args.input:
+    if args.output != "-" and Path(args.output).resolve() == Path(args.input).resolve():
         raise ConfigError([f"{args.output} is the input, which is never overwritten."])
     checkpoint, _ = read_style(locate_style(args.style))
     stylizer = FeedForwardStylizer(checkpoint, choose_device(args.device))

@@ -97,11 +97,11 @@ def _count_and_collide(plans: list[BatchPlan]) -> tuple[dict[str, int], list[str
             if task.output in first:
                 collisions.append(
                     f"batch {name}: {task.input} and {first[task.output]} would both be written"
-                    f" to {task.output}."
+                    f" to {task.output}"
                 )
             else:
                 first[task.output] = task.input
     if len(collisions) > _MISTAKES_SHOWN:
         more = len(collisions) - _MISTAKES_SHOWN
-        collisions[_MISTAKES_SHOWN:] = [f"... and {more} more outputs that two images share."]
+        collisions[_MISTAKES_SHOWN:] = [f"... and {more} more outputs that two images share"]
     return counts, collisions

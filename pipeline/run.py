@@ -110,14 +110,14 @@ def beam_options(flags: list[str]) -> PipelineOptions:
     standard = options.view_as(StandardOptions)
     standard.runner = standard.runner or _LOCAL_RUNNER
     if is_local(options):
-        known = set(options.get_all_options())
-        unknown = set(options.get_all_options(retain_unknown_options=True)) - known
+        known = {f"--{name}" for name in options.get_all_options()}
+        given = {f"--{name}" for name in options.get_all_options(retain_unknown_options=True)}
         stray = [
             flag
             for before, flag in zip(["", *flags], flags, strict=False)
             if not flag.startswith("-") and (not before.startswith("--") or "=" in before)
         ]
-        mistakes = [f"there is no option --{name}{nearest(name, known)}" for name in unknown]
+        mistakes = [f"there is no option {name}{nearest(name, known)}" for name in given - known]
         mistakes += [f"{word} is one word too many" for word in stray]
         if mistakes:
             raise ConfigError(mistakes)

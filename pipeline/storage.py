@@ -60,7 +60,7 @@ def missing(location: str) -> str | None:
 
 def matches(pattern: str, path: str) -> bool:
     """Whether a path matches a pattern that `input_pattern` returned."""
-    return re.match(FileSystem.translate_pattern(pattern), path) is not None
+    return _regex(pattern).match(path) is not None
 
 
 def image_extension(path: str) -> str | None:
@@ -128,9 +128,14 @@ def _is_glob(location: str) -> bool:
     return not local and _GLOB_CHARACTERS.search(location) is not None
 
 
+def _regex(pattern: str) -> re.Pattern[str]:
+    """Return what Beam makes of a pattern, with an escaped bracket as Python wants it."""
+    return re.compile(FileSystem.translate_pattern(pattern).replace("[[]", r"\["))
+
+
 def _list_local(folder: str, pattern: str) -> Iterator[str]:
     """Walk a folder. (Beam's own listing passes over folders and links that cannot be read.)"""
-    regex = re.compile(FileSystem.translate_pattern(pattern))
+    regex = _regex(pattern)
 
     def stop(error: OSError) -> None:
         raise StorageError(f"{error.filename} cannot be listed: {_reason(error)}.") from error

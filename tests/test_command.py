@@ -1,0 +1,269 @@
+"""The command, end to end, on real files."""
+
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipeline.cli import main
+from pipeline.ledger import read_outcomes
+
+PHOTOS = {"a.jpg": (50, 41), "b.png": (33, 64), "below/c.jpeg": (64, 48)}
+
+
+@pytest.fixture
+def config(photos: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A config of two batches that share a style, in the working directory."""
+    folder = photos.parent
+    (folder / "style.safetensors").symlink_to(checkpoint_path)
+    (folder / "config.yaml").write_text("""
+defaults:
+  fast: {style: style.safetensors}
+batches:
+  - {name: all, input: photos, output: out/all}
+  - {name: jpegs, input: photos/*.jpg, output: out/jpegs, format: webp, fast: {strength: 0.3}}
+run: {device: cpu}
+""")
+    monkeypatch.chdir(folder)
+    return folder / "config.yaml"
+
+
+def sizes(folder: str) -> dict[str, tuple[int, int]]:
+    """The images below a folder with their sizes; everything else must be the record."""
+    found = {}
+    for path in sorted(Path(folder).rglob("*")):
+        relative = str(path.relative_to(folder))
+        if path.is_file() and relative != "_stylebeam/outcomes.jsonl":
+            with Image.open(path) as image:
+                found[relative] = image.size
+    return found
+
+
+def check_outputs() -> None:
+    assert sizes("out/all") == PHOTOS
+    assert sizes("out/jpegs") == {"a.webp": (50, 41)}
+    outcomes = [*read_outcomes("out/all"), *read_outcomes("out/jpegs")]
+    assert sorted((outcome.batch, outcome.input, outcome.status) for outcome in outcomes) == [
+        ("all", "photos/a.jpg", "done"),
+        ("all", "photos/b.png", "done"),
+        ("all", "photos/below/c.jpeg", "done"),
+        ("jpegs", "photos/a.jpg", "done"),
+    ]
+    for outcome in outcomes:
+        with Image.open(outcome.output) as image:
+            assert image.size == (outcome.width, outcome.height)
+
+
+def test_two_batches_in_a_process_of_its_own(config: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "run", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "all: 3 done, 0 failed; outputs in out/all\n" in done.stdout
+    assert "Style networks loaded: 1.\n" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("Look in out/all, out/jpegs.")
+    check_outputs()
+
+
+@pytest.mark.parametrize("mode", ["in_memory", "multi_threading", "multi_processing"])
+def test_two_workers(config: Path, capsys: pytest.CaptureFixture[str], mode: str) -> None:
+    flags = ["--direct_num_workers=2", f"--direct_running_mode={mode}"]
+    assert main(["run", str(config), *flags]) == 0
+    check_outputs()
+    loaded = int(capsys.readouterr().out.split("Style networks loaded: ")[1].split(".")[0])
+    # Once in a process: threads share it, and of two processes each may have had an image.
+    assert 1 <= loaded <= (2 if mode == "multi_processing" else 1)
+
+
+def test_the_direct_runner(config: Path) -> None:
+    assert main(["run", str(config), "--runner=DirectRunner"]) == 0
+    check_outputs()
+
+
+@pytest.fixture
+def job_service(tmp_path: Path) -> Iterator[str]:
+    """Beam's local job service, on a free port."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    module = "apache_beam.runners.portability.local_job_service_main"
+    with open(tmp_path / "job_service.log", "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, f"--port={port}"], stdout=log, stderr=log
+        )
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("localhost", port), timeout=1).close()
+            break
+        except OSError:
+            assert process.poll() is None, (tmp_path / "job_service.log").read_text()
+            assert time.monotonic() < deadline, "the job service did not start"
+            time.sleep(0.05)
+    yield f"localhost:{port}"
+    process.terminate()
+    process.wait(30)
+
+
+def test_the_portable_runner(config: Path, job_service: str) -> None:
+    flags = ["--runner=PortableRunner", f"--job_endpoint={job_service}"]
+    assert main(["run", str(config), *flags, "--environment_type=LOOPBACK"]) == 0
+    check_outputs()
+
+
+def test_bad_images_fail_with_a_sentence_and_the_good_ones_are_written(
+    config: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (photos / "a.jpg").read_bytes()
+    (photos / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    (photos / "empty.jpg").touch()
+    (photos / "text.jpg").write_text("Dear diary,")
+    os.symlink("loop.jpg", photos / "loop.jpg")
+    assert main(["run", str(config), "--set", "batches.jpegs.output=out/j"]) == 3
+    assert sizes("out/all") == PHOTOS
+    errors = {Path(outcome.input).name: outcome.error for outcome in read_outcomes("out/all")}
+    assert errors == {
+        "a.jpg": None,
+        "b.png": None,
+        "c.jpeg": None,
+        "truncated.jpg": errors["truncated.jpg"],
+        "empty.jpg": "The file is empty (0 bytes).",
+        "text.jpg": "The file is not an image of a known kind.",
+        "loop.jpg": "photos/loop.jpg cannot be read: too many levels of symbolic links.",
+    }
+    assert errors["truncated.jpg"].startswith("The image is damaged: ")
+    said = capsys.readouterr().out
+    assert "all: 3 done, 4 failed; outputs in out/all\n" in said
+    assert "  failed: photos/empty.jpg: The file is empty (0 bytes).\n" in said
+
+
+def test_an_empty_folder_is_said_and_is_no_failure(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("empty").mkdir()
+    settings = ["--set", "batches.all.input=empty", "--set", "batches.jpegs.input=empty/*.jpg"]
+    assert main(["run", str(config), *settings]) == 0
+    said = capsys.readouterr().out
+    assert "empty holds no images (looked for .jpg, .jpeg, .png" in said
+    assert list(read_outcomes("out/all")) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--set", "batches.all.input=nowhere"], "nowhere does not exist"),
+        (["--set", "run.device=cuda"], "no CUDA GPU on this machine"),
+        (["--direct_nm_workers=2"], "no option --direct_nm_workers; did you mean --direct_num"),
+        (["other.yaml"], "other.yaml is one word too many"),
+        (["--set", "batches.all.format=jpeg", "--set", "batches.jpegs.output=out/all"], None),
+    ],
+)
+def test_what_is_wrong_with_the_command_is_said_before_anything_runs(
+    config: Path,
+    arguments: list[str],
+    said: str | None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    if said is None:
+        Path("photos/a.png").write_bytes(Path("photos/b.png").read_bytes())
+        said = "photos/a.png and photos/a.jpg would both be written to out/all/a.jpg"
+    assert main(["run", str(config), *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_a_changed_checkpoint_fails_the_run(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.styles.weights_digest", lambda data: "of another file")
+    assert main(["run", str(config)]) == 1
+    assert "not the checkpoint that the run was started with" in capsys.readouterr().err
+
+
+def test_validate_says_what_a_run_would_do_and_writes_nothing(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(Path().rglob("*"))
+    assert main(["validate", str(config)]) == 0
+    said = capsys.readouterr().out
+    assert "all: 3 images in photos, fast style.safetensors, to out/all\n" in said
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_validate_takes_no_options_of_beam(config: Path) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["validate", str(config), "--runner=DirectRunner"])
+    assert caught.value.code == 2
+
+
+def test_one_image_to_a_file(
+    tmp_path: Path,
+    checkpoint_path: Path,
+    gradient: Callable[[int, int], Image.Image],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gradient(40, 30).save(tmp_path / "in.png")
+    arguments = ["stylize", str(tmp_path / "in.png"), str(tmp_path / "out.webp"), "--style"]
+    assert main([*arguments, str(checkpoint_path)]) == 0
+    with Image.open(tmp_path / "out.webp") as image:
+        assert (image.format, image.size) == ("WEBP", (40, 30))
+    assert main([*arguments, "starry_nigth"]) == 2
+    assert "did you mean starry_night?" in capsys.readouterr().err
+    nowhere = ["stylize", "nowhere.jpg", "out.jpg", "--style", str(checkpoint_path)]
+    assert main(nowhere) == 1
+    assert "nowhere.jpg cannot be read: there is no such file" in capsys.readouterr().err
+    unnamed = ["stylize", str(tmp_path / "in.png"), "out.heic", "--style", str(checkpoint_path)]
+    assert main(unnamed) == 2
+    in_place = ["stylize", "in.png", "./in.png", "--style", str(checkpoint_path)]
+    assert main(in_place) == 2
+
+
+def test_one_image_through_a_pipe(
+    checkpoint_path: Path, gradient: Callable[[int, int], Image.Image]
+) -> None:
+    buffer = io.BytesIO()
+    gradient(40, 30).save(buffer, "JPEG")
+    command = [sys.executable, "-m", "pipeline", "stylize", "-", "-", "--style"]
+    done = subprocess.run(
+        [*command, str(checkpoint_path), "--format", "jpeg"],
+        input=buffer.getvalue(),
+        capture_output=True,
+        check=True,
+    )
+    with Image.open(io.BytesIO(done.stdout)) as image:
+        assert (image.format, image.size) == ("JPEG", (40, 30))
+
+
+def test_styles_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["styles"]) == 0
+    said = capsys.readouterr().out
+    for name in ("starry_night", "udnie"):
+        assert f"{name}: johnson, " in said
+
+
+def test_the_samples_in_the_shipped_styles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[1]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "samples").symlink_to(root / "samples")
+    assert main(["run", str(root / "configs" / "samples.yaml")]) == 0
+    names = {path.stem for path in (root / "samples" / "photos").iterdir()}
+    for style in ("starry_night", "udnie"):
+        written = sizes(f"out/{style}")
+        assert {Path(name).stem for name in written} == names
+        # Stored lying on its side, with an EXIF tag that says so; written upright.
+        assert written["osprey.jpg"] == (683, 1024)
+        lines = Path(f"out/{style}/_stylebeam/outcomes.jsonl").read_text().splitlines()
+        assert {json.loads(line)["status"] for line in lines} == {"done"}

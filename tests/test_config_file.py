@@ -1,0 +1,185 @@
+"""Configs: what they mean, and what is said of mistakes."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import RunConfig
+from pipeline.config_file import ConfigError, load_config
+from transforms.training import TrainingRecipe
+
+
+@pytest.fixture
+def folder(tmp_path: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a folder of photos and a style."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "style.safetensors").symlink_to(checkpoint_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def load(text: str, *settings: str) -> RunConfig:
+    Path("config.yaml").write_text(text)
+    return load_config("config.yaml", RunConfig, settings)
+
+
+def mistakes(text: str, *settings: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(text, *settings)
+    return caught.value.mistakes
+
+
+GOOD = """\
+defaults:
+  quality: 80
+  fast: {style: style.safetensors, strength: 0.5}
+batches:
+  - name: holiday
+    input: photos/
+    output: out/holiday
+  - name: portraits
+    input: photos
+    output: ./out/portraits
+    format: png
+    quality: 90
+    fast: {strength: 1}
+"""
+
+
+@pytest.mark.usefixtures("folder")
+def test_defaults_fill_in_what_a_batch_leaves_out() -> None:
+    holiday, portraits = load(GOOD).batches
+    assert (holiday.quality, portraits.quality) == (80, 90)
+    assert (holiday.fast.strength, portraits.fast.strength) == (0.5, 1.0)
+    assert holiday.fast.style == portraits.fast.style == "style.safetensors"
+    assert (holiday.format, portraits.format) == ("same", "png")
+
+
+@pytest.mark.usefixtures("folder")
+def test_locations_are_written_in_one_way() -> None:
+    holiday, portraits = load(GOOD).batches
+    assert holiday.input == portraits.input == "photos"
+    assert portraits.output == "out/portraits"
+
+
+@pytest.mark.usefixtures("folder")
+def test_settings_override_the_file() -> None:
+    config = load(
+        GOOD,
+        "batches.holiday.quality=70",
+        "batches.1.fast.strength=0.25",
+        "run.max_pixels=1000",
+        "defaults.format=webp",
+    )
+    assert config.batches[0].quality == 70
+    assert config.batches[1].fast.strength == 0.25
+    assert config.batches[1].fast.style == "style.safetensors"
+    assert config.run.max_pixels == 1000
+    assert [batch.format for batch in config.batches] == ["webp", "png"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_all_mistakes_are_said_at_once_each_with_its_place() -> None:
+    text = """\
+defaults:
+  qualty: 80
+batches:
+  - name: a
+    input: photos
+    output: out/a
+    fast: {style: style.safetensors, strenth: 0.5}
+  - name: b
+    input: nowhere
+    output: out/b
+    method: fats
+    fast: {style: starry_nigth, strength: two}
+  - name: c
+    input: photos
+    output: out/c
+    method: gatys
+run: {device: gpu}
+"""
+    said = mistakes(text)
+    assert said[:4] == (
+        "config.yaml:7: batches.a.fast.strenth: there is no such key; did you mean strength?",
+        "config.yaml:2: batches.a.qualty: there is no such key; did you mean quality?",
+        "config.yaml:9: batches.b.input: nowhere does not exist",
+        "config.yaml:11: batches.b.method: must be 'fast', 'gatys' or 'super_resolution', not"
+        " 'fats'; did you mean fast?",
+    )
+    assert said[4].startswith(
+        "config.yaml:12: batches.b.fast.style: there is no shipped style 'starry_nigth';"
+        " did you mean starry_night?"
+    )
+    assert said[5:] == (
+        "config.yaml:12: batches.b.fast.strength: must be a number, not 'two'",
+        "config.yaml:16: batches.c.method: gatys is not built yet; there is fast",
+        "config.yaml:17: run.device: must be 'auto', 'cpu' or 'cuda', not 'gpu'; did you mean cpu?",
+    )
+
+
+BATCH = "batches: [{name: x, input: photos, output: out, fast: {style: style.safetensors}}]\n"
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("text", "settings", "said"),
+    [
+        ("a: [b", [], "config.yaml:1: this is not YAML: expected ',' or ']'"),
+        ("", [], "config.yaml: a config is a mapping of keys to values"),
+        ("- a", [], "config.yaml: a config is a mapping of keys to values"),
+        ("batches: []", [], "config.yaml:1: batches: there must be at least one batch"),
+        ("batches: 3", [], "config.yaml:1: batches: must be a list"),
+        ("batches: [3]", [], "config.yaml:1: batches.0: must be a mapping of keys to values"),
+        ("run: {}", [], "config.yaml:1: batches: this key is missing"),
+        (BATCH + "defaults: [1]", [], "config.yaml:2: defaults: must be a mapping"),
+        (BATCH + "run:\n  device: cpu\n  device: cpu", [], "config.yaml:4: device: this key is"),
+        (BATCH, ["batches.y.input=z"], "--set batches.y.input=z: there is no y in the config"),
+        (BATCH, ["quality"], "--set quality: an override is written key=value"),
+        (BATCH, ["run.max_pixels=-1"], "--set run.max_pixels=-1: run.max_pixels: must be at least"),
+        (BATCH, ["batches.x.quality=1.5"], "batches.x.quality: must be a whole number, not 1.5"),
+        (BATCH, ["batches.x.output=7"], "batches.x.output: must be text, not 7; put it in quotes"),
+        (BATCH, ["batches.x.fast.style=no.safetensors"], "no.safetensors cannot be read: there is"),
+        (BATCH, ["batches.x.fast.style=config.yaml.safetensors"], "there is no such file"),
+        (BATCH, ["batches.x.output=photos"], "photos includes photos, where batch x writes"),
+        (BATCH, ["batches.x.output=photos/out"], "photos includes photos/out, where batch x"),
+        (BATCH, ["batches.x.fast=null"], "batches.x: method: fast needs a style"),
+    ],
+)
+def test_one_mistake_is_one_sentence(text: str, settings: list[str], said: str) -> None:
+    [mistake] = mistakes(text, *settings)
+    assert said in mistake
+
+
+@pytest.mark.usefixtures("folder")
+def test_two_batches_of_one_name_are_a_mistake() -> None:
+    again = "  - {name: holiday, input: photos, output: out/2}\n"
+    assert mistakes(GOOD + again) == (
+        "config.yaml:14: batches.holiday.name: another batch is named holiday",
+    )
+
+
+def test_a_checkpoint_that_is_none_is_a_mistake(folder: Path) -> None:
+    (folder / "bad.safetensors").write_bytes(b"nothing of the kind")
+    [mistake] = mistakes(BATCH, "batches.x.fast.style=bad.safetensors")
+    assert "bad.safetensors: The file is not a whole safetensors checkpoint" in mistake
+
+
+def test_a_config_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no\.yaml cannot be read: there is no such file"):
+        load_config(str(tmp_path / "no.yaml"), RunConfig)
+
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_config_is_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CONFIGS.parent)
+    load_config(str(path), RunConfig)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("train/*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_training_recipe_is_valid(path: Path) -> None:
+    recipe = load_config(str(path), TrainingRecipe)
+    assert recipe.output == Path(f"transforms/weights/{path.stem}.safetensors")

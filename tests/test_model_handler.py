@@ -1,0 +1,127 @@
+"""The model handler: networks loaded once and shared, failures isolated."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline import model_handler
+from pipeline.model_handler import LoadedPhoto, StylizeModelHandler, StylizerPool
+from pipeline.records import Outcome, Recipe, Task
+from pipeline.storage import StorageError
+from transforms.checkpoints import weights_digest
+from transforms.image_io import Photo
+
+
+def recipe(checkpoint: Path, **changes: object) -> Recipe:
+    values = {
+        "method": "fast",
+        "checkpoint": str(checkpoint),
+        "weights": weights_digest(checkpoint.read_bytes()),
+        "strength": 1.0,
+        "format": "png",
+        "quality": 92,
+    }
+    return Recipe(**{**values, **changes})
+
+
+def loaded(name: str, of: Recipe, size: int = 32) -> LoadedPhoto:
+    photo = Photo(torch.full((3, size, size + 1), 90, dtype=torch.uint8))
+    return LoadedPhoto(Task("batch", name, f"out/{name}", of), photo, 0.5)
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The weights that pools load, in order."""
+    loads: list[str] = []
+    load = StylizerPool._load
+
+    def counting(self: StylizerPool, of: Recipe) -> model_handler.Stylizer:
+        loads.append(of.weights)
+        return load(self, of)
+
+    monkeypatch.setattr(StylizerPool, "_load", counting)
+    return loads
+
+
+def test_recipes_of_one_network_share_it(checkpoint_path: Path, loads: list[str]) -> None:
+    handler = StylizeModelHandler("cpu")
+    pool = handler.load_model()
+    batch = [
+        loaded("a", recipe(checkpoint_path)),
+        loaded("b", recipe(checkpoint_path, strength=0.5)),
+    ]
+    results = list(handler.run_inference(batch, pool))
+    results += handler.run_inference([loaded("c", recipe(checkpoint_path))], pool)
+    assert [result.task.input for result in results] == ["a", "b", "c"]
+    assert len(loads) == 1
+    assert torch.equal(results[0].photo.pixels, results[2].photo.pixels)
+    assert not torch.equal(results[0].photo.pixels, results[1].photo.pixels)
+    assert all(result.photo.size == (33, 32) and result.seconds > 0.5 for result in results)
+
+
+def test_the_least_recently_used_network_goes(
+    checkpoint_path: Path, tmp_path: Path, loads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_handler, "_NETWORKS_KEPT", 2)
+    recipes = []
+    for number in range(3):
+        # Bytes of padding in the header make a file of other contents.
+        data = checkpoint_path.read_bytes()
+        length = int.from_bytes(data[:8], "little")
+        padded = (length + 8 * number).to_bytes(8, "little") + data[8 : 8 + length]
+        path = tmp_path / f"{number}.safetensors"
+        path.write_bytes(padded + b" " * 8 * number + data[8 + length :])
+        recipes.append(recipe(path))
+    pool = StylizerPool("cpu")
+    pixels = torch.zeros(3, 16, 16, dtype=torch.uint8)
+    for number in (0, 1, 0, 2, 0, 1):
+        pool.stylize(pixels, recipes[number])
+    assert loads == [recipes[number].weights for number in (0, 1, 2, 1)]
+
+
+def test_a_changed_checkpoint_is_refused(checkpoint_path: Path) -> None:
+    with pytest.raises(StorageError, match="not the checkpoint that the run was started with"):
+        StylizerPool("cpu").stylize(
+            torch.zeros(3, 16, 16, dtype=torch.uint8), recipe(checkpoint_path, weights="00")
+        )
+
+
+class FailingStylizer:
+    """Fails on images of one size, as a device without memory for them does."""
+
+    def stylize(self, pixels: torch.Tensor, strength: float) -> torch.Tensor:
+        if pixels.shape[1] == 64:
+            raise RuntimeError("not enough memory")
+        if pixels.shape[1] == 65:
+            raise TypeError("a mistake in the program")
+        return 255 - pixels
+
+
+def test_a_failing_image_takes_no_other_with_it(
+    checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StylizerPool, "_load", lambda self, of: FailingStylizer())
+    handler = StylizeModelHandler("cpu")
+    of = recipe(checkpoint_path)
+    batch = [loaded("a", of), loaded("b", of, size=64), loaded("c", of)]
+    good, failed, also_good = handler.run_inference(batch, handler.load_model())
+    assert isinstance(failed, Outcome)
+    assert (failed.input, failed.status, failed.height) == ("b", "failed", 64)
+    assert failed.error == "The image could not be stylised: not enough memory"
+    assert good.photo.pixels.unique().tolist() == also_good.photo.pixels.unique().tolist() == [165]
+
+
+def test_a_mistake_in_the_program_is_not_swallowed(
+    checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StylizerPool, "_load", lambda self, of: FailingStylizer())
+    handler = StylizeModelHandler("cpu")
+    with pytest.raises(TypeError):
+        handler.run_inference([loaded("a", recipe(checkpoint_path), 65)], handler.load_model())
+
+
+def test_batches_are_of_pixels(checkpoint_path: Path) -> None:
+    options = StylizeModelHandler("cpu").batch_elements_kwargs()
+    assert options["element_size_fn"](loaded("a", recipe(checkpoint_path))) == 32 * 33
+    assert options["min_batch_size"] == options["max_batch_size"] > 1_000_000

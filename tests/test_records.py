@@ -1,0 +1,38 @@
+"""Recipes, tasks and outcomes as values."""
+
+import dataclasses
+
+import pytest
+
+from pipeline.records import Outcome, Recipe, Task
+
+RECIPE = Recipe("fast", "style.safetensors", "ab" * 32, 1.0, "jpeg", 92)
+
+
+def test_the_digest_of_a_recipe_is_stable() -> None:
+    # A change of this value makes every archive's results count as outdated.
+    assert RECIPE.digest == "73142443ca70698b"
+
+
+@pytest.mark.parametrize(
+    "change", [{"weights": "cd" * 32}, {"strength": 0.5}, {"format": "png"}, {"quality": 80}]
+)
+def test_whatever_alters_pixels_alters_the_digest(change: dict[str, object]) -> None:
+    assert dataclasses.replace(RECIPE, **change).digest != RECIPE.digest
+
+
+def test_where_the_weights_lie_does_not_alter_the_digest() -> None:
+    moved = dataclasses.replace(RECIPE, checkpoint="gs://elsewhere/style.safetensors")
+    assert moved.digest == RECIPE.digest
+
+
+def test_an_outcome_comes_back_from_json() -> None:
+    task = Task("holiday", "in/é \n.jpg", "out/é \n.jpg", RECIPE)
+    for outcome in (
+        task.outcome("done", 1.23456, (640, 480)),
+        task.outcome("failed", 0.5, error='It said "no".'),
+    ):
+        line = outcome.to_json()
+        assert "\n" not in line
+        assert Outcome.from_json(line) == outcome
+    assert task.outcome("done", 1.23456, (640, 480)).height == 480
