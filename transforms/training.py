@@ -55,10 +55,10 @@ class TrainingRecipe(BaseModel):
         default={"relu2_2": 1.0}, description="Weight of the content loss, by layer."
     )
     style_weights: dict[str, float] = Field(
-        default={"relu1_2": 24.0, "relu2_2": 6.0, "relu3_3": 1.5, "relu4_3": 0.4},
+        default={"relu1_2": 4.0, "relu2_2": 4.0, "relu3_3": 5.0, "relu4_3": 30.0},
         description="Weight of the style loss, by layer.",
     )
-    total_variation_weight: float = Field(default=1e-3, ge=0, description="Smoothness.")
+    total_variation_weight: float = Field(default=5.0, ge=0, description="Smoothness.")
     style_size: int = Field(
         default=512, ge=32, description="Short side of the painting in pixels: size of strokes."
     )
