@@ -12,8 +12,8 @@ from pipeline import storage
 from pipeline.config import RunConfig
 from pipeline.config_file import ConfigError, load_config
 from pipeline.ledger import outcomes_path
-from pipeline.planning import BatchPlan, plan
-from pipeline.styles import StyleError, locate_style, read_style
+from pipeline.planning import BatchPlan, plan, survey
+from pipeline.styles import StyleError, read_style
 from transforms.checkpoints import CheckpointError, parse_checkpoint, shipped_styles
 from transforms.devices import DeviceUnavailableError, choose_device
 from transforms.feed_forward import FeedForwardStylizer, NonFiniteError
@@ -70,8 +70,8 @@ def _run(args: argparse.Namespace) -> int:
     config = load_config(args.config, RunConfig, args.set)
     if runs.is_local(options):
         choose_device(config.run.device)
-    plans, counts = plan(config)
-    _print_plan(plans, counts)
+    plans = plan(config)
+    _print_plan(plans)
     summary = runs.run(config, plans, options)
     for batch in summary.batches:
         done, failed = batch.counts["done"], batch.counts["failed"]
@@ -88,18 +88,18 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _validate(args: argparse.Namespace) -> int:
-    plans, counts = plan(load_config(args.config, RunConfig, args.set))
-    _print_plan(plans, counts)
+    _print_plan(plan(load_config(args.config, RunConfig, args.set)))
     print("The config is valid.")
     return EXIT_DONE
 
 
-def _print_plan(plans: Sequence[BatchPlan], counts: dict[str, int]) -> None:
+def _print_plan(plans: Sequence[BatchPlan]) -> None:
+    counts = survey(plans)
     for batch_plan in plans:
         batch = batch_plan.batch
         print(
             f"{batch.name}: {counts[batch.name]} images in {batch.input}, {batch.method}"
-            f" {batch_plan.options.style}, to {batch.output}"
+            f" {batch.options.style}, to {batch.output}"
         )
         if not counts[batch.name]:
             extensions = ", ".join(FORMAT_OF_EXTENSION)
@@ -134,7 +134,7 @@ def _stylize(args: argparse.Namespace) -> int:
         )
     if args.output != "-" and Path(args.output).resolve() == Path(args.input).resolve():
         raise ConfigError([f"{args.output} is the input, which is never overwritten."])
-    checkpoint, _ = read_style(locate_style(args.style))
+    checkpoint, _ = read_style(args.style)
     stylizer = FeedForwardStylizer(checkpoint, choose_device(args.device))
     data = sys.stdin.buffer.read() if args.input == "-" else storage.read(args.input)
     photo = decode(data, args.max_pixels)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from pipeline import storage
-from pipeline.styles import locate_style, read_style
+from pipeline.styles import read_style
 from pipeline.yaml_nodes import Location
 from transforms.devices import DeviceName
 
@@ -36,7 +36,7 @@ def _there(location: str) -> str:
 
 
 def _usable(style: str) -> str:
-    read_style(locate_style(style))
+    read_style(style)
     return style
 
 
@@ -75,6 +75,12 @@ class Batch(_Strict):
         default="same", description="File format of the outputs; same keeps each input's."
     )
     quality: int = Field(default=92, ge=1, le=100, description="Of JPEG and WebP outputs.")
+
+    @property
+    def options(self) -> FastOptions:
+        """The options of the batch's method."""
+        assert self.fast is not None, "_method_has_options sees to it"
+        return self.fast
 
     @model_validator(mode="after")
     def _method_has_options(self) -> "Batch":

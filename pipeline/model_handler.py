@@ -12,9 +12,8 @@ from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler
 from torch import Tensor
 
-from pipeline import storage
 from pipeline.records import Outcome, Recipe, Task
-from transforms.checkpoints import parse_checkpoint, weights_digest
+from pipeline.styles import StyleError, read_style
 from transforms.devices import DeviceName, choose_device
 from transforms.feed_forward import FeedForwardStylizer, NonFiniteError
 from transforms.image_io import Photo
@@ -87,8 +86,7 @@ class StylizerPool:
 
         Raises:
             StylizationError: this image cannot be stylised.
-            StorageError: the checkpoint cannot be read.
-            CheckpointError: it cannot be used.
+            StyleError: the style's checkpoint cannot be read or used.
         """
         with self._lock:
             stylizer = self._get(recipe)
@@ -108,13 +106,13 @@ class StylizerPool:
         return self._stylizers[recipe.weights]
 
     def _load(self, recipe: Recipe) -> Stylizer:
-        data = storage.read(recipe.checkpoint)
-        if weights_digest(data) != recipe.weights:
-            raise storage.StorageError(
-                f"{recipe.checkpoint} is not the checkpoint that the run was started with: the"
-                " file here has other contents. Start the run anew."
+        checkpoint, weights = read_style(recipe.style)
+        if weights != recipe.weights:
+            raise StyleError(
+                f"{recipe.style} is not the checkpoint that the run was started with: here the file"
+                " has other contents. Start the run anew."
             )
-        return FeedForwardStylizer(parse_checkpoint(data), self._device)
+        return FeedForwardStylizer(checkpoint, self._device)
 
 
 class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", StylizerPool]):

@@ -17,15 +17,15 @@ class Recipe:
 
     Attributes:
         method: how images are stylised.
-        checkpoint: where the style's checkpoint is: a path or URI.
-        weights: the SHA-256 of the checkpoint, in hexadecimal.
+        style: a shipped style's name, or the path or URI of its checkpoint.
+        weights: the SHA-256 of the style's checkpoint, in hexadecimal.
         strength: from 0, the photo, to 1, the stylised image.
         format: the output's file format.
         quality: of JPEG and WebP, from 1 to 100.
     """
 
     method: Literal["fast"]
-    checkpoint: str
+    style: str
     weights: str
     strength: float
     format: ImageFormat
@@ -36,7 +36,7 @@ class Recipe:
         """A stable name for this recipe: equal digests mean equal outputs of equal inputs."""
         values = dataclasses.asdict(self)
         # The weights count, not where they lie.
-        del values["checkpoint"]
+        del values["style"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""Finds the checkpoint that a style's name in a config stands for."""
+"""Finds and reads the checkpoint that a style's name in a config stands for."""
 
 import difflib
 
@@ -16,15 +16,25 @@ class StyleError(ValueError):
     """A style that is not there or cannot be used; the message says why."""
 
 
-def locate_style(style: str) -> str:
-    """Return the path or URI of a style's checkpoint.
+def read_style(style: str) -> tuple[Checkpoint, str]:
+    """Return a style's checkpoint, and the digest of its weights.
 
     Args:
         style: a shipped style's name, or the path or URI of a .safetensors checkpoint.
 
     Raises:
-        StyleError: it is neither.
+        StyleError: there is no such style, or its checkpoint cannot be read or used.
     """
+    try:
+        data = storage.read(_locate(style))
+        return parse_checkpoint(data), weights_digest(data)
+    except storage.StorageError as error:
+        raise StyleError(str(error)) from error
+    except CheckpointError as error:
+        raise StyleError(f"{style}: {error}") from error
+
+
+def _locate(style: str) -> str:
     shipped = shipped_styles()
     if style in shipped:
         return str(shipped[style])
@@ -36,18 +46,3 @@ def locate_style(style: str) -> str:
         + (f"; did you mean {similar[0]}?" if similar else f"; there is {', '.join(shipped)}.")
         + " (A checkpoint of your own is named by its path, ending in .safetensors.)"
     )
-
-
-def read_style(location: str) -> tuple[Checkpoint, str]:
-    """Return the checkpoint at a path or URI, and the digest of its weights.
-
-    Raises:
-        StyleError: it cannot be read, or is not a checkpoint of stylebeam.
-    """
-    try:
-        data = storage.read(location)
-        return parse_checkpoint(data), weights_digest(data)
-    except storage.StorageError as error:
-        raise StyleError(str(error)) from error
-    except CheckpointError as error:
-        raise StyleError(f"{location}: {error}") from error

@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipeline.cli import main
 from pipeline.ledger import read_outcomes
+from pipeline.planning import BatchPlan, survey
 
 PHOTOS = {"a.jpg": (50, 41), "b.png": (33, 64), "below/c.jpeg": (64, 48)}
 
@@ -185,10 +186,17 @@ def test_what_is_wrong_with_the_command_is_said_before_anything_runs(
     assert not Path("out").exists()
 
 
-def test_a_changed_checkpoint_fails_the_run(
+def test_a_checkpoint_that_changes_under_way_fails_the_run(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.styles.weights_digest", lambda data: "of another file")
+    def survey_while_somebody_trains(plans: list[BatchPlan]) -> dict[str, int]:
+        data = Path("style.safetensors").read_bytes()
+        Path("style.safetensors").unlink()
+        # The last weight is another.
+        Path("style.safetensors").write_bytes(data[:-2] + bytes([data[-2] ^ 1, data[-1]]))
+        return survey(plans)
+
+    monkeypatch.setattr("pipeline.cli.survey", survey_while_somebody_trains)
     assert main(["run", str(config)]) == 1
     assert "not the checkpoint that the run was started with" in capsys.readouterr().err
 

@@ -8,7 +8,7 @@ import torch
 from pipeline import model_handler
 from pipeline.model_handler import LoadedPhoto, StylizeModelHandler, StylizerPool
 from pipeline.records import Outcome, Recipe, Task
-from pipeline.storage import StorageError
+from pipeline.styles import StyleError
 from transforms.checkpoints import weights_digest
 from transforms.image_io import Photo
 
@@ -16,7 +16,7 @@ from transforms.image_io import Photo
 def recipe(checkpoint: Path, **changes: object) -> Recipe:
     values = {
         "method": "fast",
-        "checkpoint": str(checkpoint),
+        "style": str(checkpoint),
         "weights": weights_digest(checkpoint.read_bytes()),
         "strength": 1.0,
         "format": "png",
@@ -81,7 +81,7 @@ def test_the_least_recently_used_network_goes(
 
 
 def test_a_changed_checkpoint_is_refused(checkpoint_path: Path) -> None:
-    with pytest.raises(StorageError, match="not the checkpoint that the run was started with"):
+    with pytest.raises(StyleError, match="not the checkpoint that the run was started with"):
         StylizerPool("cpu").stylize(
             torch.zeros(3, 16, 16, dtype=torch.uint8), recipe(checkpoint_path, weights="00")
         )

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.config_file import ConfigError
-from pipeline.planning import plan
+from pipeline.planning import plan, survey
 from transforms.checkpoints import weights_digest
 
 
@@ -16,10 +16,10 @@ def config(checkpoint: Path, *batches: dict[str, object]) -> RunConfig:
 
 
 def test_outputs_mirror_the_tree_of_the_input(photos: Path, checkpoint_path: Path) -> None:
-    [batch_plan], counts = plan(
+    [batch_plan] = plan(
         config(checkpoint_path, {"name": "x", "input": str(photos), "output": "out"})
     )
-    assert counts == {"x": 3}
+    assert survey([batch_plan]) == {"x": 3}
     tasks = {task.input: task for task in batch_plan.tasks()}
     assert {path: (task.output, task.recipe.format) for path, task in tasks.items()} == {
         f"{photos}/a.jpg": ("out/a.jpg", "jpeg"),
@@ -32,7 +32,7 @@ def test_outputs_mirror_the_tree_of_the_input(photos: Path, checkpoint_path: Pat
 
 def test_a_chosen_format_gives_the_extension(photos: Path, checkpoint_path: Path) -> None:
     batch = {"name": "x", "input": str(photos), "output": "out", "format": "webp"}
-    [batch_plan], _ = plan(config(checkpoint_path, batch))
+    [batch_plan] = plan(config(checkpoint_path, batch))
     outputs = sorted(task.output for task in batch_plan.tasks())
     assert outputs == ["out/a.webp", "out/b.webp", "out/below/c.webp"]
 
@@ -40,15 +40,15 @@ def test_a_chosen_format_gives_the_extension(photos: Path, checkpoint_path: Path
 def test_collisions_are_said_before_anything_runs(photos: Path, checkpoint_path: Path) -> None:
     (photos / "a.png").write_bytes((photos / "b.png").read_bytes())
     same = {"name": "same", "input": str(photos), "output": "out"}
-    plan(config(checkpoint_path, same))
+    assert survey(plan(config(checkpoint_path, same))) == {"same": 4}
     jpeg = {**same, "name": "jpeg", "format": "jpeg"}
     with pytest.raises(ConfigError) as caught:
-        plan(config(checkpoint_path, jpeg))
+        survey(plan(config(checkpoint_path, jpeg)))
     assert caught.value.mistakes == (
         f"batch jpeg: {photos}/a.png and {photos}/a.jpg would both be written to out/a.jpg",
     )
     with pytest.raises(ConfigError) as caught:
-        plan(config(checkpoint_path, same, {**same, "name": "again"}))
+        survey(plan(config(checkpoint_path, same, {**same, "name": "again"})))
     assert len(caught.value.mistakes) == 4
     assert all(mistake.startswith("batch again: ") for mistake in caught.value.mistakes)
 
@@ -59,6 +59,6 @@ def test_very_many_collisions_are_cut_short(photos: Path, checkpoint_path: Path)
         (photos / f"{number}.png").touch()
     batch = {"name": "x", "input": str(photos), "output": "out", "format": "jpeg"}
     with pytest.raises(ConfigError) as caught:
-        plan(config(checkpoint_path, batch))
+        survey(plan(config(checkpoint_path, batch)))
     assert len(caught.value.mistakes) == 21
     assert caught.value.mistakes[-1] == "... and 10 more outputs that two images share"

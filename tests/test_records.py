@@ -22,7 +22,7 @@ def test_whatever_alters_pixels_alters_the_digest(change: dict[str, object]) -> 
 
 
 def test_where_the_weights_lie_does_not_alter_the_digest() -> None:
-    moved = dataclasses.replace(RECIPE, checkpoint="gs://elsewhere/style.safetensors")
+    moved = dataclasses.replace(RECIPE, style="gs://elsewhere/style.safetensors")
     assert moved.digest == RECIPE.digest
 
 
