@@ -55,7 +55,7 @@ class TrainingRecipe(BaseModel):
         default={"relu2_2": 1.0}, description="Weight of the content loss, by layer."
     )
     style_weights: dict[str, float] = Field(
-        default={"relu1_2": 4.0, "relu2_2": 4.0, "relu3_3": 5.0, "relu4_3": 30.0},
+        default={"relu1_2": 2.0, "relu2_2": 2.5, "relu3_3": 3.0, "relu4_3": 16.0},
         description="Weight of the style loss, by layer.",
     )
     total_variation_weight: float = Field(default=5.0, ge=0, description="Smoothness.")
