@@ -1,12 +1,13 @@
 """The config of a run, as types. `config_file.py` reads it from YAML."""
 
+import os
 import posixpath
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from pipeline import storage
+from pipeline import inputs, storage
 from pipeline.styles import read_style
 from pipeline.yaml_nodes import Location
 from transforms.devices import DeviceName
@@ -29,9 +30,15 @@ def _built(method: str) -> str:
     return method
 
 
-def _there(location: str) -> str:
-    if missing := storage.missing(location):
-        raise ValueError(f"{missing} does not exist")
+def _listable(location: str) -> str:
+    if mistake := inputs.mistake_in(location):
+        raise ValueError(mistake)
+    return location
+
+
+def _no_file(location: str) -> str:
+    if not storage.is_remote(location) and os.path.isfile(location):
+        raise ValueError(f"{location} is a file, not a folder")
     return location
 
 
@@ -41,7 +48,8 @@ def _usable(style: str) -> str:
 
 
 Folder = Annotated[str, Field(min_length=1), AfterValidator(_normalized)]
-Input = Annotated[Folder, AfterValidator(_there)]
+Input = Annotated[Folder, AfterValidator(_listable)]
+Output = Annotated[Folder, AfterValidator(_no_file)]
 Method = Annotated[Literal["fast", "gatys", "super_resolution"], AfterValidator(_built)]
 Style = Annotated[str, Field(min_length=1), AfterValidator(_usable)]
 
@@ -66,7 +74,7 @@ class Batch(_Strict):
 
     name: str = Field(min_length=1, description="Names the batch in reports.")
     input: Input = Field(description="Folder (searched recursively), file, or glob; a path or URI.")
-    output: Folder = Field(description="Folder that mirrors the input's tree; a path or URI.")
+    output: Output = Field(description="Folder that mirrors the input's tree; a path or URI.")
     method: Method = Field(default="fast", description="How images are stylised.")
     fast: FastOptions | None = Field(default=None, description="Options of method: fast.")
     gatys: dict[str, Any] | None = Field(default=None, description="Not built yet.")
@@ -112,9 +120,8 @@ class RunConfig(_Strict):
         for position, batch in enumerate(self.batches):
             if first[batch.name] != position:
                 yield ("batches", position, "name"), f"another batch is named {batch.name}"
-            _, pattern = storage.input_pattern(batch.input)
             for other in self.batches:
-                if storage.matches(pattern, storage.join(other.output, "image.jpg")):
+                if inputs.includes(batch.input, other.output):
                     yield (
                         ("batches", position, "input"),
                         f"{batch.input} includes {other.output}, where batch {other.name} writes;"

@@ -4,14 +4,14 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pipeline import storage
+from pipeline import inputs, storage
 from pipeline.config import Batch, RunConfig
 from pipeline.config_file import ConfigError
 from pipeline.records import Recipe, Task
 from pipeline.styles import read_style
 from transforms.image_io import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION
 
-_COLLISIONS_SHOWN = 20
+_MISTAKES_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class BatchPlan:
             StorageError: the input cannot be listed.
         """
         batch = self.batch
-        for path, relative in storage.list_images(batch.input):
+        for path, relative in inputs.list_images(batch.input):
             stem, extension = posixpath.splitext(relative)
             if batch.format == "same":
                 image_format = FORMAT_OF_EXTENSION[extension.lower()]
@@ -67,25 +67,29 @@ def survey(plans: Iterable[BatchPlan]) -> dict[str, int]:
     """List the inputs of all batches and return the count of images in each, by its name.
 
     Raises:
-        ConfigError: two images would be written to one place.
+        ConfigError: two images would be written to one place, or one over an input.
         StorageError: an input cannot be listed.
     """
     counts: dict[str, int] = {}
-    inputs: dict[str, str] = {}
-    collisions = []
+    sources: dict[str, str] = {}
+    inputs_found: set[str] = set()
+    mistakes = []
     for batch_plan in plans:
         name = batch_plan.batch.name
         counts[name] = 0
         for task in batch_plan.tasks():
             counts[name] += 1
-            other = inputs.setdefault(task.output, task.input)
-            if other is not task.input:
-                collisions.append(
-                    f"batch {name}: {task.input} and {other} would both be written to {task.output}"
+            inputs_found.add(storage.canonical(task.input))
+            source = sources.setdefault(storage.canonical(task.output), task.input)
+            if source is not task.input:
+                mistakes.append(
+                    f"batch {name}: {task.input} and {source} would both be written to"
+                    f" {task.output}"
                 )
-    if len(collisions) > _COLLISIONS_SHOWN:
-        more = len(collisions) - _COLLISIONS_SHOWN
-        collisions[_COLLISIONS_SHOWN:] = [f"... and {more} more outputs that two images share"]
-    if collisions:
-        raise ConfigError(collisions)
+    for output in sorted(inputs_found & sources.keys()):
+        mistakes.append(f"{sources[output]} would be written over {output}, which is an input")
+    if len(mistakes) > _MISTAKES_SHOWN:
+        mistakes[_MISTAKES_SHOWN:] = [f"... and {len(mistakes) - _MISTAKES_SHOWN} more like these"]
+    if mistakes:
+        raise ConfigError(mistakes)
     return counts

@@ -68,7 +68,7 @@ class Outcome:
 
     def to_json(self) -> str:
         """Return one line of JSON."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+        return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, line: str) -> "Outcome":

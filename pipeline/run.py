@@ -1,25 +1,22 @@
-"""A whole run: plan it, build the pipeline, run it, and say what came out."""
+"""A run: build its pipeline, run it, and sum up what came out."""
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.metrics.metric import MetricsFilter
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from pipeline import ledger
-from pipeline.config import RunConfig
-from pipeline.config_file import ConfigError, nearest
+from pipeline.beam_options import threads_per_process
+from pipeline.config import RunOptions
 from pipeline.model_handler import METRICS_NAMESPACE, NETWORKS_LOADED, StylizeModelHandler
 from pipeline.planning import BatchPlan
 from pipeline.records import Outcome, Status
 from pipeline.stylize import Handler, Stylize
 
 _FAILURES_KEPT = 10
-# The DirectRunner would first try to download another engine.
-_LOCAL_RUNNER = "FnApiRunner"
 
 
 class RunFailedError(Exception):
@@ -75,22 +72,24 @@ def build(
     return outcomes
 
 
-def run(config: RunConfig, plans: list[BatchPlan], options: PipelineOptions) -> RunSummary:
+def run_pipeline(
+    run_options: RunOptions, plans: list[BatchPlan], beam_options: PipelineOptions
+) -> RunSummary:
     """Run a planned config and wait until it is done.
 
     Args:
-        config: the config.
-        plans: what `planning.plan` made of it.
-        options: Beam's.
+        run_options: what the config says of the run as a whole.
+        plans: its batches.
+        beam_options: the runner and its options.
 
     Raises:
         RunFailedError: the pipeline did not finish.
         StorageError: the record of the outcomes cannot be read back.
     """
     try:
-        pipeline = beam.Pipeline(options=options)
-        handler = StylizeModelHandler(config.run.device, _threads_per_process(options))
-        build(pipeline, plans, handler, config.run.max_pixels)
+        pipeline = beam.Pipeline(options=beam_options)
+        handler = StylizeModelHandler(run_options.device, threads_per_process(beam_options))
+        build(pipeline, plans, handler, run_options.max_pixels)
         result = pipeline.run()
         state = result.wait_until_finish()
     except Exception as error:  # What a runner raises is its own affair.
@@ -98,44 +97,6 @@ def run(config: RunConfig, plans: list[BatchPlan], options: PipelineOptions) -> 
     if state != PipelineState.DONE:
         raise RunFailedError(f"The run ended in the state {state}.")
     return RunSummary(_summaries(plans), _networks_loaded(result))
-
-
-def beam_options(flags: list[str]) -> PipelineOptions:
-    """Return Beam's options from command-line flags, with the FnApiRunner unless one is named.
-
-    Raises:
-        ConfigError: a flag is unknown. (Of a remote runner only that runner knows all flags.)
-    """
-    options = PipelineOptions(flags)
-    standard = options.view_as(StandardOptions)
-    standard.runner = standard.runner or _LOCAL_RUNNER
-    if is_local(options):
-        known = {f"--{name}" for name in options.get_all_options()}
-        given = {f"--{name}" for name in options.get_all_options(retain_unknown_options=True)}
-        stray = [
-            flag
-            for before, flag in zip(["", *flags], flags, strict=False)
-            if not flag.startswith("-") and (not before.startswith("--") or "=" in before)
-        ]
-        mistakes = [f"there is no option {name}{nearest(name, known)}" for name in given - known]
-        mistakes += [f"{word} is one word too many" for word in stray]
-        if mistakes:
-            raise ConfigError(mistakes)
-    return options
-
-
-def is_local(options: PipelineOptions) -> bool:
-    """Whether the run's workers are on this machine."""
-    return options.view_as(StandardOptions).runner in StandardOptions.LOCAL_RUNNERS
-
-
-def _threads_per_process(options: PipelineOptions) -> int | None:
-    """Share the cores among the worker processes of this machine, where there are several."""
-    direct = options.view_as(DirectOptions)
-    if direct.direct_running_mode != "multi_processing":
-        return None
-    cores = os.cpu_count() or 1
-    return max(1, cores // (direct.direct_num_workers or cores))
 
 
 def _summaries(plans: list[BatchPlan]) -> tuple[BatchSummary, ...]:

@@ -1,6 +1,6 @@
 """List, read and write files, on the local disk or wherever Beam's FileSystems reach."""
 
-import glob
+import functools
 import os
 import posixpath
 import re
@@ -9,10 +9,6 @@ from collections.abc import Iterator
 
 from apache_beam.io.filesystem import CompressionTypes, FileSystem
 from apache_beam.io.filesystems import FileSystems
-
-from transforms.image_io import FORMAT_OF_EXTENSION
-
-_GLOB_CHARACTERS = re.compile(r"[*?\[]")
 
 
 class StorageError(Exception):
@@ -29,67 +25,34 @@ def join(folder: str, relative: str) -> str:
     return posixpath.join(folder, relative) if is_remote(folder) else os.path.join(folder, relative)
 
 
-def exists(location: str) -> bool:
-    """Whether a file or a local folder is there."""
-    return FileSystems.exists(location)
+@functools.lru_cache(maxsize=1024)
+def _real_folder(absolute: str) -> str:
+    return os.path.realpath(absolute)
 
 
-def input_pattern(location: str) -> tuple[str, str]:
-    """Return the folder that a batch's input is relative to, and the pattern of its files.
+def canonical(location: str) -> str:
+    """Return the location as an absolute one, so that equal ones compare equal.
 
-    Args:
-        location: a folder, which is searched recursively, a file, or a glob as Beam knows them:
-            `*` stays within a folder, `**` does not.
+    Symbolic links among a local path's folders are followed; the file itself is taken as named.
     """
-    if _is_glob(location):
-        prefix = _GLOB_CHARACTERS.split(location, maxsplit=1)[0]
-        return prefix.rpartition("/")[0] or ("/" if prefix.startswith("/") else ""), location
-    if image_extension(location) and not os.path.isdir(location):
-        return location.rpartition("/")[0], glob.escape(location)
-    folder = location.rstrip("/") or "/"
-    return folder, join(glob.escape(folder), "**")
-
-
-def missing(location: str) -> str | None:
-    """Return the local file or folder that a batch's input needs and that is not there, if any."""
     if is_remote(location):
-        return None
-    needed = (input_pattern(location)[0] or ".") if _is_glob(location) else location
-    return None if os.path.exists(needed) else needed
+        return location
+    folder, name = os.path.split(location)
+    return os.path.normpath(os.path.join(_real_folder(os.path.abspath(folder)), name))
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether a path matches a pattern that `input_pattern` returned."""
+    """Whether a path matches a pattern as Beam knows them: `*` stays in a folder, `**` does not."""
     return _regex(pattern).match(path) is not None
 
 
-def image_extension(path: str) -> str | None:
-    """Return the extension of an image's name as it is written there, or None for another file."""
-    extension = os.path.splitext(path)[1]
-    return extension if extension.lower() in FORMAT_OF_EXTENSION else None
-
-
-def list_images(location: str) -> Iterator[tuple[str, str]]:
-    """Yield each image of a batch's input: its path, and the path relative to the input's folder.
-
-    Files without an image's extension are passed over, and so are hidden ones (below a name that
-    begins with a dot), which are thumbnails and leftovers of other programs.
+def list_files(folder: str, pattern: str) -> Iterator[str]:
+    """Yield the paths below a folder that match a pattern as Beam knows them.
 
     Raises:
         StorageError: a folder cannot be listed.
     """
-    folder, pattern = input_pattern(location)
-    if is_remote(location):
-        paths = _list_remote(pattern)
-    elif os.path.isfile(location):
-        paths = iter([location])
-    else:
-        paths = _list_local(folder, pattern)
-    for path in paths:
-        relative = path[len(folder) :].lstrip("/") if folder else path
-        hidden = any(part.startswith(".") for part in relative.split("/"))
-        if image_extension(path) and not hidden:
-            yield path, relative
+    return _list_remote(pattern) if is_remote(pattern) else _list_local(folder, pattern)
 
 
 def read(path: str) -> bytes:
@@ -120,12 +83,6 @@ def write(path: str, data: bytes, mime_type: str = "application/octet-stream") -
             _write_local(path, data)
     except Exception as error:  # Every scheme raises kinds of its own.
         raise StorageError(f"{path} cannot be written: {_reason(error)}.") from error
-
-
-def _is_glob(location: str) -> bool:
-    """Whether the location holds glob characters and is not itself a local file's name."""
-    local = not is_remote(location) and os.path.exists(location)
-    return not local and _GLOB_CHARACTERS.search(location) is not None
 
 
 def _regex(pattern: str) -> re.Pattern[str]:

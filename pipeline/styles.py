@@ -27,7 +27,10 @@ def read_style(style: str) -> tuple[Checkpoint, str]:
     """
     try:
         data = storage.read(_locate(style))
-        return parse_checkpoint(data), weights_digest(data)
+        checkpoint = parse_checkpoint(data)
+        # Tensors that do not fit are found here, rather than on a worker in the midst of a run.
+        checkpoint.build()
+        return checkpoint, weights_digest(data)
     except storage.StorageError as error:
         raise StyleError(str(error)) from error
     except CheckpointError as error:

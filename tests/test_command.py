@@ -149,6 +149,18 @@ def test_bad_images_fail_with_a_sentence_and_the_good_ones_are_written(
     assert "  failed: photos/empty.jpg: The file is empty (0 bytes).\n" in said
 
 
+def test_names_that_are_no_text_are_no_obstacle(config: Path, photos: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9 \n$'\".jpg")
+    (photos / "a.jpg").rename(photos / odd)
+    (photos / os.fsdecode(b"\xff.jpg")).write_text("no image")
+    command = [sys.executable, "-m", "pipeline", "run", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "photos/\\udcff.jpg: The file is not an image" in done.stdout
+    assert Path("out/all", odd).exists()
+    assert f"photos/{odd}" in {outcome.input for outcome in read_outcomes("out/all")}
+
+
 def test_an_empty_folder_is_said_and_is_no_failure(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,7 +208,7 @@ def test_a_checkpoint_that_changes_under_way_fails_the_run(
         Path("style.safetensors").write_bytes(data[:-2] + bytes([data[-2] ^ 1, data[-1]]))
         return survey(plans)
 
-    monkeypatch.setattr("pipeline.cli.survey", survey_while_somebody_trains)
+    monkeypatch.setattr("pipeline.commands.survey", survey_while_somebody_trains)
     assert main(["run", str(config)]) == 1
     assert "not the checkpoint that the run was started with" in capsys.readouterr().err
 

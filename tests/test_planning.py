@@ -61,4 +61,17 @@ def test_very_many_collisions_are_cut_short(photos: Path, checkpoint_path: Path)
     with pytest.raises(ConfigError) as caught:
         survey(plan(config(checkpoint_path, batch)))
     assert len(caught.value.mistakes) == 21
-    assert caught.value.mistakes[-1] == "... and 10 more outputs that two images share"
+    assert caught.value.mistakes[-1] == "... and 10 more like these"
+
+
+def test_writing_over_an_input_is_refused(
+    photos: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the same folder is written, and even where the glob would not match it again."""
+    monkeypatch.chdir(photos.parent)
+    batch = {"name": "x", "input": "photos/a.jpg", "output": str(photos)}
+    with pytest.raises(ConfigError) as caught:
+        survey(plan(config(checkpoint_path, batch)))
+    assert caught.value.mistakes == (
+        f"photos/a.jpg would be written over {photos}/a.jpg, which is an input",
+    )

@@ -1,0 +1,48 @@
+"""Beam's own options, as they follow `stylebeam run`."""
+
+import os
+
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+
+from pipeline.config_file import ConfigError, nearest
+
+# The DirectRunner would first try to download another engine.
+_LOCAL_RUNNER = "FnApiRunner"
+
+
+def parse_beam_options(flags: list[str]) -> PipelineOptions:
+    """Return Beam's options from command-line flags, with the FnApiRunner unless one is named.
+
+    Raises:
+        ConfigError: a flag is unknown. (Of a remote runner only that runner knows all flags.)
+    """
+    options = PipelineOptions(flags)
+    standard = options.view_as(StandardOptions)
+    standard.runner = standard.runner or _LOCAL_RUNNER
+    if is_local(options):
+        known = {f"--{name}" for name in options.get_all_options()}
+        given = {f"--{name}" for name in options.get_all_options(retain_unknown_options=True)}
+        stray = [
+            flag
+            for before, flag in zip(["", *flags], flags, strict=False)
+            if not flag.startswith("-") and (not before.startswith("--") or "=" in before)
+        ]
+        mistakes = [f"there is no option {name}{nearest(name, known)}" for name in given - known]
+        mistakes += [f"{word} is one word too many" for word in stray]
+        if mistakes:
+            raise ConfigError(mistakes)
+    return options
+
+
+def is_local(options: PipelineOptions) -> bool:
+    """Whether the run's workers are on this machine."""
+    return options.view_as(StandardOptions).runner in StandardOptions.LOCAL_RUNNERS
+
+
+def threads_per_process(options: PipelineOptions) -> int | None:
+    """Return the cores for each of several worker processes of this machine; None for one."""
+    direct = options.view_as(DirectOptions)
+    if direct.direct_running_mode != "multi_processing":
+        return None
+    cores = os.cpu_count() or 1
+    return max(1, cores // (direct.direct_num_workers or cores))

@@ -1,0 +1,114 @@
+"""What each command does, given its parsed arguments; each returns its exit code."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import storage
+from pipeline.beam_options import is_local, parse_beam_options
+from pipeline.config import RunConfig
+from pipeline.config_file import ConfigError, load_config
+from pipeline.ledger import outcomes_path
+from pipeline.planning import BatchPlan, plan, survey
+from pipeline.run import RunSummary, run_pipeline
+from pipeline.styles import read_style
+from transforms.checkpoints import parse_checkpoint, shipped_styles
+from transforms.devices import choose_device
+from transforms.feed_forward import FeedForwardStylizer
+from transforms.image_io import FORMAT_OF_EXTENSION, decode, encode
+from transforms.training import TrainingRecipe
+from transforms.training import train as train_network
+
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED = range(4)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Stylise the batches of a config."""
+    options = parse_beam_options(args.beam_flags)
+    config = load_config(args.config, RunConfig, args.set)
+    if is_local(options):
+        choose_device(config.run.device)
+    plans = plan(config)
+    _print_plans(plans)
+    summary = run_pipeline(config.run, plans, options)
+    _print_summary(summary)
+    return EXIT_SOME_FAILED if summary.failed else EXIT_DONE
+
+
+def validate(args: argparse.Namespace) -> int:
+    """Check a config and say what a run would do."""
+    _print_plans(plan(load_config(args.config, RunConfig, args.set)))
+    print("The config is valid.")
+    return EXIT_DONE
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train a style network."""
+    recipe = load_config(args.config, TrainingRecipe, args.set)
+    train_network(recipe, report=lambda line: print(line, flush=True))
+    print(f"The checkpoint is in {recipe.output}. Use it as fast: {{style: {recipe.output}}}.")
+    return EXIT_DONE
+
+
+def styles(args: argparse.Namespace) -> int:
+    """List the styles that are shipped."""
+    for name, path in shipped_styles().items():
+        checkpoint = parse_checkpoint(path.read_bytes())
+        recipe = checkpoint.recipe
+        print(
+            f"{name}: {checkpoint.network}, {path.stat().st_size / 1e6:.1f} MB;"
+            f" {recipe['iterations']} iterations of {recipe['batch_size']} crops of"
+            f" {recipe['crop_size']} px on {recipe['style_image']} at {recipe['style_size']} px,"
+            f" {recipe['loss_network']}"
+        )
+    return EXIT_DONE
+
+
+def stylize(args: argparse.Namespace) -> int:
+    """Stylise one image."""
+    extension = Path(args.output).suffix.lower()
+    if args.format is None and args.output != "-" and extension not in FORMAT_OF_EXTENSION:
+        extensions = ", ".join(FORMAT_OF_EXTENSION)
+        raise ConfigError([f"{args.output}: the name must end in one of {extensions}"])
+    if args.output != "-" and storage.canonical(args.output) == storage.canonical(args.input):
+        raise ConfigError([f"{args.output} is the input, which is never overwritten"])
+    checkpoint, _ = read_style(args.style)
+    stylizer = FeedForwardStylizer(checkpoint, choose_device(args.device))
+    data = sys.stdin.buffer.read() if args.input == "-" else storage.read(args.input)
+    photo = decode(data, args.max_pixels)
+    stylized = photo.with_pixels(stylizer.stylize(photo.pixels, args.strength))
+    image_format = args.format or FORMAT_OF_EXTENSION.get(extension, "png")
+    encoded = encode(stylized, image_format, args.quality)
+    if args.output == "-":
+        sys.stdout.buffer.write(encoded)
+    else:
+        storage.write(args.output, encoded, f"image/{image_format}")
+    return EXIT_DONE
+
+
+def _print_plans(plans: Sequence[BatchPlan]) -> None:
+    counts = survey(plans)
+    for batch_plan in plans:
+        batch = batch_plan.batch
+        print(
+            f"{batch.name}: {counts[batch.name]} images in {batch.input}, {batch.method}"
+            f" {batch.options.style}, to {batch.output}"
+        )
+        if not counts[batch.name]:
+            extensions = ", ".join(FORMAT_OF_EXTENSION)
+            print(f"  {batch.input} holds no images (looked for {extensions}): nothing to do.")
+
+
+def _print_summary(summary: RunSummary) -> None:
+    for batch in summary.batches:
+        done, failed = batch.counts["done"], batch.counts["failed"]
+        print(f"{batch.name}: {done} done, {failed} failed; outputs in {batch.output}")
+        for outcome in batch.failures:
+            print(f"  failed: {outcome.input}: {outcome.error}")
+        if failed > len(batch.failures):
+            print(f"  ... the others are in {outcomes_path(batch.output)}")
+    if summary.networks_loaded is not None:
+        print(f"Style networks loaded: {summary.networks_loaded}.")
+    folders = ", ".join(sorted({batch.output for batch in summary.batches}))
+    print(f"Look in {folders}. What became of each image: _stylebeam/outcomes.jsonl there.")

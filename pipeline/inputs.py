@@ -1,0 +1,84 @@
+"""Which images a batch's input means: a folder, a file, or a glob, on disk or in a bucket."""
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+
+from pipeline import storage
+from transforms.image_io import FORMAT_OF_EXTENSION
+
+_GLOB_CHARACTERS = re.compile(r"[*?\[]")
+
+
+def image_extension(path: str) -> str | None:
+    """Return the extension of an image's name as it is written there, or None for another file."""
+    extension = os.path.splitext(path)[1]
+    return extension if extension.lower() in FORMAT_OF_EXTENSION else None
+
+
+def pattern_of(location: str) -> tuple[str, str]:
+    """Return the folder that an input's images are relative to, and the pattern of their paths.
+
+    Args:
+        location: a folder, which is searched recursively, a file, or a glob as Beam knows them:
+            `*` stays within a folder, `**` does not.
+    """
+    if _is_glob(location):
+        prefix = _GLOB_CHARACTERS.split(location, maxsplit=1)[0]
+        return prefix.rpartition("/")[0] or ("/" if prefix.startswith("/") else ""), location
+    if image_extension(location) and not os.path.isdir(location):
+        return location.rpartition("/")[0], glob.escape(location)
+    folder = location.rstrip("/") or "/"
+    return folder, storage.join(glob.escape(folder), "**")
+
+
+def mistake_in(location: str) -> str | None:
+    """Say what keeps an input from being listed, if that can be known beforehand."""
+    if storage.is_remote(location):
+        return None
+    needed = (pattern_of(location)[0] or ".") if _is_glob(location) else location
+    if not os.path.exists(needed):
+        return f"{needed} does not exist"
+    if os.path.isfile(needed) and image_extension(needed) is None:
+        return f"{needed} is not an image ({', '.join(FORMAT_OF_EXTENSION)})"
+    return None
+
+
+def includes(location: str, folder: str) -> bool:
+    """Whether images written into a folder would be among those of an input."""
+    start, pattern = pattern_of(location)
+    if not storage.is_remote(location):
+        if storage.is_remote(folder):
+            return False
+        # The pattern begins with its folder, as it is written or, unless it is a glob, escaped.
+        escaped = start if _is_glob(location) else glob.escape(start)
+        rest = pattern[len(escaped) :].lstrip("/")
+        pattern = os.path.join(glob.escape(os.path.realpath(start)), rest)
+        folder = os.path.realpath(folder)
+    images = (storage.join(folder, f"image{extension}") for extension in FORMAT_OF_EXTENSION)
+    return any(storage.matches(pattern, image) for image in images)
+
+
+def list_images(location: str) -> Iterator[tuple[str, str]]:
+    """Yield each image of an input: its path, and the path relative to the input's folder.
+
+    Files without an image's extension are passed over, and so are hidden ones (below a name that
+    begins with a dot), which are thumbnails and leftovers of other programs.
+
+    Raises:
+        StorageError: a folder cannot be listed.
+    """
+    folder, pattern = pattern_of(location)
+    is_file = not storage.is_remote(location) and os.path.isfile(location)
+    for path in [location] if is_file else storage.list_files(folder, pattern):
+        relative = path[len(folder) :].lstrip("/") if folder else path
+        hidden = any(part.startswith(".") for part in relative.split("/"))
+        if image_extension(path) and not hidden:
+            yield path, relative
+
+
+def _is_glob(location: str) -> bool:
+    """Whether the location holds glob characters and is not itself a local file's name."""
+    local = not storage.is_remote(location) and os.path.exists(location)
+    return not local and _GLOB_CHARACTERS.search(location) is not None
