@@ -52,10 +52,10 @@ class TrainingRecipe(BaseModel):
     network: str = Field(default="johnson", description="The network to train.")
     loss_network: VggName = Field(default="vgg16", description="The network that judges.")
     content_weights: dict[str, float] = Field(
-        default={"relu2_2": 1.0}, description="Weight of the content loss, by layer."
+        default={"relu3_3": 1.0}, description="Weight of the content loss, by layer."
     )
     style_weights: dict[str, float] = Field(
-        default={"relu1_2": 2.0, "relu2_2": 2.5, "relu3_3": 3.0, "relu4_3": 16.0},
+        default={"relu1_2": 4.0, "relu2_2": 5.0, "relu3_3": 6.0, "relu4_3": 40.0},
         description="Weight of the style loss, by layer.",
     )
     total_variation_weight: float = Field(default=5.0, ge=0, description="Smoothness.")
