@@ -2,23 +2,44 @@
 
 import os
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    StandardOptions,
+    WorkerOptions,
+)
+from apache_beam.runners.runner import create_runner
 
-from pipeline.config_file import ConfigError, nearest
+from pipeline.config_file import ConfigError
+from pipeline.suggestions import nearest
 
 # The DirectRunner would first try to download another engine.
 _LOCAL_RUNNER = "FnApiRunner"
 
 
-def parse_beam_options(flags: list[str]) -> PipelineOptions:
+def parse_beam_options(flags: list[str], verbose: bool) -> PipelineOptions:
     """Return Beam's options from command-line flags, with the FnApiRunner unless one is named.
 
+    Args:
+        flags: as they follow the command.
+        verbose: whether worker processes print their logs.
+
     Raises:
-        ConfigError: a flag is unknown. (Of a remote runner only that runner knows all flags.)
+        ConfigError: there is no such runner, or a flag is unknown. (Of a remote runner only that
+            runner knows all flags.)
     """
     options = PipelineOptions(flags)
     standard = options.view_as(StandardOptions)
     standard.runner = standard.runner or _LOCAL_RUNNER
+    worker = options.view_as(WorkerOptions)
+    if not verbose and worker.default_sdk_harness_log_level is None:
+        worker.default_sdk_harness_log_level = "CRITICAL"
+    try:
+        create_runner(standard.runner)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise ConfigError([f"--runner={standard.runner}: {error}"]) from error
+    if (options.view_as(DirectOptions).direct_num_workers or 0) < 0:
+        raise ConfigError(["--direct_num_workers must be at least 0 (which takes all cores)"])
     if is_local(options):
         known = {f"--{name}" for name in options.get_all_options()}
         given = {f"--{name}" for name in options.get_all_options(retain_unknown_options=True)}

@@ -3,6 +3,7 @@
 import argparse
 import io
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -15,7 +16,7 @@ from pipeline.storage import StorageError
 from pipeline.styles import StyleError
 from transforms.devices import DeviceUnavailableError
 from transforms.feed_forward import NonFiniteError
-from transforms.image_io import EXTENSION_OF_FORMAT, ImageError
+from transforms.image_io import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, EXTENSION_OF_FORMAT, ImageError
 from transforms.training import RecipeError, TrainingError
 from transforms.vgg import WeightsUnavailableError
 
@@ -46,13 +47,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    logging.basicConfig(level=logging.INFO if args.verbose else logging.ERROR, force=True)
+    logging.basicConfig(level=logging.INFO if args.verbose else logging.CRITICAL, force=True)
     try:
-        return args.command(args)
+        code = args.command(args)
+        sys.stdout.flush()
+        return code
     except _USAGE_ERRORS as error:
         print(f"stylebeam: {error}", file=sys.stderr)
         return commands.EXIT_USAGE
     except _FAILURES as error:
+        print(f"stylebeam: {error}", file=sys.stderr)
+        return commands.EXIT_FAILED
+    except BrokenPipeError:
+        # Whoever read the output has gone; what is still to be flushed at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return commands.EXIT_FAILED
+    except OSError as error:
         print(f"stylebeam: {error}", file=sys.stderr)
         return commands.EXIT_FAILED
     except KeyboardInterrupt:
@@ -134,17 +144,17 @@ def _parser() -> argparse.ArgumentParser:
         default=1.0,
         help="0, the photo, to 1 (the default), the stylised image",
     )
-    stylize.add_argument(
-        "--format", choices=EXTENSION_OF_FORMAT, help="default: by OUT's name; png for -"
-    )
+    stylize.add_argument("--format", choices=EXTENSION_OF_FORMAT, help="for OUT -; default: png")
     stylize.add_argument(
         "--quality",
         type=_number(int, 1, 100),
-        default=92,
-        help="of JPEG and WebP, 1 to 100 (default: 92)",
+        default=DEFAULT_QUALITY,
+        help=f"of JPEG and WebP, 1 to 100 (default: {DEFAULT_QUALITY})",
     )
     stylize.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    stylize.add_argument("--max-pixels", type=int, default=200_000_000, help="refuse larger images")
+    stylize.add_argument(
+        "--max-pixels", type=int, default=DEFAULT_MAX_PIXELS, help="refuse larger images"
+    )
     return parser
 
 

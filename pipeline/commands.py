@@ -25,7 +25,7 @@ EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED = range(4)
 
 def run(args: argparse.Namespace) -> int:
     """Stylise the batches of a config."""
-    options = parse_beam_options(args.beam_flags)
+    options = parse_beam_options(args.beam_flags, args.verbose)
     config = load_config(args.config, RunConfig, args.set)
     if is_local(options):
         choose_device(config.run.device)
@@ -68,11 +68,8 @@ def styles(args: argparse.Namespace) -> int:
 def stylize(args: argparse.Namespace) -> int:
     """Stylise one image."""
     extension = Path(args.output).suffix.lower()
-    if args.format is None and args.output != "-" and extension not in FORMAT_OF_EXTENSION:
-        extensions = ", ".join(FORMAT_OF_EXTENSION)
-        raise ConfigError([f"{args.output}: the name must end in one of {extensions}"])
-    if args.output != "-" and storage.canonical(args.output) == storage.canonical(args.input):
-        raise ConfigError([f"{args.output} is the input, which is never overwritten"])
+    if args.output != "-":
+        _check_output(args, extension)
     checkpoint, _ = read_style(args.style)
     stylizer = FeedForwardStylizer(checkpoint, choose_device(args.device))
     data = sys.stdin.buffer.read() if args.input == "-" else storage.read(args.input)
@@ -85,6 +82,17 @@ def stylize(args: argparse.Namespace) -> int:
     else:
         storage.write(args.output, encoded, f"image/{image_format}")
     return EXIT_DONE
+
+
+def _check_output(args: argparse.Namespace, extension: str) -> None:
+    if args.format is not None:
+        raise ConfigError(["--format is for OUT -; a file's format goes by its name"])
+    if extension not in FORMAT_OF_EXTENSION:
+        extensions = ", ".join(FORMAT_OF_EXTENSION)
+        raise ConfigError([f"{args.output}: the name must end in one of {extensions}"])
+    place = storage.place_of(args.output)
+    if place in (storage.place_of(args.input), storage.real_path(args.input)):
+        raise ConfigError([f"{args.output} is the input, which is never overwritten"])
 
 
 def _print_plans(plans: Sequence[BatchPlan]) -> None:

@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from pipeline import inputs, storage
+from pipeline.records import Method
 from pipeline.styles import read_style
 from pipeline.yaml_nodes import Location
 from transforms.devices import DeviceName
+from transforms.image_io import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY
 
 OutputFormat = Literal["same", "jpeg", "png", "webp", "tiff"]
 BUILT_METHODS = ("fast",)
@@ -18,10 +20,12 @@ BUILT_METHODS = ("fast",)
 
 def _normalized(value: str) -> str:
     """Write a location in one way, so that equal ones compare equal."""
+    if mistake := storage.mistake_in(value):
+        raise ValueError(mistake)
     if storage.is_remote(value):
         scheme, _, path = value.partition("://")
         return f"{scheme}://{path.rstrip('/')}"
-    return posixpath.normpath(value)
+    return posixpath.normpath(os.path.expanduser(value))
 
 
 def _built(method: str) -> str:
@@ -50,7 +54,7 @@ def _usable(style: str) -> str:
 Folder = Annotated[str, Field(min_length=1), AfterValidator(_normalized)]
 Input = Annotated[Folder, AfterValidator(_listable)]
 Output = Annotated[Folder, AfterValidator(_no_file)]
-Method = Annotated[Literal["fast", "gatys", "super_resolution"], AfterValidator(_built)]
+BuiltMethod = Annotated[Method, AfterValidator(_built)]
 Style = Annotated[str, Field(min_length=1), AfterValidator(_usable)]
 
 
@@ -65,7 +69,11 @@ class FastOptions(_Strict):
         description="A shipped style's name, or the path or URI of a .safetensors checkpoint."
     )
     strength: float = Field(
-        default=1.0, ge=0, le=1, description="From 0, the photo, to 1, the stylised image."
+        default=1.0,
+        ge=0,
+        le=1,
+        strict=True,
+        description="From 0, the photo, to 1, the stylised image.",
     )
 
 
@@ -75,14 +83,16 @@ class Batch(_Strict):
     name: str = Field(min_length=1, description="Names the batch in reports.")
     input: Input = Field(description="Folder (searched recursively), file, or glob; a path or URI.")
     output: Output = Field(description="Folder that mirrors the input's tree; a path or URI.")
-    method: Method = Field(default="fast", description="How images are stylised.")
+    method: BuiltMethod = Field(default="fast", description="How images are stylised.")
     fast: FastOptions | None = Field(default=None, description="Options of method: fast.")
     gatys: dict[str, Any] | None = Field(default=None, description="Not built yet.")
     super_resolution: dict[str, Any] | None = Field(default=None, description="Not built yet.")
     format: OutputFormat = Field(
         default="same", description="File format of the outputs; same keeps each input's."
     )
-    quality: int = Field(default=92, ge=1, le=100, description="Of JPEG and WebP outputs.")
+    quality: int = Field(
+        default=DEFAULT_QUALITY, ge=1, le=100, strict=True, description="Of JPEG and WebP outputs."
+    )
 
     @property
     def options(self) -> FastOptions:
@@ -102,7 +112,10 @@ class RunOptions(_Strict):
 
     device: DeviceName = Field(default="auto", description="auto takes the GPU if there is one.")
     max_pixels: int = Field(
-        default=200_000_000, ge=1, description="Images of more pixels fail before decoding."
+        default=DEFAULT_MAX_PIXELS,
+        ge=1,
+        strict=True,
+        description="Images of more pixels fail before they are decoded.",
     )
 
 

@@ -1,14 +1,13 @@
 """Reads configs, and says of each mistake where it is and what would be right."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, get_args
 
 import pydantic
-from yaml.nodes import Node
 
 from pipeline import storage, yaml_nodes
-from pipeline.yaml_nodes import Location, YamlError
+from pipeline.suggestions import nearest
+from pipeline.yaml_nodes import Location, Tree, YamlError
 
 ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
 
@@ -79,7 +78,7 @@ def load_config(path: str, model: type[ConfigT], settings: Sequence[str] = ()) -
     raise ConfigError(_sentences(root, found))
 
 
-def _sentences(root: Node, mistakes: Iterable[tuple[Location, str]]) -> Iterator[str]:
+def _sentences(root: Tree, mistakes: Iterable[tuple[Location, str]]) -> Iterator[str]:
     """Say each mistake once, with its place. (One in `defaults` is found in every batch.)"""
     said = set()
     for location, message in mistakes:
@@ -119,9 +118,3 @@ def _model_in(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         return annotation
     return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """Return half a sentence that names the most similar of the valid words, if one is similar."""
-    found = difflib.get_close_matches(word, list(words), n=1)
-    return f"; did you mean {found[0]}?" if found else ""

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pipeline import storage
 from transforms.image_io import FORMAT_OF_EXTENSION
 
-_GLOB_CHARACTERS = re.compile(r"[*?\[]")
+# A bracket alone makes no glob: folders are called "Rome [2019]" far more often than sets of
+# characters are asked for.
+_WILDCARD = re.compile(r"[*?]")
+_SPECIAL = re.compile(r"[*?\[]")
 
 
 def image_extension(path: str) -> str | None:
@@ -25,7 +28,7 @@ def pattern_of(location: str) -> tuple[str, str]:
             `*` stays within a folder, `**` does not.
     """
     if _is_glob(location):
-        prefix = _GLOB_CHARACTERS.split(location, maxsplit=1)[0]
+        prefix = _SPECIAL.split(location, maxsplit=1)[0]
         return prefix.rpartition("/")[0] or ("/" if prefix.startswith("/") else ""), location
     if image_extension(location) and not os.path.isdir(location):
         return location.rpartition("/")[0], glob.escape(location)
@@ -46,18 +49,19 @@ def mistake_in(location: str) -> str | None:
 
 
 def includes(location: str, folder: str) -> bool:
-    """Whether images written into a folder would be among those of an input."""
+    """Whether images written into a folder might be among those of an input."""
+    if storage.is_remote(location) != storage.is_remote(folder):
+        return False
     start, pattern = pattern_of(location)
-    if not storage.is_remote(location):
-        if storage.is_remote(folder):
-            return False
-        # The pattern begins with its folder, as it is written or, unless it is a glob, escaped.
-        escaped = start if _is_glob(location) else glob.escape(start)
-        rest = pattern[len(escaped) :].lstrip("/")
-        pattern = os.path.join(glob.escape(os.path.realpath(start)), rest)
-        folder = os.path.realpath(folder)
-    images = (storage.join(folder, f"image{extension}") for extension in FORMAT_OF_EXTENSION)
-    return any(storage.matches(pattern, image) for image in images)
+    real_start, real_folder = storage.real_path(start or "."), storage.real_path(folder)
+    if "**" in pattern:
+        return f"{real_folder}/".startswith(f"{real_start.rstrip('/')}/")
+    # The pattern begins with its folder, as it is written or, unless it is a glob, escaped.
+    written = start if _is_glob(location) else glob.escape(start)
+    rest = pattern[len(written) :].lstrip("/")
+    real_pattern = storage.join(glob.escape(real_start), rest)
+    images = (storage.join(real_folder, f"image{extension}") for extension in FORMAT_OF_EXTENSION)
+    return any(storage.matches(real_pattern, image) for image in images)
 
 
 def list_images(location: str) -> Iterator[tuple[str, str]]:
@@ -81,4 +85,4 @@ def list_images(location: str) -> Iterator[tuple[str, str]]:
 def _is_glob(location: str) -> bool:
     """Whether the location holds glob characters and is not itself a local file's name."""
     local = not storage.is_remote(location) and os.path.exists(location)
-    return not local and _GLOB_CHARACTERS.search(location) is not None
+    return not local and _WILDCARD.search(location) is not None

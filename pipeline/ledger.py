@@ -1,13 +1,44 @@
-"""The record of a run: one outcome an input, in `_stylebeam/outcomes.jsonl` beside the outputs."""
+"""The record of a run, in the folder `_stylebeam` beside the outputs.
 
-from collections.abc import Iterable, Iterator, Mapping
+`run.json` says what was to be done: the batches and their recipes. `outcomes.jsonl` says what
+became of it: one outcome an input.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import apache_beam as beam
 
 from pipeline import storage
+from pipeline.planning import BatchPlan
 from pipeline.records import Outcome
 
+_RUN = "_stylebeam/run.json"
 _OUTCOMES = "_stylebeam/outcomes.jsonl"
+
+
+def output_folders(plans: Iterable[BatchPlan]) -> dict[str, str]:
+    """Return each batch's output folder by the batch's name, one folder always written alike."""
+    return {each.batch.name: storage.real_path(each.batch.output) for each in plans}
+
+
+def write_plans(plans: Sequence[BatchPlan]) -> None:
+    """Record in each output folder what is to be written there.
+
+    Done before anything else, it shows that the folder can be written to.
+
+    Raises:
+        StorageError: it cannot.
+    """
+    folders = output_folders(plans)
+    for folder in sorted(set(folders.values())):
+        batches = [
+            {**each.batch.model_dump(mode="json", exclude_none=True), "weights": each.weights}
+            for each in plans
+            if folders[each.batch.name] == folder
+        ]
+        text = json.dumps({"batches": batches}, indent=2) + "\n"
+        storage.write(storage.join(folder, _RUN), text.encode(), "application/json")
 
 
 def outcomes_path(output: str) -> str:
@@ -46,7 +77,7 @@ class WriteOutcomes(beam.PTransform):
         """Make the transform.
 
         Args:
-            outputs: each batch's output folder, by the batch's name.
+            outputs: each batch's output folder, by the batch's name, as `output_folders` says.
         """
         super().__init__()
         self._outputs = dict(outputs)

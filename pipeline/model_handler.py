@@ -17,11 +17,11 @@ from pipeline.styles import StyleError, read_style
 from transforms.devices import DeviceName, choose_device
 from transforms.feed_forward import FeedForwardStylizer, NonFiniteError
 from transforms.image_io import Photo
+from transforms.memory import return_large_blocks
 
 METRICS_NAMESPACE = "stylebeam"
 NETWORKS_LOADED = "networks_loaded"
 
-_BATCH_PIXELS = 16_000_000
 _NETWORKS_KEPT = 8
 
 
@@ -48,12 +48,6 @@ class LoadedPhoto:
     task: Task
     photo: Photo
     seconds: float
-
-    @property
-    def pixel_count(self) -> int:
-        """Width times height."""
-        width, height = self.photo.size
-        return width * height
 
 
 class StylizerPool:
@@ -125,17 +119,14 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
             device: where to compute.
             threads: for torch to use in each worker process; by default its own choice.
         """
-        # BatchElements takes a pixel budget only as equal smallest and largest batch sizes.
-        super().__init__(
-            min_batch_size=_BATCH_PIXELS,
-            max_batch_size=_BATCH_PIXELS,
-            element_size_fn=lambda loaded: loaded.pixel_count,
-        )
+        # Images are stylised one at a time; a larger batch would only hold back finished ones.
+        super().__init__(min_batch_size=1, max_batch_size=1)
         self._device = device
         self._threads = threads
 
     def load_model(self) -> StylizerPool:
         """Return an empty pool; networks are loaded when a photo asks for them."""
+        return_large_blocks()
         if self._threads is not None:
             torch.set_num_threads(self._threads)
         return StylizerPool(self._device)
@@ -151,7 +142,7 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
 
     def get_num_bytes(self, batch: Sequence[LoadedPhoto]) -> int:
         """Return the size of the pixels. (Beam's own counts by pickling them.)"""
-        return sum(3 * loaded.pixel_count for loaded in batch)
+        return sum(loaded.photo.pixels.nbytes for loaded in batch)
 
     def get_metrics_namespace(self) -> str:
         """Return the namespace of the metrics of Beam's RunInference."""

@@ -41,7 +41,7 @@ class BatchPlan:
                 image_format = batch.format
                 extension = EXTENSION_OF_FORMAT[image_format]
             recipe = Recipe(
-                method="fast",
+                method=batch.method,
                 style=batch.options.style,
                 weights=self.weights,
                 strength=batch.options.strength,
@@ -79,9 +79,12 @@ def survey(plans: Iterable[BatchPlan]) -> dict[str, int]:
         counts[name] = 0
         for task in batch_plan.tasks():
             counts[name] += 1
-            inputs_found.add(storage.canonical(task.input))
-            source = sources.setdefault(storage.canonical(task.output), task.input)
-            if source is not task.input:
+            inputs_found |= {storage.place_of(task.input), storage.real_path(task.input)}
+            place = storage.place_of(task.output)
+            if place not in sources:
+                sources[place] = task.input
+            else:
+                source = sources[place]
                 mistakes.append(
                     f"batch {name}: {task.input} and {source} would both be written to"
                     f" {task.output}"

@@ -9,6 +9,7 @@ from typing import Literal
 from transforms.image_io import ImageFormat
 
 Status = Literal["done", "skipped", "failed"]
+Method = Literal["fast", "gatys", "super_resolution"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Recipe:
         quality: of JPEG and WebP, from 1 to 100.
     """
 
-    method: Literal["fast"]
+    method: Method
     style: str
     weights: str
     strength: float

@@ -67,8 +67,7 @@ def build(
         | "List" >> beam.FlatMap(lambda batch_plan: batch_plan.tasks())
         | "Stylize" >> Stylize(handler, max_pixels)
     )
-    outputs = {batch_plan.batch.name: batch_plan.batch.output for batch_plan in plans}
-    outcomes | "Record" >> ledger.WriteOutcomes(outputs)
+    outcomes | "Record" >> ledger.WriteOutcomes(ledger.output_folders(plans))
     return outcomes
 
 
@@ -84,8 +83,9 @@ def run_pipeline(
 
     Raises:
         RunFailedError: the pipeline did not finish.
-        StorageError: the record of the outcomes cannot be read back.
+        StorageError: an output folder cannot be written to, or its record not be read back.
     """
+    ledger.write_plans(plans)
     try:
         pipeline = beam.Pipeline(options=beam_options)
         handler = StylizeModelHandler(run_options.device, threads_per_process(beam_options))
@@ -93,6 +93,9 @@ def run_pipeline(
         result = pipeline.run()
         state = result.wait_until_finish()
     except Exception as error:  # What a runner raises is its own affair.
+        if "KeyboardInterrupt" in str(error):
+            # Beam makes an error of its own of an interruption in the midst of a step.
+            raise KeyboardInterrupt from error
         raise RunFailedError(f"The run stopped: {_last_line(error)}") from error
     if state != PipelineState.DONE:
         raise RunFailedError(f"The run ended in the state {state}.")
@@ -107,8 +110,8 @@ def _summaries(plans: list[BatchPlan]) -> tuple[BatchSummary, ...]:
         )
         for batch_plan in plans
     }
-    for output in {batch_plan.batch.output for batch_plan in plans}:
-        for outcome in ledger.read_outcomes(output):
+    for folder in set(ledger.output_folders(plans).values()):
+        for outcome in ledger.read_outcomes(folder):
             summary = summaries[outcome.batch]
             summary.counts[outcome.status] += 1
             if outcome.status == "failed" and len(summary.failures) < _FAILURES_KEPT:

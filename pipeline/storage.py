@@ -4,11 +4,13 @@ import functools
 import os
 import posixpath
 import re
-import uuid
+import stat
 from collections.abc import Iterator
 
-from apache_beam.io.filesystem import CompressionTypes, FileSystem
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileSystem
 from apache_beam.io.filesystems import FileSystems
+
+from transforms.files import write_whole
 
 
 class StorageError(Exception):
@@ -25,20 +27,35 @@ def join(folder: str, relative: str) -> str:
     return posixpath.join(folder, relative) if is_remote(folder) else os.path.join(folder, relative)
 
 
+def real_path(location: str) -> str:
+    """Return a local path as an absolute one with all links followed; a URI as it is."""
+    return location if is_remote(location) else os.path.realpath(location)
+
+
+def place_of(location: str) -> str:
+    """Return what a write to the location replaces: a link's own place, not what it points at."""
+    if is_remote(location):
+        return location
+    folder, name = os.path.split(location)
+    return os.path.join(_real_folder(os.path.abspath(folder)), name)
+
+
 @functools.lru_cache(maxsize=1024)
 def _real_folder(absolute: str) -> str:
     return os.path.realpath(absolute)
 
 
-def canonical(location: str) -> str:
-    """Return the location as an absolute one, so that equal ones compare equal.
-
-    Symbolic links among a local path's folders are followed; the file itself is taken as named.
-    """
-    if is_remote(location):
-        return location
-    folder, name = os.path.split(location)
-    return os.path.normpath(os.path.join(_real_folder(os.path.abspath(folder)), name))
+def mistake_in(location: str) -> str | None:
+    """Say what makes a location unusable whatever is there, if anything does."""
+    if "\0" in location:
+        return "must not hold a null character"
+    try:
+        FileSystems.get_filesystem(location)
+    except ValueError:
+        return f"{location} is in no storage that Beam knows; is its scheme right?"
+    if is_remote(location) and not location.partition("://")[2].strip("/"):
+        return f"{location} names no bucket"
+    return None
 
 
 def matches(pattern: str, path: str) -> bool:
@@ -62,6 +79,9 @@ def read(path: str) -> bytes:
         StorageError: it cannot be read.
     """
     try:
+        if not is_remote(path) and not stat.S_ISREG(os.stat(path).st_mode):
+            # A named pipe would be waited for without end.
+            raise OSError(0, "it is not a regular file")
         with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             return file.read()
     except Exception as error:  # Every scheme raises kinds of its own.
@@ -80,7 +100,7 @@ def write(path: str, data: bytes, mime_type: str = "application/octet-stream") -
             with FileSystems.create(path, mime_type, CompressionTypes.UNCOMPRESSED) as file:
                 file.write(data)
         else:
-            _write_local(path, data)
+            write_whole(path, data)
     except Exception as error:  # Every scheme raises kinds of its own.
         raise StorageError(f"{path} cannot be written: {_reason(error)}.") from error
 
@@ -93,12 +113,18 @@ def _regex(pattern: str) -> re.Pattern[str]:
 def _list_local(folder: str, pattern: str) -> Iterator[str]:
     """Walk a folder. (Beam's own listing passes over folders and links that cannot be read.)"""
     regex = _regex(pattern)
+    above = folder.rstrip("/").count("/") + 1 if folder else 0
+    levels = None if "**" in pattern else pattern.count("/") - above
 
     def stop(error: OSError) -> None:
         raise StorageError(f"{error.filename} cannot be listed: {_reason(error)}.") from error
 
     for parent, folders, files in os.walk(folder or ".", onerror=stop):
-        folders.sort()
+        relative = os.path.relpath(parent, folder or ".")
+        level = 0 if relative == "." else relative.count("/") + 1
+        # Neither hidden folders nor those below what the pattern reaches need be readable.
+        deeper = levels is None or level < levels
+        folders[:] = sorted(name for name in folders if deeper and not name.startswith("."))
         for name in sorted(files):
             path = os.path.join(parent, name) if folder else os.path.normpath(f"{parent}/{name}")
             if regex.match(path):
@@ -114,24 +140,10 @@ def _list_remote(pattern: str) -> Iterator[str]:
         yield metadata.path
 
 
-def _write_local(path: str, data: bytes) -> None:
-    folder = os.path.dirname(path)
-    os.makedirs(folder or ".", exist_ok=True)
-    unfinished = os.path.join(folder, f".{uuid.uuid4().hex}.part")
-    try:
-        with open(unfinished, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        if os.path.exists(unfinished):
-            os.unlink(unfinished)
-        raise
-
-
 def _reason(error: BaseException) -> str:
     """Say in a few words what went wrong."""
+    if isinstance(error, BeamIOError) and error.exception_details:
+        return _reason(next(iter(error.exception_details.values())))
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, PermissionError):

@@ -1,8 +1,7 @@
 """Finds and reads the checkpoint that a style's name in a config stands for."""
 
-import difflib
-
 from pipeline import storage
+from pipeline.suggestions import nearest
 from transforms.checkpoints import (
     Checkpoint,
     CheckpointError,
@@ -43,9 +42,8 @@ def _locate(style: str) -> str:
         return str(shipped[style])
     if style.endswith(".safetensors"):
         return style
-    similar = difflib.get_close_matches(style, shipped, n=1)
     raise StyleError(
         f"there is no shipped style {style!r}"
-        + (f"; did you mean {similar[0]}?" if similar else f"; there is {', '.join(shipped)}.")
+        + (nearest(style, shipped) or f"; there is {', '.join(shipped)}.")
         + " (A checkpoint of your own is named by its path, ending in .safetensors.)"
     )

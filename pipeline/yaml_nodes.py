@@ -1,12 +1,15 @@
 """YAML as nodes that know their lines: the only place that knows YAML."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Location = tuple[str | int, ...]
 """Keys and list positions that lead from the top of a config to a value."""
+
+Tree: TypeAlias = MappingNode
+"""A config as `parse` returns it."""
 
 
 class YamlError(Exception):
@@ -23,20 +26,20 @@ def parse(text: str, name: str) -> MappingNode:
     Raises:
         YamlError: the text is not YAML, not a mapping, or has a key twice.
     """
-    loader = yaml.SafeLoader(text)
-    loader.name = name
     try:
+        loader = yaml.SafeLoader(text)
+        loader.name = name
         root = loader.get_single_node()
+        if not isinstance(root, MappingNode):
+            raise YamlError(f"{name}: a config is a mapping of keys to values")
+        _check_keys(root)
     except yaml.YAMLError as error:
         problem = getattr(error, "problem", None) or error
         mark = getattr(error, "problem_mark", None)
         place = f"{name}:{mark.line + 1}" if mark else name
         raise YamlError(f"{place}: this is not YAML: {problem}") from None
-    finally:
-        loader.dispose()
-    if not isinstance(root, MappingNode):
-        raise YamlError(f"{name}: a config is a mapping of keys to values")
-    _refuse_repeated_keys(root)
+    except RecursionError:
+        raise YamlError(f"{name}: this is nested too deeply, or within itself") from None
     return root
 
 
@@ -70,7 +73,9 @@ def apply_setting(root: MappingNode, setting: str) -> None:
     source = f"--set {setting}"
     if not equals or not key:
         raise YamlError(f"{source}: an override is written key=value, as in run.device=cpu")
-    [(_, value)] = parse(f"value: {text}", source).value
+    (_, value), *others = parse(f"value: {text}", source).value
+    if others:
+        raise YamlError(f"{source}: this is more than one value")
     *parents, last = key.split(".")
     node: Node = root
     for part in parents:
@@ -132,17 +137,20 @@ def dotted(root: Node, location: Location) -> str:
     return ".".join(parts)
 
 
-def _refuse_repeated_keys(node: Node) -> None:
+def _check_keys(node: Node) -> None:
+    """Refuse what YAML allows and no config means: keys that are not names, or are repeated."""
     if isinstance(node, MappingNode):
         seen = set()
         for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                raise YamlError(f"{_line(key)}: a key must be a name, not a list or a mapping")
             if key.value in seen:
                 raise YamlError(f"{_line(key)}: {key.value}: this key is here twice")
             seen.add(key.value)
-            _refuse_repeated_keys(value)
+            _check_keys(value)
     elif isinstance(node, SequenceNode):
         for child in node.value:
-            _refuse_repeated_keys(child)
+            _check_keys(child)
 
 
 def _child(node: Node | None, part: str | int) -> Node | None:

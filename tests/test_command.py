@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from pipeline.cli import main
 from pipeline.ledger import read_outcomes
@@ -42,7 +43,7 @@ def sizes(folder: str) -> dict[str, tuple[int, int]]:
     found = {}
     for path in sorted(Path(folder).rglob("*")):
         relative = str(path.relative_to(folder))
-        if path.is_file() and relative != "_stylebeam/outcomes.jsonl":
+        if path.is_file() and not relative.startswith("_stylebeam/"):
             with Image.open(path) as image:
                 found[relative] = image.size
     return found
@@ -78,11 +79,12 @@ def test_two_batches_in_a_process_of_its_own(config: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["in_memory", "multi_threading", "multi_processing"])
-def test_two_workers(config: Path, capsys: pytest.CaptureFixture[str], mode: str) -> None:
+def test_two_workers(config: Path, capfd: pytest.CaptureFixture[str], mode: str) -> None:
     flags = ["--direct_num_workers=2", f"--direct_running_mode={mode}"]
     assert main(["run", str(config), *flags]) == 0
     check_outputs()
-    loaded = int(capsys.readouterr().out.split("Style networks loaded: ")[1].split(".")[0])
+    said = capfd.readouterr()
+    loaded = int(said.out.split("Style networks loaded: ")[1].split(".")[0])
     # Once in a process: threads share it, and of two processes each may have had an image.
     assert 1 <= loaded <= (2 if mode == "multi_processing" else 1)
 
@@ -131,6 +133,7 @@ def test_bad_images_fail_with_a_sentence_and_the_good_ones_are_written(
     (photos / "empty.jpg").touch()
     (photos / "text.jpg").write_text("Dear diary,")
     os.symlink("loop.jpg", photos / "loop.jpg")
+    os.mkfifo(photos / "pipe.jpg")
     assert main(["run", str(config), "--set", "batches.jpegs.output=out/j"]) == 3
     assert sizes("out/all") == PHOTOS
     errors = {Path(outcome.input).name: outcome.error for outcome in read_outcomes("out/all")}
@@ -142,11 +145,73 @@ def test_bad_images_fail_with_a_sentence_and_the_good_ones_are_written(
         "empty.jpg": "The file is empty (0 bytes).",
         "text.jpg": "The file is not an image of a known kind.",
         "loop.jpg": "photos/loop.jpg cannot be read: too many levels of symbolic links.",
+        "pipe.jpg": "photos/pipe.jpg cannot be read: it is not a regular file.",
     }
     assert errors["truncated.jpg"].startswith("The image is damaged: ")
     said = capsys.readouterr().out
-    assert "all: 3 done, 4 failed; outputs in out/all\n" in said
+    assert "all: 3 done, 5 failed; outputs in out/all\n" in said
     assert "  failed: photos/empty.jpg: The file is empty (0 bytes).\n" in said
+
+
+def test_options_of_a_batch_and_of_the_run_reach_the_images(config: Path, photos: Path) -> None:
+    settings = ["batches.all.fast.strength=0", "run.max_pixels=2100", "batches.all.quality=100"]
+    settings += ["batches.jpegs.format=jpeg", "batches.jpegs.quality=5"]
+    assert main(["run", str(config), *(word for s in settings for word in ("--set", s))]) == 3
+    with Image.open("out/all/a.jpg") as unchanged, Image.open(photos / "a.jpg") as photo:
+        assert ImageChops.difference(unchanged, photo).getextrema()[1][1] <= 8
+    assert Path("out/jpegs/a.jpg").stat().st_size < Path("out/all/a.jpg").stat().st_size / 2
+    errors = {outcome.input: outcome.error for outcome in read_outcomes("out/all")}
+    assert errors["photos/below/c.jpeg"] == (
+        "The image has 64x48 pixels, more than max_pixels (2100)."
+    )
+
+
+def test_a_folder_in_two_spellings_has_one_record(config: Path, photos: Path) -> None:
+    (photos / "empty.jpg").touch()
+    Path("out").mkdir()
+    Path("link").symlink_to("out")
+    settings = ["--set", "batches.all.output=out", "--set", f"batches.jpegs.output={Path('link')}"]
+    assert main(["run", str(config), *settings]) == 3
+    assert len(list(read_outcomes("out"))) == 6
+    plans = json.loads(Path("out/_stylebeam/run.json").read_text())["batches"]
+    assert [(plan["name"], plan["fast"]["strength"]) for plan in plans] == [
+        ("all", 1.0),
+        ("jpegs", 0.3),
+    ]
+
+
+def test_an_output_that_cannot_be_written_to_is_said_before_any_work(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.run.build", lambda *args: pytest.fail("the work began"))
+    assert main(["run", str(config), "--set", "batches.all.output=/proc/x"]) == 1
+    assert "/proc/x/_stylebeam/run.json cannot be written" in capsys.readouterr().err
+
+
+def test_an_interruption_is_said_in_a_word(config: Path, photos: Path) -> None:
+    """Ctrl-C while the first image is stylised; thousands are left."""
+    for number in range(3000):
+        os.link(photos / "a.jpg", photos / f"{number}.jpg")
+    command = [sys.executable, "-m", "pipeline", "run", str(config)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while not list(Path("out").rglob("*.jpg")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, b"stylebeam: stopped.\n")
+    assert not [path for path in Path("out").rglob("*") if path.name.endswith(".part")]
+
+
+def test_a_reader_that_goes_away_is_no_traceback(config: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "pipeline", "run", str(config)]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert done.stderr == b""
 
 
 def test_names_that_are_no_text_are_no_obstacle(config: Path, photos: Path) -> None:
@@ -179,6 +244,8 @@ def test_an_empty_folder_is_said_and_is_no_failure(
         (["--set", "run.device=cuda"], "no CUDA GPU on this machine"),
         (["--direct_nm_workers=2"], "no option --direct_nm_workers; did you mean --direct_num"),
         (["other.yaml"], "other.yaml is one word too many"),
+        (["--runner=Nope"], "--runner=Nope: Unexpected pipeline runner"),
+        (["--direct_num_workers=-1"], "--direct_num_workers must be at least 0"),
         (["--set", "batches.all.format=jpeg", "--set", "batches.jpegs.output=out/all"], None),
     ],
 )
@@ -247,8 +314,17 @@ def test_one_image_to_a_file(
     assert "nowhere.jpg cannot be read: there is no such file" in capsys.readouterr().err
     unnamed = ["stylize", str(tmp_path / "in.png"), "out.heic", "--style", str(checkpoint_path)]
     assert main(unnamed) == 2
-    in_place = ["stylize", "in.png", "./in.png", "--style", str(checkpoint_path)]
-    assert main(in_place) == 2
+
+
+def test_one_image_is_never_written_over_itself(
+    photos: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    Path("link.jpg").symlink_to("a.jpg")
+    before = Path("a.jpg").read_bytes()
+    for source, target in (("a.jpg", "./a.jpg"), ("link.jpg", "a.jpg"), ("a.jpg", "a.jpg")):
+        assert main(["stylize", source, target, "--style", str(checkpoint_path)]) == 2
+    assert Path("a.jpg").read_bytes() == before
 
 
 def test_one_image_through_a_pipe(

@@ -65,6 +65,13 @@ def test_locations_are_written_in_one_way() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    config = load(BATCH, "batches.x.output=~/styled")
+    assert config.batches[0].output == "/home/somebody/styled"
+
+
+@pytest.mark.usefixtures("folder")
 def test_settings_override_the_file() -> None:
     config = load(
         GOOD,
@@ -136,6 +143,18 @@ BATCH = "batches: [{name: x, input: photos, output: out, fast: {style: style.saf
         ("run: {}", [], "config.yaml:1: batches: this key is missing"),
         (BATCH + "defaults: [1]", [], "config.yaml:2: defaults: must be a mapping"),
         (BATCH + "run:\n  device: cpu\n  device: cpu", [], "config.yaml:4: device: this key is"),
+        ("batches: {{ photos }}", [], "config.yaml:1: a key must be a name"),
+        ("a: &a [*a]", [], "config.yaml: this is nested too deeply, or within itself"),
+        ("a: [" * 3000, [], "config.yaml: this is nested too deeply"),
+        ("a: \x07", [], "config.yaml: this is not YAML"),
+        (BATCH, ["run.max_pixels=1\nfoo: 2"], "this is more than one value"),
+        (BATCH, ["run.max_pixels=true"], "run.max_pixels: must be a whole number, not True"),
+        (BATCH, ["run.max_pixels='5'"], "run.max_pixels: must be a whole number, not '5'"),
+        (BATCH, ['batches.x.output="a\\0b"'], "output: must not hold a null character"),
+        (BATCH, ["batches.x.output=foo://x"], "foo://x is in no storage that Beam knows"),
+        (BATCH, ["batches.x.input=gs://"], "input: gs:// names no bucket"),
+        (BATCH, ["batches.x.output=config.yaml"], "config.yaml is a file, not a folder"),
+        (BATCH, ["batches.x.input=config.yaml"], "config.yaml is not an image (.jpg"),
         (BATCH, ["batches.y.input=z"], "--set batches.y.input=z: there is no y in the config"),
         (BATCH, ["quality"], "--set quality: an override is written key=value"),
         (BATCH, ["run.max_pixels=-1"], "--set run.max_pixels=-1: run.max_pixels: must be at least"),

@@ -65,6 +65,7 @@ batches:
     assert done.returncode == 3, done.stderr
     assert "archive: 3 done, 1 failed" in done.stdout
     written = {blob.name: blob for blob in bucket.list_blobs(prefix="styled/")}
+    assert written.pop("styled/_stylebeam/run.json").content_type == "application/json"
     record = written.pop("styled/_stylebeam/outcomes.jsonl")
     lines = [json.loads(line) for line in record.download_as_text().splitlines()]
     assert {line["output"].removeprefix("gs://archive/"): line["status"] for line in lines} == {

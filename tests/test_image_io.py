@@ -40,41 +40,75 @@ def test_lossy_formats_come_back_nearly_and_obey_quality(
     assert len(poor) < len(good)
 
 
+# What a camera stores, that the tag turns upright: the inverse of what the tag says.
+STORED = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("source", ["jpeg", "png", "webp", "tiff"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_is_applied_and_reset(gradient: Gradient, orientation: int) -> None:
+def test_every_orientation_is_applied_and_reset(
+    gradient: Gradient, orientation: int, source: str
+) -> None:
     upright = gradient(30, 20)
-    # What a camera stores, that the tag turns upright: the inverse of what the tag says.
-    stored = {
-        1: None,
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
     exif[0x010F] = "Camera"
-    image = upright if stored is None else upright.transpose(stored)
-    photo = decode(file_of(image, "png", exif=exif))
-    assert torch.equal(photo.pixels, pil_to_tensor(upright))
+    turn = STORED[orientation]
+    image = upright if turn is None else upright.transpose(turn)
+    photo = decode(file_of(image, source, exif=exif, quality=100))
     assert photo.size == (30, 20)
+    assert psnr(photo.pixels, pil_to_tensor(upright)) > 35
     for image_format in ("jpeg", "png", "webp", "tiff"):
         written = Image.open(io.BytesIO(encode(photo, image_format))).getexif()
         assert written.get(0x0112, 1) == 1
         assert written[0x010F] == "Camera"
 
 
-def test_gps_and_exposure_are_carried_over(gradient: Gradient) -> None:
+@pytest.mark.parametrize("source", ["jpeg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("image_format", ["jpeg", "png", "webp", "tiff"])
+def test_gps_and_exposure_are_carried_over(
+    gradient: Gradient, source: str, image_format: str
+) -> None:
     exif = Image.Exif()
-    exif.get_ifd(0x8825)[1] = "N"
-    exif.get_ifd(0x8769)[0x829A] = 0.25
-    photo = decode(file_of(gradient(8, 8), "jpeg", exif=exif))
-    written = Image.open(io.BytesIO(encode(photo, "jpeg"))).getexif()
+    exif[0x8825] = {1: "N"}
+    exif[0x8769] = {0x829A: 0.25}
+    options = {"compression": "raw"} if source == "tiff" else {}
+    photo = decode(file_of(gradient(8, 8), source, exif=exif.tobytes(), **options))
+    encoded = encode(photo, image_format)
+    written = Image.open(io.BytesIO(encoded)).getexif()
     assert written.get_ifd(0x8825)[1] == "N"
     assert written.get_ifd(0x8769)[0x829A] == 0.25
+    assert decode(encoded).size == (8, 8)
+
+
+def test_tags_of_a_tiff_about_its_own_pixels_are_left_behind(gradient: Gradient) -> None:
+    data = file_of(gradient(300, 200), "tiff", compression="tiff_lzw", description="A lake")
+    written = Image.open(io.BytesIO(encode(decode(data), "jpeg"))).getexif()
+    assert dict(written) == {270: "A lake"}
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"\0" * 40])
+def test_damaged_exif_does_not_cost_the_photograph(gradient: Gradient, exif: bytes) -> None:
+    image = gradient(30, 20)
+    photo = decode(file_of(image, "png", exif=exif))
+    assert torch.equal(photo.pixels, pil_to_tensor(image))
+
+
+def test_exif_too_long_for_a_jpeg_does_not_cost_the_photograph(gradient: Gradient) -> None:
+    exif = Image.Exif()
+    exif[270] = "long " * 20_000
+    photo = decode(file_of(gradient(30, 20), "png", exif=exif))
+    assert decode(encode(photo, "jpeg")).size == (30, 20)
+    assert Image.open(io.BytesIO(encode(photo, "webp"))).getexif()[270].startswith("long long")
 
 
 @pytest.mark.parametrize("image_format", ["png", "webp", "tiff"])
@@ -118,11 +152,12 @@ def test_sixteen_bit_gray_is_scaled_not_clipped() -> None:
     assert decode(file_of(image, "png")).pixels[0, 0].tolist() == [0x80, 0xFF]
 
 
-def test_a_colour_profile_is_converted_to_srgb() -> None:
+@pytest.mark.parametrize("mode", ["L", "LA", "I;16"])
+def test_a_colour_profile_is_converted_to_srgb(mode: str) -> None:
     """In linear light 55 of 255 is the middle gray that sRGB writes as 128."""
-    linear = _linear_gray_profile()
-    image = Image.new("L", (8, 8), 55)
-    photo = decode(file_of(image, "png", icc_profile=linear))
+    color = {"L": 55, "LA": (55, 200), "I;16": 55 * 257}[mode]
+    image = Image.new(mode, (8, 8), color)
+    photo = decode(file_of(image, "png", icc_profile=_linear_gray_profile()))
     assert abs(int(photo.pixels[0, 0, 0]) - 128) <= 1
     embedded = Image.open(io.BytesIO(encode(photo, "jpeg"))).info["icc_profile"]
     described = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(embedded)))
@@ -147,6 +182,20 @@ def test_the_first_frame_of_an_animation_counts() -> None:
 )
 def test_what_is_no_image_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(ImageError, match=message):
+        decode(data)
+
+
+def test_floating_point_pixels_are_refused() -> None:
+    with pytest.raises(ImageError, match="floating-point"):
+        decode(file_of(Image.new("F", (3, 3), 0.5), "tiff"))
+
+
+def test_postscript_is_not_handed_to_another_program(
+    gradient: Gradient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = file_of(gradient(9, 9), "eps")
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *args: pytest.fail("it ran"))
+    with pytest.raises(ImageError, match="known kind"):
         decode(data)
 
 

@@ -1,5 +1,6 @@
 """Which images a batch's input means."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,23 @@ def test_relative_locations_are_listed_as_they_are_written(
     assert list(inputs.list_images("a.jpg")) == [("a.jpg", "a.jpg")]
 
 
+def test_unreadable_folders_that_do_not_matter_are_passed_by(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = os.scandir
+
+    def closed(path: str) -> object:
+        if path.endswith((".thumbnails", "deeper")):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert relative_images(f"{tree}/*.jpg") == ["a.jpg"]
+    assert relative_images(f"{tree}/bel*/*") == ["below/c.png"]
+    with pytest.raises(storage.StorageError, match="deeper cannot be listed: permission denied"):
+        relative_images(str(tree))
+
+
 def test_a_broken_link_is_listed_so_that_it_can_fail(tree: Path) -> None:
     (tree / "broken.jpg").symlink_to(tree / "nowhere.jpg")
     assert "broken.jpg" in relative_images(str(tree))
@@ -116,6 +134,7 @@ def test_what_keeps_an_input_from_being_listed_is_said(tree: Path) -> None:
         ("tree/*.png", "tree", True),
         ("tree/*.jpg", "tree/out", False),
         ("tree/**", "tree/out", True),
+        ("tree/**IMG_*.jpg", "tree/styled", True),
         ("tree", "tree2", False),
         ("tree", "out", False),
         ("tree", "gs://bucket/tree", False),
@@ -154,6 +173,7 @@ def test_outputs_among_inputs_of_the_working_directory_are_found(
         ("gs://bucket/photos/**", "gs://bucket/photos", "gs://bucket/photos/**"),
         ("gs://bucket/p/2020-*/a.jpg", "gs://bucket/p", "gs://bucket/p/2020-*/a.jpg"),
         ("gs://bucket/p/a.jpg", "gs://bucket/p", "gs://bucket/p/a.jpg"),
+        ("gs://bucket/Rome [19]", "gs://bucket/Rome [19]", "gs://bucket/Rome [[]19]/**"),
     ],
 )
 def test_patterns_of_uris(location: str, folder: str, pattern: str) -> None:

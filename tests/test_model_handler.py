@@ -119,9 +119,3 @@ def test_a_mistake_in_the_program_is_not_swallowed(
     handler = StylizeModelHandler("cpu")
     with pytest.raises(TypeError):
         handler.run_inference([loaded("a", recipe(checkpoint_path), 65)], handler.load_model())
-
-
-def test_batches_are_of_pixels(checkpoint_path: Path) -> None:
-    options = StylizeModelHandler("cpu").batch_elements_kwargs()
-    assert options["element_size_fn"](loaded("a", recipe(checkpoint_path))) == 32 * 33
-    assert options["min_batch_size"] == options["max_batch_size"] > 1_000_000

@@ -75,3 +75,14 @@ def test_writing_over_an_input_is_refused(
     assert caught.value.mistakes == (
         f"photos/a.jpg would be written over {photos}/a.jpg, which is an input",
     )
+
+
+def test_writing_over_what_an_input_links_to_is_refused(
+    photos: Path, checkpoint_path: Path
+) -> None:
+    album = photos.parent / "album"
+    album.mkdir()
+    (album / "a.jpg").symlink_to(photos / "a.jpg")
+    batch = {"name": "x", "input": str(album), "output": str(photos)}
+    with pytest.raises(ConfigError, match="which is an input"):
+        survey(plan(config(checkpoint_path, batch)))

@@ -106,6 +106,19 @@ def test_the_state_of_another_recipe_is_not_taken_up(
         train(recipe.model_copy(update={"seed": 5}), print)
 
 
+def test_a_damaged_state_is_said(recipe: TrainingRecipe) -> None:
+    recipe.output.with_name("style.safetensors.state").write_bytes(b"half a sta")
+    with pytest.raises(RecipeError, match=r"cannot be read.*Delete it to start anew"):
+        train(recipe, print)
+
+
+def test_a_damaged_photograph_is_named(recipe: TrainingRecipe) -> None:
+    for photograph in recipe.content_images.iterdir():
+        photograph.write_text("no image")
+    with pytest.raises(TrainingError, match=r"photos/\d\.png: The file is not an image"):
+        train(recipe, print)
+
+
 def test_crops_depend_on_seed_and_number_alone(recipe: TrainingRecipe) -> None:
     crops = ContentCrops(recipe.content_images, 32, 100, seed=1)
     again = ContentCrops(recipe.content_images, 32, 100, seed=1)
@@ -131,6 +144,7 @@ def test_an_infinite_loss_stops_with_what_to_change(recipe: TrainingRecipe) -> N
         ({"network": "jonson"}, "no network 'jonson'"),
         ({"style_weights": {"relu9_9": 1.0}}, "no layer relu9_9"),
         ({"output": Path("style.pth")}, "must end in .safetensors"),
+        ({"output": Path("/proc/style.safetensors")}, "cannot be written"),
     ],
 )
 def test_a_recipe_that_cannot_be_trained_is_refused(

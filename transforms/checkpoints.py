@@ -6,7 +6,6 @@ recipe; the tensors are the network's parameters.
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from transforms.files import write_whole
 from transforms.networks import build_network
 
 _FORMAT = "stylebeam-1"
@@ -32,10 +32,10 @@ class Checkpoint:
 
     Attributes:
         network: the network's name, one of `transforms.networks.NETWORK_NAMES`.
-        arguments: what the network was built with.
         style: the style's name.
-        recipe: how it was trained, as plain values.
         tensors: the network's state dict.
+        arguments: what the network was built with.
+        recipe: how it was trained, as plain values.
     """
 
     network: str
@@ -59,7 +59,11 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint, its tensors as float16, whole or not at all."""
+    """Write a checkpoint, its tensors as float16, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     metadata = {
         "format": _FORMAT,
         "network": checkpoint.network,
@@ -71,10 +75,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         name: tensor.detach().to("cpu", torch.float16).contiguous()
         for name, tensor in checkpoint.tensors.items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_bytes(safetensors.torch.save(tensors, metadata))
-    os.replace(unfinished, path)
+    write_whole(path, safetensors.torch.save(tensors, metadata))
 
 
 def parse_checkpoint(data: bytes) -> Checkpoint:

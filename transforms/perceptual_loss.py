@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from transforms.losses import (
@@ -13,6 +14,9 @@ from transforms.losses import (
     total_variation_loss,
 )
 from transforms.vgg import LossNetwork
+
+# Pixels around an image; a multiple of the loss network's stride at every layer.
+_MARGIN = 16
 
 
 class LossTerms(NamedTuple):
@@ -58,19 +62,19 @@ class PerceptualLoss:
         self._style_weights = style_weights
         self._total_variation_weight = total_variation_weight
         with torch.no_grad():
-            activations = network(style_image)
+            activations = self._activations(style_image)
         self._style_grams = {layer: gram_matrix(activations[layer]) for layer in style_weights}
 
     def __call__(self, images: Tensor, content_images: Tensor) -> LossTerms:
         """Return the weighted terms of the loss, averaged over the batch.
 
         Args:
-            images: RGB, shape (B, 3, H, W), float32.
+            images: RGB, shape (B, 3, H, W), float32, each side at least 17.
             content_images: RGB in [0, 1], of the same shape.
         """
         with torch.no_grad():
-            targets = self._network(content_images)
-        activations = self._network(images)
+            targets = self._activations(content_images)
+        activations = self._activations(images)
         content = [
             weight * feature_reconstruction_loss(activations[layer], targets[layer])
             for layer, weight in self._content_weights.items()
@@ -85,3 +89,17 @@ class PerceptualLoss:
             style=torch.stack(style).sum(),
             total_variation=self._total_variation_weight * total_variation_loss(images),
         )
+
+    def _activations(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the activations of images that seem to go on beyond their borders.
+
+        The loss network pads with zeros, a dark frame around each image. A network that is judged
+        with it learns to answer the frame, and draws a border of its own.
+        """
+        padded = F.pad(images, (_MARGIN, _MARGIN, _MARGIN, _MARGIN), mode="reflect")
+        activations = {}
+        for layer, values in self._network(padded).items():
+            margin = _MARGIN * values.shape[-1] // padded.shape[-1]
+            height, width = values.shape[-2] - 2 * margin, values.shape[-1] - 2 * margin
+            activations[layer] = values.narrow(-2, margin, height).narrow(-1, margin, width)
+        return activations

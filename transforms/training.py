@@ -5,7 +5,8 @@ killed goes on exactly where its last state file left it.
 """
 
 import hashlib
-import os
+import io
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from transforms.checkpoints import Checkpoint, save_checkpoint
 from transforms.devices import DeviceName, choose_device, fast_precision
+from transforms.files import write_whole
 from transforms.image_io import ImageError
 from transforms.networks import NETWORK_NAMES, build_network
 from transforms.perceptual_loss import LossTerms, PerceptualLoss
@@ -52,21 +54,37 @@ class TrainingRecipe(BaseModel):
     network: str = Field(default="johnson", description="The network to train.")
     loss_network: VggName = Field(default="vgg16", description="The network that judges.")
     content_weights: dict[str, float] = Field(
-        default={"relu3_3": 1.0}, description="Weight of the content loss, by layer."
+        min_length=1, default={"relu3_3": 1.0}, description="Weight of the content loss, by layer."
     )
     style_weights: dict[str, float] = Field(
+        min_length=1,
         default={"relu1_2": 4.0, "relu2_2": 5.0, "relu3_3": 6.0, "relu4_3": 40.0},
         description="Weight of the style loss, by layer.",
     )
-    total_variation_weight: float = Field(default=5.0, ge=0, description="Smoothness.")
-    style_size: int = Field(
-        default=512, ge=32, description="Short side of the painting in pixels: size of strokes."
+    total_variation_weight: float = Field(
+        default=25.0, ge=0, strict=True, description="Smoothness."
     )
-    crop_size: int = Field(default=224, ge=32, description="Side of a training crop in pixels.")
-    batch_size: int = Field(default=2, ge=1, description="Crops in an iteration.")
-    iterations: int = Field(default=2000, ge=1, description="How long to train.")
-    learning_rate: float = Field(default=2e-3, gt=0, description="Peak of the one-cycle schedule.")
-    seed: int = Field(default=0, description="Decides the first weights and every crop.")
+    style_size: int = Field(
+        default=512,
+        ge=32,
+        strict=True,
+        description="Short side of the painting in pixels: size of strokes.",
+    )
+    crop_size: int = Field(
+        default=192, ge=32, strict=True, description="Side of a training crop in pixels."
+    )
+    batch_size: int = Field(default=2, ge=1, strict=True, description="Crops in an iteration.")
+    iterations: int = Field(default=2000, ge=1, strict=True, description="How long to train.")
+    learning_rate: float = Field(
+        default=2e-3, gt=0, strict=True, description="Peak of the one-cycle schedule."
+    )
+    seed: int = Field(
+        default=0,
+        ge=0,
+        lt=2**63,
+        strict=True,
+        description="Decides the first weights and every crop.",
+    )
     device: DeviceName = Field(default="auto", description="Where to train.")
 
 
@@ -139,6 +157,11 @@ def _prepare(
     """Read what the recipe names; everything that can be wrong with it is found here."""
     if recipe.output.suffix != ".safetensors":
         raise RecipeError(f"output: {recipe.output} must end in .safetensors.")
+    try:
+        recipe.output.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=recipe.output.parent).close()
+    except OSError as error:
+        raise RecipeError(f"output: {recipe.output} cannot be written: {error}") from error
     if recipe.network not in NETWORK_NAMES:
         raise RecipeError(
             f"network: there is no network {recipe.network!r}; there is {', '.join(NETWORK_NAMES)}."
@@ -200,16 +223,21 @@ class _TrainingState:
     def save(self, done: int) -> None:
         """Write the state after `done` iterations, whole or not at all."""
         state = {name: part.state_dict() for name, part in self.parts.items()}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_name(self.path.name + ".part")
-        torch.save({"recipe": self.recipe, "done": done, **state}, unfinished)
-        os.replace(unfinished, self.path)
+        buffer = io.BytesIO()
+        torch.save({"recipe": self.recipe, "done": done, **state}, buffer)
+        write_whole(self.path, buffer.getvalue())
 
     def load(self) -> int:
         """Take up the state on disk, if it is of this recipe; return the iterations done."""
         if not self.path.exists():
             return 0
-        state = torch.load(self.path, weights_only=True)
+        try:
+            state = torch.load(self.path, weights_only=True)
+        except Exception as error:  # torch raises nearly any kind on a damaged file.
+            raise RecipeError(
+                f"output: {self.path}, the state of an unfinished training, cannot be read"
+                f" ({error}). Delete it to start anew."
+            ) from error
         if state["recipe"] != self.recipe:
             raise RecipeError(
                 f"output: {self.path} is the unfinished state of another recipe. Delete it to start"
@@ -227,7 +255,7 @@ def _batches(crops: ContentCrops, batch_size: int, first: int) -> Iterator[tuple
     try:
         yield from enumerate(batches, start=first)
     except (OSError, ImageError) as error:
-        raise TrainingError(f"A photograph in content_images cannot be read: {error}") from error
+        raise TrainingError(f"content_images: {error} Remove that file.") from error
 
 
 def _published_recipe(recipe: TrainingRecipe, content_images: int) -> dict[str, object]:

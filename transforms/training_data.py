@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional
 
-from transforms.image_io import FORMAT_OF_EXTENSION, decode
+from transforms.image_io import FORMAT_OF_EXTENSION, ImageError, decode
 
 
 class ContentCrops(Dataset[Tensor]):
@@ -53,7 +53,7 @@ class ContentCrops(Dataset[Tensor]):
         def draw(low: int, high: int) -> int:
             return int(torch.randint(low, high + 1, (), generator=random))
 
-        pixels = decode(self.files[draw(0, len(self.files) - 1)].read_bytes()).pixels
+        pixels = _read_pixels(self.files[draw(0, len(self.files) - 1)])
         height, width = pixels.shape[1:]
         shorter = min(height, width)
         side = draw((shorter + 1) // 2, shorter)
@@ -72,6 +72,13 @@ def read_style_image(path: Path, short_side: int) -> Tensor:
         OSError: the file cannot be read.
         ImageError: it cannot be decoded.
     """
-    pixels = decode(path.read_bytes()).pixels
+    pixels = _read_pixels(path)
     resized = functional.resize(pixels, [short_side], antialias=True)
     return resized.unsqueeze(0).float() / 255
+
+
+def _read_pixels(path: Path) -> Tensor:
+    try:
+        return decode(path.read_bytes()).pixels
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error

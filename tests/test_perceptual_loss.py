@@ -1,0 +1,58 @@
+"""The perceptual loss: its terms, each against a direct computation."""
+
+import torch
+
+from transforms.perceptual_loss import PerceptualLoss
+from transforms.vgg import LossNetwork
+
+
+class FakeLossNetwork(torch.nn.Module):
+    """Activations that are easy to compute by hand: the image, and twice the image."""
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"once": 1 * images, "twice": 2 * images}
+
+
+def test_each_term_is_its_loss_times_its_weight() -> None:
+    style = torch.zeros(1, 3, 20, 20)
+    loss = PerceptualLoss(
+        FakeLossNetwork(), style, {"once": 2.0, "twice": 0.5}, {"once": 4.0}, 10.0
+    )
+    content = torch.zeros(2, 3, 20, 20)
+    images = torch.full((2, 3, 20, 20), 0.5)
+    images[:, :, :, 10:] = 1.5
+    terms = loss(images, content)
+    mean_square = (0.25 + 2.25) / 2
+    # Content: 2 * mean(F^2) + 0.5 * mean((2F)^2).
+    torch.testing.assert_close(terms.content.item(), 2 * mean_square + 0.5 * 4 * mean_square)
+    # Style: all nine entries of the Gram matrix are mean(F^2) / C, the target is zero.
+    torch.testing.assert_close(terms.style.item(), 4 * 9 * (mean_square / 3) ** 2)
+    # Total variation: in each of 3 channels and 20 rows one step of 1, over 400 pixels.
+    torch.testing.assert_close(terms.total_variation.item(), 10 * 3 * 20 / 400)
+    torch.testing.assert_close(
+        terms.total.item(), sum(term.item() for term in terms), rtol=1e-6, atol=0
+    )
+
+
+def test_gradients_reach_the_image_and_not_the_content() -> None:
+    loss = PerceptualLoss(
+        FakeLossNetwork(), torch.rand(1, 3, 20, 20), {"once": 1.0}, {"once": 1.0}, 1
+    )
+    images = torch.rand(1, 3, 20, 20, requires_grad=True)
+    content = torch.rand(1, 3, 20, 20, requires_grad=True)
+    loss(images, content).total.backward()
+    assert images.grad.abs().sum() > 0
+    assert content.grad is None
+
+
+def test_the_border_is_judged_as_the_inside_is() -> None:
+    """On a flat image all activations are alike; zero padding would set the border apart."""
+    network = LossNetwork("vgg16", ["relu2_2"])
+    network.features.to_empty(device="cpu")
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    loss = PerceptualLoss(network, torch.rand(1, 3, 32, 32), {"relu2_2": 1.0}, {"relu2_2": 1.0}, 0)
+    activations = loss._activations(torch.full((1, 3, 32, 40), 0.7))["relu2_2"]
+    assert activations.shape == (1, 128, 16, 20)
+    torch.testing.assert_close(activations, activations[..., :1, :1].expand_as(activations))

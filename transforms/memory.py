@@ -1,0 +1,21 @@
+"""Keeps the memory of a process that stylises images of many sizes from growing."""
+
+import ctypes
+import sys
+
+_M_MMAP_THRESHOLD = -3  # malloc.h
+_THRESHOLD_BYTES = 1 << 20
+
+
+def return_large_blocks() -> None:
+    """Have the C library give every freed block of a megabyte or more back to the system.
+
+    By default glibc raises this threshold as blocks are freed, and from then on keeps blocks of
+    up to 32 MB in a heap, which activations of ever other sizes fragment: 600 photos of a hundred
+    sizes took 1.4 times the memory of 100. Holds for the whole process; does nothing where the C
+    library is another.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_M_MMAP_THRESHOLD, _THRESHOLD_BYTES)
