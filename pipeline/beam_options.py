@@ -6,7 +6,6 @@ from apache_beam.options.pipeline_options import (
     DirectOptions,
     PipelineOptions,
     StandardOptions,
-    WorkerOptions,
 )
 from apache_beam.runners.runner import create_runner
 
@@ -17,12 +16,8 @@ from pipeline.suggestions import nearest
 _LOCAL_RUNNER = "FnApiRunner"
 
 
-def parse_beam_options(flags: list[str], verbose: bool) -> PipelineOptions:
+def parse_beam_options(flags: list[str]) -> PipelineOptions:
     """Return Beam's options from command-line flags, with the FnApiRunner unless one is named.
-
-    Args:
-        flags: as they follow the command.
-        verbose: whether worker processes print their logs.
 
     Raises:
         ConfigError: there is no such runner, or a flag is unknown. (Of a remote runner only that
@@ -31,9 +26,6 @@ def parse_beam_options(flags: list[str], verbose: bool) -> PipelineOptions:
     options = PipelineOptions(flags)
     standard = options.view_as(StandardOptions)
     standard.runner = standard.runner or _LOCAL_RUNNER
-    worker = options.view_as(WorkerOptions)
-    if not verbose and worker.default_sdk_harness_log_level is None:
-        worker.default_sdk_harness_log_level = "CRITICAL"
     try:
         create_runner(standard.runner)
     except (ValueError, ImportError, AttributeError) as error:

@@ -25,7 +25,7 @@ EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED = range(4)
 
 def run(args: argparse.Namespace) -> int:
     """Stylise the batches of a config."""
-    options = parse_beam_options(args.beam_flags, args.verbose)
+    options = parse_beam_options(args.beam_flags)
     config = load_config(args.config, RunConfig, args.set)
     if is_local(options):
         choose_device(config.run.device)
