@@ -105,7 +105,9 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
         DeviceUnavailableError: the device is not there.
     """
     device = choose_device(recipe.device)
-    precision = fast_precision(device)
+    # float16, which a GPU is fastest in, would need its gradients scaled.
+    precision = torch.bfloat16 if device.type == "cuda" else fast_precision(device)
+    _check(recipe)
     crops, perceptual_loss = _prepare(recipe, device, precision)
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.network, {}).to(device).to(memory_format=torch.channels_last)
@@ -151,10 +153,8 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
     return checkpoint
 
 
-def _prepare(
-    recipe: TrainingRecipe, device: torch.device, precision: torch.dtype
-) -> tuple[ContentCrops, PerceptualLoss]:
-    """Read what the recipe names; everything that can be wrong with it is found here."""
+def _check(recipe: TrainingRecipe) -> None:
+    """Find what would otherwise fail only once the training is done."""
     if recipe.output.suffix != ".safetensors":
         raise RecipeError(f"output: {recipe.output} must end in .safetensors.")
     try:
@@ -166,6 +166,12 @@ def _prepare(
         raise RecipeError(
             f"network: there is no network {recipe.network!r}; there is {', '.join(NETWORK_NAMES)}."
         )
+
+
+def _prepare(
+    recipe: TrainingRecipe, device: torch.device, precision: torch.dtype
+) -> tuple[ContentCrops, PerceptualLoss]:
+    """Read what the recipe names."""
     try:
         style_image = read_style_image(recipe.style_image, recipe.style_size)
     except (OSError, ImageError) as error:
