@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -87,6 +88,18 @@ def test_two_workers(config: Path, capfd: pytest.CaptureFixture[str], mode: str)
     loaded = int(said.out.split("Style networks loaded: ")[1].split(".")[0])
     # Once in a process: threads share it, and of two processes each may have had an image.
     assert 1 <= loaded <= (2 if mode == "multi_processing" else 1)
+
+
+def test_outputs_are_the_same_whatever_the_workers(config: Path) -> None:
+    def written(*flags: str) -> dict[str, bytes]:
+        assert main(["run", str(config), *flags]) == 0
+        images = {name: Path("out/all", name).read_bytes() for name in PHOTOS}
+        shutil.rmtree("out")
+        return images
+
+    alone = written()
+    assert written() == alone
+    assert written("--direct_num_workers=2", "--direct_running_mode=multi_processing") == alone
 
 
 def test_the_direct_runner(config: Path) -> None:
