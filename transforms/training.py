@@ -58,7 +58,7 @@ class TrainingRecipe(BaseModel):
     )
     style_weights: dict[str, float] = Field(
         min_length=1,
-        default={"relu1_2": 4.0, "relu2_2": 5.0, "relu3_3": 6.0, "relu4_3": 40.0},
+        default={"relu1_2": 10.0, "relu2_2": 12.0, "relu3_3": 15.0, "relu4_3": 100.0},
         description="Weight of the style loss, by layer.",
     )
     total_variation_weight: float = Field(
