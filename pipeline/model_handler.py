@@ -17,7 +17,7 @@ from pipeline.styles import StyleError, read_style
 from transforms.devices import DeviceName, choose_device
 from transforms.feed_forward import FeedForwardStylizer, NonFiniteError
 from transforms.image_io import Photo
-from transforms.memory import return_large_blocks
+from transforms.memory import keep_few_kernels, return_large_blocks
 
 METRICS_NAMESPACE = "stylebeam"
 NETWORKS_LOADED = "networks_loaded"
@@ -127,6 +127,7 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
     def load_model(self) -> StylizerPool:
         """Return an empty pool; networks are loaded when a photo asks for them."""
         return_large_blocks()
+        keep_few_kernels()
         if self._threads is not None:
             torch.set_num_threads(self._threads)
         return StylizerPool(self._device)

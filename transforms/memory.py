@@ -1,10 +1,13 @@
 """Keeps the memory of a process that stylises images of many sizes from growing."""
 
 import ctypes
+import os
 import sys
 
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _THRESHOLD_BYTES = 1 << 20
+
+_KERNELS_KEPT = 128
 
 
 def return_large_blocks() -> None:
@@ -19,3 +22,13 @@ def return_large_blocks() -> None:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
             mallopt(_M_MMAP_THRESHOLD, _THRESHOLD_BYTES)
+
+
+def keep_few_kernels() -> None:
+    """Have oneDNN, which convolves on CPUs, keep the kernels of the last few image sizes alone.
+
+    It makes kernels for each size of image that it meets, and keeps 1,024 by default: tens of
+    megabytes that an archive of many sizes has no use for. Call it before the first convolution of
+    the process; a capacity that the user's environment names goes first.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KERNELS_KEPT))
