@@ -17,7 +17,7 @@ from pipeline.styles import StyleError
 from transforms.devices import DeviceUnavailableError
 from transforms.feed_forward import NonFiniteError
 from transforms.image_io import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, EXTENSION_OF_FORMAT, ImageError
-from transforms.training import RecipeError, TrainingError
+from transforms.training_loop import RecipeError, TrainingError
 from transforms.vgg import WeightsUnavailableError
 
 T = TypeVar("T", int, float)
@@ -104,12 +104,32 @@ def _parser() -> argparse.ArgumentParser:
         commands.train,
         "train",
         "train a style network on a painting",
-        "Train a style network on a painting and a folder of photos. A training that was stopped"
-        " goes on where it was when the same command is given again.",
-        "stylebeam train configs/train/starry_night.yaml --set style_image=my_painting.jpg",
+        "Train a style network on a painting and a folder of photos, from a config or from options"
+        " alone. A training that was stopped goes on where it was when the same command is given"
+        " again.",
+        "stylebeam train --style-image my_painting.jpg --content-images photos"
+        " --output my_style.safetensors --minutes 5",
     )
-    for command in (run, validate, training):
-        command.add_argument("config", metavar="CONFIG", help="a YAML file, path or URI")
+    training.add_argument("--style-image", metavar="FILE", help="the painting")
+    training.add_argument("--content-images", metavar="FOLDER", help="photos to train on")
+    training.add_argument("--output", metavar="FILE", help="the style to write: *.safetensors")
+    training.add_argument(
+        "--minutes", type=float, help="how long to train; more is better (default: by iterations)"
+    )
+    distillation = _command(
+        subparsers,
+        commands.distill,
+        "distill",
+        "train the embedded loss network",
+        "Train the small network that stands for VGG in trainings. One is shipped; this makes"
+        " another, and says how much of VGG it misses.",
+        "stylebeam distill configs/distill/embedded.yaml",
+    )
+    for command in (run, validate, training, distillation):
+        optional = "?" if command is training else None
+        command.add_argument(
+            "config", metavar="CONFIG", nargs=optional, help="a YAML file, path or URI"
+        )
         command.add_argument(
             "--set",
             action="append",

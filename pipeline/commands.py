@@ -1,6 +1,7 @@
 """What each command does, given its parsed arguments; each returns its exit code."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from pipeline.run import RunSummary, run_pipeline
 from pipeline.styles import read_style
 from transforms.checkpoints import parse_checkpoint, shipped_styles
 from transforms.devices import choose_device
+from transforms.distillation import DistillationRecipe
+from transforms.distillation import distill as distill_network
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.image_io import FORMAT_OF_EXTENSION, decode, encode
 from transforms.training import TrainingRecipe
@@ -45,9 +48,24 @@ def validate(args: argparse.Namespace) -> int:
 
 def train(args: argparse.Namespace) -> int:
     """Train a style network."""
-    recipe = load_config(args.config, TrainingRecipe, args.set)
+    settings = [
+        f"{key}={json.dumps(value)}"
+        for key in ("style_image", "content_images", "output", "minutes")
+        if (value := getattr(args, key)) is not None
+    ]
+    recipe = load_config(args.config, TrainingRecipe, [*args.set, *settings])
     train_network(recipe, report=lambda line: print(line, flush=True))
     print(f"The checkpoint is in {recipe.output}. Use it as fast: {{style: {recipe.output}}}.")
+    return EXIT_DONE
+
+
+def distill(args: argparse.Namespace) -> int:
+    """Train an embedded loss network."""
+    recipe = load_config(args.config, DistillationRecipe, args.set)
+    unexplained = distill_network(recipe, report=lambda line: print(line, flush=True))
+    print(f"The loss network is in {recipe.output}. Unexplained variance of held-out images:")
+    for kind, layers in unexplained.items():
+        print(f"  {kind}: " + ", ".join(f"{layer} {part:.1%}" for layer, part in layers.items()))
     return EXIT_DONE
 
 

@@ -40,13 +40,13 @@ class ConfigError(Exception):
         super().__init__("\n".join(self.mistakes))
 
 
-def load_config(path: str, model: type[ConfigT], settings: Sequence[str] = ()) -> ConfigT:
+def load_config(path: str | None, model: type[ConfigT], settings: Sequence[str] = ()) -> ConfigT:
     """Return the config in a YAML file.
 
     A mapping `defaults` at the top level fills in what a mapping in the list `batches` leaves out.
 
     Args:
-        path: a path or URI.
+        path: a path or URI; None for a config of overrides alone.
         model: the config's type. If it has a method `mistakes`, that yields what is wrong with
             values that are right each by itself: their locations, with a sentence.
         settings: overrides, each `key=value` with a dotted key such as `run.device`; a batch is
@@ -56,7 +56,10 @@ def load_config(path: str, model: type[ConfigT], settings: Sequence[str] = ()) -
         ConfigError: the file cannot be read, or is wrong; all mistakes at once.
     """
     try:
-        root = yaml_nodes.parse(storage.read(path).decode(), path)
+        if path is None:
+            root = yaml_nodes.parse("{}", "--set (no config was given)")
+        else:
+            root = yaml_nodes.parse(storage.read(path).decode(), path)
         for setting in settings:
             yaml_nodes.apply_setting(root, setting)
         yaml_nodes.merge_defaults(root)

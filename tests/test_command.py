@@ -363,6 +363,21 @@ def test_styles_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> Non
         assert f"{name}: johnson, " in said
 
 
+def test_a_style_is_trained_without_a_download_and_used(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    style = tmp_path / "mine.safetensors"
+    photo = str(photos / "a.jpg")
+    material = ["--style-image", photo, "--content-images", str(photos)]
+    length = ["--minutes", "0.001", "--set", "crop_size=48"]
+    assert main(["train", *material, "--output", str(style), *length]) == 0
+    assert main(["stylize", photo, str(tmp_path / "mine.png"), "--style", str(style)]) == 0
+    with Image.open(tmp_path / "mine.png") as image:
+        assert image.size == (50, 41)
+
+
 def test_the_samples_in_the_shipped_styles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = Path(__file__).parents[1]
     monkeypatch.chdir(tmp_path)

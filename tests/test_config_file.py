@@ -8,6 +8,8 @@ import torch
 from pipeline.config import RunConfig
 from pipeline.config_file import ConfigError, load_config
 from transforms.checkpoints import Checkpoint, save_checkpoint
+from transforms.distillation import DistillationRecipe
+from transforms.embedded_network import SHIPPED_WEIGHTS
 from transforms.training import TrainingRecipe
 
 
@@ -208,3 +210,8 @@ def test_every_shipped_config_is_valid(path: Path, monkeypatch: pytest.MonkeyPat
 def test_every_shipped_training_recipe_is_valid(path: Path) -> None:
     recipe = load_config(str(path), TrainingRecipe)
     assert recipe.output == Path(f"transforms/weights/{path.stem}.safetensors")
+
+
+def test_the_recipe_of_the_shipped_loss_network_is_valid() -> None:
+    recipe = load_config(str(CONFIGS / "distill" / "embedded.yaml"), DistillationRecipe)
+    assert SHIPPED_WEIGHTS.as_posix().endswith(recipe.output.as_posix())

@@ -1,5 +1,7 @@
 """Training: it learns, it resumes exactly, it says what is wrong."""
 
+import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,11 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from transforms import training
+from transforms import training_loop
 from transforms.checkpoints import parse_checkpoint
-from transforms.training import RecipeError, TrainingError, TrainingRecipe, train
+from transforms.training import TrainingRecipe, train
 from transforms.training_data import ContentCrops
-from transforms.vgg import LossNetwork
+from transforms.training_loop import RecipeError, TrainingError, one_cycle
+from transforms.vgg import Vgg
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def recipe(
     """A small training, with a loss network of random weights in torch.hub's cache."""
     cache = tmp_path / "torch" / "hub" / "checkpoints"
     cache.mkdir(parents=True)
-    network = LossNetwork("vgg16", ["relu2_2"])
+    network = Vgg("vgg16", ["relu2_2"])
     network.features.to_empty(device="cpu")
     torch.manual_seed(0)
     for parameter in network.parameters():
@@ -39,6 +42,7 @@ def recipe(
         style_image=tmp_path / "painting.png",
         content_images=tmp_path / "photos",
         output=tmp_path / "style.safetensors",
+        loss_network="vgg16",
         content_weights={"relu2_2": 1.0},
         style_weights={"relu1_2": 1.0},
         style_size=48,
@@ -51,7 +55,7 @@ def recipe(
 def test_the_loss_falls_and_a_checkpoint_is_written(
     recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "_ITERATIONS_PER_REPORT", 1)
+    monkeypatch.setattr(training_loop, "_ITERATIONS_PER_REPORT", 1)
     lines: list[str] = []
     train(recipe.model_copy(update={"iterations": 25}), lines.append)
     losses = [float(line.split("loss ")[1].split()[0]) for line in lines]
@@ -67,8 +71,8 @@ def test_the_loss_falls_and_a_checkpoint_is_written(
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(
     recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "_ITERATIONS_PER_STATE", 2)
-    monkeypatch.setattr(training, "_ITERATIONS_PER_REPORT", 1)
+    monkeypatch.setattr(training_loop, "_ITERATIONS_PER_STATE", 2)
+    monkeypatch.setattr(training_loop, "_ITERATIONS_PER_REPORT", 1)
     whole = train(recipe, lambda line: None)
 
     class KilledError(Exception):
@@ -91,11 +95,35 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(
     assert not recipe.output.with_name("style.safetensors.state").exists()
 
 
+def test_it_trains_for_as_many_minutes_as_asked_for(
+    recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a clock that goes on by two seconds at every look."""
+    ticks = itertools.count(step=2)
+    monkeypatch.setattr("transforms.training_loop.time.monotonic", lambda: next(ticks))
+    lines: list[str] = []
+    train(recipe.model_copy(update={"minutes": 1.0, "iterations": 1}), lines.append)
+    iteration, minutes = re.match(r"iteration (\d+), ([\d.]+) of 1 minutes", lines[-1]).groups()
+    assert 5 <= int(iteration) <= 15
+    assert 1.0 <= float(minutes) <= 1.2
+    trained = parse_checkpoint(recipe.output.read_bytes())
+    assert trained.recipe["iterations"] == int(iteration)
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
+    rates = [one_cycle(fraction / 100) for fraction in range(101)]
+    assert rates[0] == pytest.approx(1 / 25)
+    assert rates[10] == max(rates) == pytest.approx(1)
+    assert rates[:11] == sorted(rates[:11])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[100] == pytest.approx(0)
+
+
 def test_the_state_of_another_recipe_is_not_taken_up(
     recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "_ITERATIONS_PER_STATE", 2)
-    monkeypatch.setattr(training, "_ITERATIONS_PER_REPORT", 3)
+    monkeypatch.setattr(training_loop, "_ITERATIONS_PER_STATE", 2)
+    monkeypatch.setattr(training_loop, "_ITERATIONS_PER_REPORT", 3)
 
     def kill(line: str) -> None:
         raise KeyboardInterrupt
@@ -120,9 +148,9 @@ def test_a_damaged_photograph_is_named(recipe: TrainingRecipe) -> None:
 
 
 def test_crops_depend_on_seed_and_number_alone(recipe: TrainingRecipe) -> None:
-    crops = ContentCrops(recipe.content_images, 32, 100, seed=1)
-    again = ContentCrops(recipe.content_images, 32, 100, seed=1)
-    other = ContentCrops(recipe.content_images, 32, 100, seed=2)
+    crops = ContentCrops(recipe.content_images, 32, seed=1)
+    again = ContentCrops(recipe.content_images, 32, seed=1)
+    other = ContentCrops(recipe.content_images, 32, seed=2)
     assert torch.equal(crops[57], again[57])
     assert not torch.equal(crops[57], crops[58])
     assert not torch.equal(crops[57], other[57])

@@ -1,4 +1,4 @@
-"""The loss network: its layers, its input, its weights."""
+"""VGG: its layers, its input, its weights."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ import pytest
 import torch
 import torchvision
 
-from transforms.vgg import LossNetwork, WeightsUnavailableError, load_loss_network
+from transforms.vgg import Vgg, WeightsUnavailableError, load_vgg
 
 
-def random_network(name: str, layers: list[str]) -> LossNetwork:
-    network = LossNetwork(name, layers)
+def random_network(name: str, layers: list[str]) -> Vgg:
+    network = Vgg(name, layers)
     network.features.to_empty(device="cpu")
     torch.manual_seed(0)
     for parameter in network.parameters():
@@ -30,7 +30,7 @@ def test_layers_have_the_shapes_of_the_literature() -> None:
 
 
 def test_it_ends_at_the_deepest_layer_asked_for() -> None:
-    network = LossNetwork("vgg16", ["relu3_3", "relu1_2"])
+    network = Vgg("vgg16", ["relu3_3", "relu1_2"])
     convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(convolutions) == 2 + 2 + 3
 
@@ -43,14 +43,14 @@ def test_a_convolution_is_not_overwritten_by_its_rectifier() -> None:
 
 def test_an_unknown_layer_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="no layer relu3_4; it has conv1_1, relu1_1, conv1_2"):
-        LossNetwork("vgg16", ["relu3_4", "relu3_3"])
+        Vgg("vgg16", ["relu3_4", "relu3_3"])
 
 
 def test_weights_come_from_a_path_and_features_are_enough(tmp_path: Path) -> None:
     features = random_network("vgg16", ["relu2_2"]).state_dict()
     saved = {key: value for key, value in features.items() if key.startswith("features.")}
     torch.save(saved, tmp_path / "vgg16.pth")
-    network = load_loss_network("vgg16", ["relu1_2"], tmp_path / "vgg16.pth")
+    network = load_vgg("vgg16", ["relu1_2"], tmp_path / "vgg16.pth")
     for key, value in network.features.state_dict().items():
         assert torch.equal(value, saved[f"features.{key}"])
     assert not any(parameter.requires_grad for parameter in network.parameters())
@@ -59,7 +59,7 @@ def test_weights_come_from_a_path_and_features_are_enough(tmp_path: Path) -> Non
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(WeightsUnavailableError, match="not those of vgg16"):
-        load_loss_network("vgg16", ["relu1_2"], tmp_path / "other.pth")
+        load_vgg("vgg16", ["relu1_2"], tmp_path / "other.pth")
 
 
 def test_without_weights_and_network_both_ways_out_are_named(
@@ -68,14 +68,14 @@ def test_without_weights_and_network_both_ways_out_are_named(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     with pytest.raises(WeightsUnavailableError, match="internet connection, or place vgg16-397923"):
-        load_loss_network("vgg16", ["relu1_2"])
+        load_vgg("vgg16", ["relu1_2"])
 
 
 def test_it_computes_what_torchvision_computes(
     shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(shared / "torch"))
-    network = load_loss_network("vgg16", ["relu3_3"])
+    network = load_vgg("vgg16", ["relu3_3"])
     images = torch.rand(1, 3, 32, 40)
     with torch.device("meta"):
         reference = torchvision.models.vgg16().features[:16]

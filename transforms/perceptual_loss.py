@@ -4,19 +4,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from transforms.loss_network import LossNetwork, interior_activations
 from transforms.losses import (
     feature_reconstruction_loss,
     gram_matrix,
     style_reconstruction_loss,
     total_variation_loss,
 )
-from transforms.vgg import LossNetwork
-
-# Pixels around an image; a multiple of the loss network's stride at every layer.
-_MARGIN = 16
 
 
 class LossTerms(NamedTuple):
@@ -62,7 +58,7 @@ class PerceptualLoss:
         self._style_weights = style_weights
         self._total_variation_weight = total_variation_weight
         with torch.no_grad():
-            activations = self._activations(style_image)
+            activations = interior_activations(network, style_image)
         self._style_grams = {layer: gram_matrix(activations[layer]) for layer in style_weights}
 
     def __call__(self, images: Tensor, content_images: Tensor) -> LossTerms:
@@ -73,8 +69,8 @@ class PerceptualLoss:
             content_images: RGB in [0, 1], of the same shape.
         """
         with torch.no_grad():
-            targets = self._activations(content_images)
-        activations = self._activations(images)
+            targets = interior_activations(self._network, content_images)
+        activations = interior_activations(self._network, images)
         content = [
             weight * feature_reconstruction_loss(activations[layer], targets[layer])
             for layer, weight in self._content_weights.items()
@@ -89,17 +85,3 @@ class PerceptualLoss:
             style=torch.stack(style).sum(),
             total_variation=self._total_variation_weight * total_variation_loss(images),
         )
-
-    def _activations(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the activations of images that seem to go on beyond their borders.
-
-        The loss network pads with zeros, a dark frame around each image. A network that is judged
-        with it learns to answer the frame, and draws a border of its own.
-        """
-        padded = F.pad(images, (_MARGIN, _MARGIN, _MARGIN, _MARGIN), mode="reflect")
-        activations = {}
-        for layer, values in self._network(padded).items():
-            margin = _MARGIN * values.shape[-1] // padded.shape[-1]
-            height, width = values.shape[-2] - 2 * margin, values.shape[-1] - 2 * margin
-            activations[layer] = values.narrow(-2, margin, height).narrow(-1, margin, width)
-        return activations

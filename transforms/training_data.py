@@ -1,6 +1,8 @@
-"""What a training sees: random crops of photographs, and the painting."""
+"""What trainings see: random crops of photographs and paintings."""
 
 import hashlib
+from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
@@ -11,32 +13,43 @@ from torchvision.transforms.v2 import functional
 from transforms.image_io import FORMAT_OF_EXTENSION, ImageError, decode
 
 
+class Draw:
+    """Random numbers that depend on a seed and the number of a crop alone."""
+
+    def __init__(self, seed: int, number: int) -> None:
+        digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
+        self._generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+    def integer(self, low: int, high: int) -> int:
+        """Return an integer from `low` to `high`, both included."""
+        return int(torch.randint(low, high + 1, (), generator=self._generator))
+
+    def uniform(self, low: float, high: float) -> float:
+        """Return a number from `low` to `high`."""
+        return low + (high - low) * float(torch.rand((), generator=self._generator))
+
+    def noise(self, shape: Sequence[int]) -> Tensor:
+        """Return normally distributed numbers."""
+        return torch.randn(tuple(shape), generator=self._generator)
+
+
 class ContentCrops(Dataset[Tensor]):
     """Random square crops of a folder's photographs; crop i depends on the seed and i alone."""
 
-    def __init__(self, folder: Path, crop_size: int, length: int, seed: int) -> None:
+    def __init__(self, folder: Path, crop_size: int, seed: int) -> None:
         """List the folder.
 
         Args:
             folder: searched recursively for images.
             crop_size: side of a crop in pixels.
-            length: how many crops there are.
             seed: decides every crop.
 
         Raises:
             ValueError: the folder holds no images.
         """
-        self.files = sorted(
-            path for path in folder.rglob("*") if path.suffix.lower() in FORMAT_OF_EXTENSION
-        )
-        if not self.files:
-            raise ValueError(f"there are no images in {folder}")
+        self.files = list_images(folder)
         self._crop_size = crop_size
-        self._length = length
         self._seed = seed
-
-    def __len__(self) -> int:
-        return self._length
 
     def __getitem__(self, index: int) -> Tensor:
         """Return a crop: RGB in [0, 1], shape (3, crop_size, crop_size).
@@ -47,22 +60,53 @@ class ContentCrops(Dataset[Tensor]):
             OSError: the photograph cannot be read.
             ImageError: it cannot be decoded.
         """
-        digest = hashlib.sha256(f"{self._seed} {index}".encode()).digest()
-        random = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+        draw = Draw(self._seed, index)
+        return random_crop(self.files[draw.integer(0, len(self.files) - 1)], self._crop_size, draw)
 
-        def draw(low: int, high: int) -> int:
-            return int(torch.randint(low, high + 1, (), generator=random))
 
-        pixels = _read_pixels(self.files[draw(0, len(self.files) - 1)])
-        height, width = pixels.shape[1:]
-        shorter = min(height, width)
-        side = draw((shorter + 1) // 2, shorter)
-        top, left = draw(0, height - side), draw(0, width - side)
-        size = [self._crop_size, self._crop_size]
-        crop = functional.resized_crop(pixels, top, left, side, side, size, antialias=True)
-        if draw(0, 1):
-            crop = functional.horizontal_flip(crop)
-        return crop.float() / 255
+def list_images(folder: Path, without: Sequence[str] = ()) -> list[Path]:
+    """Return the image files in a folder and below, in order.
+
+    Args:
+        folder: searched recursively.
+        without: patterns of names to leave out, such as `*.png`.
+
+    Raises:
+        ValueError: there are none.
+    """
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in FORMAT_OF_EXTENSION
+        and not any(fnmatch(path.name, pattern) for pattern in without)
+    )
+    if not files:
+        raise ValueError(f"there are no images in {folder}")
+    return files
+
+
+def random_crop(path: Path, size: int, draw: Draw, smallest: float = 0.5) -> Tensor:
+    """Return a random crop of an image, one in two mirrored: RGB in [0, 1], shape (3, size, size).
+
+    Args:
+        path: the image.
+        size: side of the crop in pixels.
+        draw: decides which.
+        smallest: the least that it shows of the image's short side, from 0 to 1.
+
+    Raises:
+        OSError: the image cannot be read.
+        ImageError: it cannot be decoded.
+    """
+    pixels = _read_pixels(path)
+    height, width = pixels.shape[1:]
+    shorter = min(height, width)
+    side = draw.integer(max(1, round(shorter * smallest)), shorter)
+    top, left = draw.integer(0, height - side), draw.integer(0, width - side)
+    crop = functional.resized_crop(pixels, top, left, side, side, [size, size], antialias=True)
+    if draw.integer(0, 1):
+        crop = functional.horizontal_flip(crop)
+    return crop.float() / 255
 
 
 def read_style_image(path: Path, short_side: int) -> Tensor:

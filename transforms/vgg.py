@@ -1,4 +1,4 @@
-"""The loss network: VGG-16 or VGG-19, cut at named layers, with ImageNet weights."""
+"""VGG-16 and VGG-19, cut at named layers, with ImageNet weights."""
 
 import re
 from collections.abc import Iterable
@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.transforms.v2 import functional
 
 VggName = Literal["vgg16", "vgg19"]
 
@@ -15,15 +16,15 @@ _WEIGHTS: dict[str, torchvision.models.WeightsEnum] = {
     "vgg16": torchvision.models.VGG16_Weights.IMAGENET1K_V1,
     "vgg19": torchvision.models.VGG19_Weights.IMAGENET1K_V1,
 }
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
+_IMAGENET_MEAN = [0.485, 0.456, 0.406]
+_IMAGENET_STD = [0.229, 0.224, 0.225]
 
 
 class WeightsUnavailableError(Exception):
     """The loss network's weights are neither on this machine nor to be downloaded, or unfit."""
 
 
-class LossNetwork(nn.Module):
+class Vgg(nn.Module):
     """A frozen VGG that returns the activations of chosen layers.
 
     Layers are named as in the literature: `conv4_2` is the second convolution of the fourth
@@ -31,11 +32,8 @@ class LossNetwork(nn.Module):
     ends at the deepest layer asked for.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, name: VggName, layers: Iterable[str]) -> None:
-        """Build the network on the meta device; `load_loss_network` fills in the weights.
+        """Build the network on the meta device; `load_vgg` fills in the weights.
 
         Raises:
             ValueError: a layer does not exist in this network.
@@ -60,8 +58,6 @@ class LossNetwork(nn.Module):
             if isinstance(module, nn.ReLU):
                 # In place it would overwrite the activation of the convolution before it.
                 module.inplace = False
-        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return the activations of the chosen layers.
@@ -73,7 +69,7 @@ class LossNetwork(nn.Module):
             By layer name, activations of shape (B, C, H', W').
         """
         activations = {}
-        values = ((images - self.mean) / self.std).to(next(self.features.parameters()).dtype)
+        values = normalize(images).to(next(self.features.parameters()).dtype)
         for layer, module in zip(self._names, self.features, strict=True):
             values = module(values)
             if layer in self.layers:
@@ -81,10 +77,17 @@ class LossNetwork(nn.Module):
         return activations
 
 
-def load_loss_network(
-    name: VggName, layers: Iterable[str], weights: Path | None = None
-) -> LossNetwork:
-    """Return the loss network with its ImageNet weights, frozen.
+def normalize(images: Tensor) -> Tensor:
+    """Return images as ImageNet's networks take them: mean 0 and standard deviation 1 a channel.
+
+    Args:
+        images: RGB in [0, 1], shape (B, 3, H, W).
+    """
+    return functional.normalize(images, _IMAGENET_MEAN, _IMAGENET_STD)
+
+
+def load_vgg(name: VggName, layers: Iterable[str], weights: Path | None = None) -> Vgg:
+    """Return a VGG with its ImageNet weights, frozen.
 
     Args:
         name: which VGG.
@@ -96,9 +99,9 @@ def load_loss_network(
     Raises:
         WeightsUnavailableError: the file is not there and cannot be downloaded, or does not fit.
     """
-    network = LossNetwork(name, layers)
+    network = Vgg(name, layers)
     state = _read_weights(name, weights)
-    wanted = {key for key in network.state_dict() if key.startswith("features.")}
+    wanted = network.state_dict().keys()
     missing = sorted(wanted - state.keys())
     if missing:
         raise WeightsUnavailableError(
@@ -107,7 +110,7 @@ def load_loss_network(
         )
     chosen = {key: state[key].float() for key in wanted}
     try:
-        network.load_state_dict(chosen, strict=False, assign=True)
+        network.load_state_dict(chosen, assign=True)
     except RuntimeError as error:
         raise WeightsUnavailableError(f"The weights do not fit {name}: {error}") from error
     return network.eval().requires_grad_(False)

@@ -1,0 +1,66 @@
+"""The loss network: the fixed network in whose features images are compared."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from transforms.embedded_network import EmbeddedNetwork, load_embedded_network
+from transforms.vgg import Vgg, load_vgg
+
+LossNetworkName = Literal["embedded", "vgg16", "vgg19"]
+LossNetwork: TypeAlias = EmbeddedNetwork | Vgg
+
+# Pixels around an image; a multiple of every loss network's stride at every layer.
+_MARGIN = 16
+
+
+def load_loss_network(
+    name: LossNetworkName,
+    layers: Iterable[str],
+    device: torch.device,
+    precision: torch.dtype,
+) -> LossNetwork:
+    """Return a loss network with its weights, frozen.
+
+    Args:
+        name: which network; `embedded` is shipped, the weights of the others are downloaded once.
+        layers: the layers whose activations are wanted, such as `relu3_3`.
+        device: where it computes.
+        precision: in which it computes.
+
+    Raises:
+        ValueError: a layer does not exist in this network.
+        WeightsUnavailableError: the weights are not there and cannot be downloaded, or do not fit.
+    """
+    network: LossNetwork = (
+        load_embedded_network(layers) if name == "embedded" else load_vgg(name, layers)
+    )
+    network.to(device, precision)
+    return network.to(memory_format=torch.channels_last)
+
+
+def interior_activations(
+    network: Callable[[Tensor], Mapping[str, Tensor]], images: Tensor
+) -> dict[str, Tensor]:
+    """Return the activations of images that seem to go on beyond their borders.
+
+    The loss network pads with zeros, a dark frame around each image. A network that is judged with
+    it learns to answer the frame, and draws a border of its own.
+
+    Args:
+        network: a loss network.
+        images: RGB in [0, 1], shape (B, 3, H, W), each side at least 17.
+
+    Returns:
+        By layer name, activations of shape (B, C, H', W').
+    """
+    padded = F.pad(images, (_MARGIN, _MARGIN, _MARGIN, _MARGIN), mode="reflect")
+    activations = {}
+    for layer, values in network(padded).items():
+        margin = round(_MARGIN * values.shape[-1] / padded.shape[-1])
+        height, width = values.shape[-2] - 2 * margin, values.shape[-1] - 2 * margin
+        activations[layer] = values.narrow(-2, margin, height).narrow(-1, margin, width)
+    return activations
