@@ -98,8 +98,8 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(
 def test_it_trains_for_as_many_minutes_as_asked_for(
     recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a clock that goes on by two seconds at every look."""
-    ticks = itertools.count(step=2)
+    """With a clock that goes on by six seconds at every look."""
+    ticks = itertools.count(step=6)
     monkeypatch.setattr("transforms.training_loop.time.monotonic", lambda: next(ticks))
     lines: list[str] = []
     train(recipe.model_copy(update={"minutes": 1.0, "iterations": 1}), lines.append)
@@ -108,6 +108,11 @@ def test_it_trains_for_as_many_minutes_as_asked_for(
     assert 1.0 <= float(minutes) <= 1.2
     trained = parse_checkpoint(recipe.output.read_bytes())
     assert trained.recipe["iterations"] == int(iteration)
+
+
+def test_however_little_time_there_is_one_iteration_is_done(recipe: TrainingRecipe) -> None:
+    checkpoint = train(recipe.model_copy(update={"minutes": 1e-9}), lambda line: None)
+    assert checkpoint.recipe["iterations"] == 1
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing() -> None:

@@ -167,7 +167,13 @@ def one_cycle(fraction: float) -> float:
 
 
 class _Clock:
-    """How far a training is, by iterations or by time."""
+    """How far a training is, by iterations or by time, as of the end of the last iteration.
+
+    Attributes:
+        done: iterations.
+        seconds: time spent, that of earlier processes included.
+        fraction: of the training, from 0 to 1 or, by time, a little more.
+    """
 
     def __init__(self, recipe: LoopRecipe, done: int, seconds: float) -> None:
         self._recipe = recipe
@@ -175,17 +181,16 @@ class _Clock:
         self._earlier = seconds
         self._started = time.monotonic()
         self.done = done
+        self.seconds = seconds
+        self.fraction = self._fraction()
 
     def tick(self) -> None:
+        """Take note of the end of an iteration."""
         self.done += 1
+        self.seconds = self._earlier + time.monotonic() - self._started
+        self.fraction = self._fraction()
 
-    @property
-    def seconds(self) -> float:
-        """Time spent, that of earlier processes included."""
-        return self._earlier + time.monotonic() - self._started
-
-    @property
-    def fraction(self) -> float:
+    def _fraction(self) -> float:
         if self._recipe.minutes is not None:
             return self.seconds / (60 * self._recipe.minutes)
         return self.done / self._recipe.iterations
