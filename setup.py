@@ -8,7 +8,7 @@ setup(
     description="Stylises photo archives with neural networks, as an Apache Beam pipeline.",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=["pipeline", "transforms"],
+    packages=["pipeline", "transforms", "transforms.distillation"],
     package_data={"transforms": ["weights/*.safetensors", "weights/loss_network/*.safetensors"]},
     install_requires=[
         "apache-beam>=2.77,<3",  # the pipeline

@@ -7,24 +7,30 @@ iterations, and by the embedded network for as long; VGG-19's and VGG-16's losse
 """
 
 import argparse
+import json
 import statistics
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import safetensors
 import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize, to_pil_image
 from torchvision.utils import make_grid
 
 from transforms.devices import choose_device, fast_precision
-from transforms.loss_network import LossNetworkName, load_loss_network
+from transforms.embedded_network import SHIPPED_WEIGHTS
+from transforms.loss_network import LossNetworkName, interior_activations, load_loss_network
 from transforms.perceptual_loss import LossTerms, PerceptualLoss
 from transforms.training_data import list_images, read_style_image
 
 DEVICE = choose_device("auto")
 PRECISION = fast_precision(DEVICE)
+SAME_ITERATIONS = "embedded, same iterations"
+SAME_TIME = "embedded, same time"
 
 
 class Objective(NamedTuple):
@@ -34,108 +40,174 @@ class Objective(NamedTuple):
     style: Mapping[str, float]
 
 
-# The weights even out the layers, whose activations differ by orders of magnitude.
-VGG19 = Objective(
-    {"relu4_2": 3e-5},
-    {"relu1_1": 3e-5, "relu2_1": 2e-7, "relu3_1": 1e-7, "relu4_1": 4e-10, "relu5_1": 2e-6},
+EMBEDDED = Objective(
+    {"relu4_2": 1.0},
+    dict.fromkeys(("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), 10.0),
 )
 VGG16 = Objective(
     {"relu3_3": 1.0}, {"relu1_2": 10.0, "relu2_2": 12.0, "relu3_3": 15.0, "relu4_3": 100.0}
 )
 
 
-def loss_of(name: LossNetworkName, objective: Objective, painting: Tensor) -> PerceptualLoss:
-    """Return the loss against a painting, as a network sees it."""
-    network = load_loss_network(name, {**objective.content, **objective.style}, DEVICE, PRECISION)
-    return PerceptualLoss(network, painting, objective.content, objective.style, 0.0)
+def in_units_of_vgg19(objective: Objective) -> Objective:
+    """Return the same objective for VGG-19, whose activations have not a mean square of 1."""
+    with safetensors.safe_open(SHIPPED_WEIGHTS, "pt") as file:
+        scales = json.loads(file.metadata()["about"])["scales"]
+    return Objective(
+        {layer: weight / scales[layer] ** 2 for layer, weight in objective.content.items()},
+        {layer: weight / scales[layer] ** 4 for layer, weight in objective.style.items()},
+    )
+
+
+class Judge:
+    """An objective for one photograph and one painting."""
+
+    def __init__(
+        self, name: LossNetworkName, objective: Objective, photo: Tensor, painting: Tensor
+    ) -> None:
+        layers = {**objective.content, **objective.style}
+        self._network = load_loss_network(name, layers, DEVICE, PRECISION)
+        self._loss = PerceptualLoss(
+            self._network, painting, objective.content, objective.style, 0.0
+        )
+        self._targets = self._loss.targets_of(photo)
+
+    def __call__(self, image: Tensor) -> LossTerms:
+        """Return the terms of the loss of an image."""
+        return self._loss.terms(image, interior_activations(self._network, image), self._targets)
 
 
 class Optimisation:
     """One image on its way, with Adam from the photograph."""
 
-    def __init__(self, loss: PerceptualLoss, photo: Tensor) -> None:
-        self._loss = loss
-        self._photo = photo
-        self.image = photo.clone().requires_grad_()
-        self._optimizer = torch.optim.Adam([self.image], lr=0.02)
+    def __init__(self, judge: Judge, photo: Tensor) -> None:
+        self._judge = judge
+        self._image = photo.clone().requires_grad_()
+        self._optimizer = torch.optim.Adam([self._image], lr=0.02)
         self.seconds: list[float] = []
+
+    @property
+    def image(self) -> Tensor:
+        """The image as it is now."""
+        return self._image.detach().clone()
 
     def step(self) -> None:
         """Do one iteration, and time it."""
         started = time.perf_counter()
         self._optimizer.zero_grad()
-        self._loss(self.image, self._photo).total.backward()
+        self._judge(self._image).total.backward()
         self._optimizer.step()
         with torch.no_grad():
-            self.image.clamp_(0, 1)
+            self._image.clamp_(0, 1)
         self.seconds.append(time.perf_counter() - started)
 
 
-def main() -> None:
-    """Optimise, judge, print a table and write a contact sheet."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("paintings", type=Path)
-    parser.add_argument("out", type=Path, help="a folder for the contact sheet")
-    parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--size", type=int, default=256, help="short side in pixels")
-    parser.add_argument("--iterations", type=int, default=150)
-    args = parser.parse_args()
-    photos, paintings = list_images(args.photos), list_images(args.paintings)
-    args.out.mkdir(parents=True, exist_ok=True)
-    print("pair | result | iterations | VGG-19: content style total | VGG-16: content style total")
-    ratios: dict[str, list[float]] = {}
-    for number in range(args.pairs):
-        photo_path, painting_path = photos[number % len(photos)], paintings[number % len(paintings)]
-        photo = read_style_image(photo_path, args.size)
-        painting = read_style_image(painting_path, args.size)
-        judges = (loss_of("vgg19", VGG19, painting), loss_of("vgg16", VGG16, painting))
-        by_vgg = Optimisation(judges[0], photo)
-        embedded = Optimisation(loss_of("embedded", VGG19, painting), photo)
-        for _ in range(args.iterations):
-            by_vgg.step()
-            embedded.step()
-        images = {"photograph": photo, "vgg19": by_vgg.image.detach().clone()}
-        images["embedded, same iterations"] = embedded.image.detach().clone()
-        counts = {"photograph": 0, "vgg19": args.iterations}
-        counts["embedded, same iterations"] = args.iterations
-        while sum(embedded.seconds) < sum(by_vgg.seconds):
-            embedded.step()
-        images["embedded, same time"] = embedded.image.detach().clone()
-        counts["embedded, same time"] = len(embedded.seconds)
-        pair = f"{photo_path.stem} + {painting_path.stem}"
+class Comparison(NamedTuple):
+    """What came of a pair.
+
+    Attributes:
+        images: by what made them.
+        iterations: likewise.
+        scores: likewise, by judge.
+        speed: iterations of the embedded network in the time of one of VGG-19.
+    """
+
+    images: dict[str, Tensor]
+    iterations: dict[str, int]
+    scores: dict[str, dict[str, LossTerms]]
+    speed: float
+
+
+def compare(photo: Tensor, painting: Tensor, iterations: int) -> Comparison:
+    """Optimise a photograph towards a painting, and judge the results."""
+    judges = {
+        "VGG-19": Judge("vgg19", in_units_of_vgg19(EMBEDDED), photo, painting),
+        "VGG-16": Judge("vgg16", VGG16, photo, painting),
+    }
+    by_vgg = Optimisation(judges["VGG-19"], photo)
+    embedded = Optimisation(Judge("embedded", EMBEDDED, photo, painting), photo)
+    for _ in range(iterations):
+        by_vgg.step()
+        embedded.step()
+    images = {"photograph": photo, "VGG-19": by_vgg.image, SAME_ITERATIONS: embedded.image}
+    while sum(embedded.seconds) < sum(by_vgg.seconds):
+        embedded.step()
+    images[SAME_TIME] = embedded.image
+    with torch.no_grad():
         scores = {
-            name: [judge_of(judge, image, photo) for judge in judges]
+            name: {by: judge(image) for by, judge in judges.items()}
             for name, image in images.items()
         }
-        for name, by_judge in scores.items():
-            print(f"{pair} | {name} | {counts[name]} | " + " | ".join(map(written, by_judge)))
-            for judge, terms, reference in zip(
-                ("VGG-19", "VGG-16"), by_judge, scores["vgg19"], strict=True
-            ):
+    return Comparison(
+        images,
+        {
+            "photograph": 0,
+            "VGG-19": iterations,
+            SAME_ITERATIONS: iterations,
+            SAME_TIME: len(embedded.seconds),
+        },
+        scores,
+        statistics.median(by_vgg.seconds) / statistics.median(embedded.seconds),
+    )
+
+
+def report(pair: str, comparison: Comparison) -> None:
+    """Print the rows of a pair."""
+    for name, by_judge in comparison.scores.items():
+        judgements = " | ".join(
+            " ".join(f"{part.item():.3f}" for part in (terms.content, terms.style, terms.total))
+            for terms in by_judge.values()
+        )
+        print(f"{pair} | {name} | {comparison.iterations[name]} | {judgements}")
+    print(f"{pair}: an iteration of embedded is {comparison.speed:.1f} times as fast", flush=True)
+
+
+def summarize(comparisons: Sequence[Comparison]) -> None:
+    """Print how the results compare with VGG-19's own, over all pairs."""
+    ratios: dict[str, list[float]] = defaultdict(list)
+    for comparison in comparisons:
+        for name in (SAME_ITERATIONS, SAME_TIME):
+            for by, terms in comparison.scores[name].items():
+                reference = comparison.scores["VGG-19"][by]
                 for part in ("content", "style", "total"):
                     ratio = getattr(terms, part) / getattr(reference, part)
-                    ratios.setdefault(f"{name}: {part} by {judge}", []).append(ratio.item())
-        speed = statistics.median(by_vgg.seconds) / statistics.median(embedded.seconds)
-        print(f"{pair}: an iteration of embedded is {speed:.1f} times as fast", flush=True)
-        shown = [painting, *images.values()]
-        height = args.size
-        row = [resize(image[0], [height, height * 4 // 3]) for image in shown]
-        to_pil_image(make_grid(row, nrow=len(row))).save(args.out / f"{number:02}.png")
+                    ratios[f"{name}: {part} by {by}"].append(ratio.item())
     print("Relative to VGG-19's own result, the median over the pairs (and the range):")
     for what, values in ratios.items():
         print(f"{what}: {statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})")
 
 
-@torch.no_grad()
-def judge_of(loss: PerceptualLoss, image: Tensor, photo: Tensor) -> LossTerms:
-    """Return how a loss network judges a result."""
-    return loss(image, photo)
+def contact_sheet(painting: Tensor, images: Sequence[Tensor], height: int) -> Tensor:
+    """Return a painting and what was made with it, side by side."""
+    row = [resize(image[0], [height, height * 4 // 3]) for image in (painting, *images)]
+    return make_grid(row, nrow=len(row))
 
 
-def written(terms: LossTerms) -> str:
-    """Write a judgement as a row of a table has it."""
-    return f"{terms.content.item():.2f} {terms.style.item():.2f} {terms.total.item():.2f}"
+def main() -> None:
+    """Compare pairs, print a table and write a contact sheet of each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("paintings", type=Path)
+    parser.add_argument("out", type=Path, help="a folder for the contact sheets")
+    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--size", type=int, default=256, help="short side in pixels")
+    parser.add_argument("--iterations", type=int, default=100)
+    args = parser.parse_args()
+    photos, paintings = list_images(args.photos), list_images(args.paintings)
+    args.out.mkdir(parents=True, exist_ok=True)
+    print("pair | result | iterations | VGG-19: content style total | VGG-16: content style total")
+    comparisons = []
+    for number in range(args.pairs):
+        photo_path, painting_path = photos[number % len(photos)], paintings[number % len(paintings)]
+        photo, painting = (
+            read_style_image(path, args.size).to(DEVICE) for path in (photo_path, painting_path)
+        )
+        comparison = compare(photo, painting, args.iterations)
+        report(f"{photo_path.stem} + {painting_path.stem}", comparison)
+        sheet = contact_sheet(painting, list(comparison.images.values()), args.size)
+        to_pil_image(sheet.cpu()).save(args.out / f"{number:02}.png")
+        comparisons.append(comparison)
+    summarize(comparisons)
 
 
 if __name__ == "__main__":

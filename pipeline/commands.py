@@ -16,8 +16,8 @@ from pipeline.run import RunSummary, run_pipeline
 from pipeline.styles import read_style
 from transforms.checkpoints import parse_checkpoint, shipped_styles
 from transforms.devices import choose_device
-from transforms.distillation import DistillationRecipe
-from transforms.distillation import distill as distill_network
+from transforms.distillation.distill import DistillationRecipe
+from transforms.distillation.distill import distill as distill_network
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.image_io import FORMAT_OF_EXTENSION, decode, encode
 from transforms.training import TrainingRecipe

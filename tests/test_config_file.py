@@ -8,7 +8,7 @@ import torch
 from pipeline.config import RunConfig
 from pipeline.config_file import ConfigError, load_config
 from transforms.checkpoints import Checkpoint, save_checkpoint
-from transforms.distillation import DistillationRecipe
+from transforms.distillation.distill import DistillationRecipe
 from transforms.embedded_network import SHIPPED_WEIGHTS
 from transforms.training import TrainingRecipe
 

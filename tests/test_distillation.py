@@ -1,18 +1,53 @@
 """Distillation: it learns, resumes, and keeps what is held out apart."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from transforms import distillation, distillation_data, training_loop
-from transforms.distillation import DistillationRecipe, distill
-from transforms.distillation_data import DistillationCrops
-from transforms.embedded_network import TEACHER_LAYERS, load_embedded_network
+from transforms import training_loop
+from transforms.distillation import calibration, crops, optimised_images
+from transforms.distillation import distill as distillation
+from transforms.distillation.crops import DistillationCrops
+from transforms.distillation.distill import DistillationRecipe, distill
+from transforms.distillation.student import Student
+from transforms.distillation.teacher import Teacher
+from transforms.embedded_network import LAYERS, EmbeddedNetwork, load_embedded_network
+from transforms.loss_network import interior_activations
+from transforms.losses import feature_reconstruction_loss
 from transforms.training_loop import RecipeError
-from transforms.vgg import Vgg
+from transforms.vgg import Vgg, VggName
+
+
+def random_vgg(name: VggName, layers: Iterable[str], *_: object) -> Vgg:
+    """A teacher with random weights that keep the size of activations."""
+    network = Vgg(name, layers)
+    network.features.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        fan_in = parameter[0].numel() if parameter.ndim > 1 else 10_000
+        torch.nn.init.normal_(parameter, std=(2 / fan_in) ** 0.5, generator=generator)
+    return network.eval().requires_grad_(False)
+
+
+def random_encoder() -> EmbeddedNetwork:
+    """Instead of the beginning in closed form, which takes seconds."""
+    torch.manual_seed(0)
+    network = EmbeddedNetwork()
+    for name, parameter in network.convolutions.named_parameters():
+        if name.endswith("weight"):
+            torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+    return network
+
+
+@pytest.fixture
+def student_and_teacher() -> tuple[Student, Teacher]:
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 64, 64)
+    teacher = Teacher(random_vgg("vgg19", LAYERS), torch.float32, images)
+    return Student(random_encoder(), teacher, images), teacher
 
 
 @pytest.fixture
@@ -20,18 +55,13 @@ def recipe(
     tmp_path: Path, gradient: Callable[[int, int], Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> DistillationRecipe:
     """A small distillation, of teachers with random weights."""
-
-    def random_vgg(name: str, layers: tuple[str, ...], *_: object) -> Vgg:
-        network = Vgg(name, layers)
-        network.features.to_empty(device="cpu")
-        generator = torch.Generator().manual_seed(0)
-        for parameter in network.parameters():
-            fan_in = parameter[0].numel() if parameter.ndim > 1 else 10_000
-            torch.nn.init.normal_(parameter, std=(2 / fan_in) ** 0.5, generator=generator)
-        return network.eval().requires_grad_(False)
-
     monkeypatch.setattr(distillation, "load_loss_network", random_vgg)
-    monkeypatch.setattr(distillation, "_BATCHES_FOR_MAPS", 4)
+    monkeypatch.setattr(distillation, "_IMAGES_FOR_START", 8)
+    monkeypatch.setattr(distillation, "_IMAGES_FOR_MEANS", 8)
+    monkeypatch.setattr(distillation, "_BATCHES_FOR_MAPS", 2)
+    monkeypatch.setattr(distillation, "_STEPS_OF_A_WAY", 2)
+    monkeypatch.setattr(distillation, "compress", lambda *_: random_encoder())
+    monkeypatch.setattr(calibration, "_PAIRS", 2)
     for folder in ("photos", "paintings"):
         (tmp_path / folder).mkdir()
         for number in range(4):
@@ -45,46 +75,79 @@ def recipe(
         crop_size=32,
         batch_size=2,
         iterations=6,
+        learning_rate=1e-2,
         device="cpu",
     )
 
 
 def test_it_explains_more_the_longer_it_trains(recipe: DistillationRecipe) -> None:
     short = distill(recipe.model_copy(update={"iterations": 1}), lambda line: None)
-    longer = distill(recipe.model_copy(update={"iterations": 40}), lambda line: None)
+    longer = distill(recipe.model_copy(update={"iterations": 30}), lambda line: None)
     for kind in ("photographs", "paintings"):
-        assert longer[kind].keys() == {x for layers in TEACHER_LAYERS.values() for x in layers}
-        # For the deeper layers, the maps have more unknowns than these few pixels determine.
-        assert longer[kind]["relu3_1"] < short[kind]["relu3_1"] < 1
-    network = load_embedded_network(["relu2_2"], recipe.output)
-    assert network(torch.rand(1, 3, 32, 32))["relu2_2"].isfinite().all()
+        assert longer[kind].keys() == set(LAYERS)
+        assert longer[kind]["relu3_1"] < short[kind]["relu3_1"]
+    network = load_embedded_network(["relu2_1"], recipe.output)
+    assert network(torch.rand(1, 3, 32, 32))["relu2_1"].isfinite().all()
 
 
-def test_what_is_written_stands_for_the_teachers(recipe: DistillationRecipe) -> None:
-    """Distances by the written network are those by the student's prediction of the teacher."""
-    student = distillation._Lesson(torch.device("cpu"), torch.float32).new_student()
+def test_the_teacher_is_brought_to_one_scale(
+    student_and_teacher: tuple[Student, Teacher],
+) -> None:
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 64, 64)
+    _, teacher = student_and_teacher
+    for layer, activations in teacher(images).items():
+        assert activations.square().mean().item() == pytest.approx(1, rel=1e-3), layer
+        variance = activations.var((0, 2, 3), correction=0).mean().item()
+        assert teacher.variances[layer] == pytest.approx(variance, rel=1e-3), layer
+
+
+def test_the_parameters_stand_for_the_encoder_that_was_given() -> None:
+    torch.manual_seed(0)
+    images, encoder = torch.rand(2, 3, 64, 64), random_encoder()
+    teacher = Teacher(random_vgg("vgg19", LAYERS), torch.float32, images)
+    student = Student(encoder, teacher, images)
+    expected = encoder(images)
+    for layer, features in student.embedded()(images).items():
+        torch.testing.assert_close(features, expected[layer], rtol=1e-3, atol=1e-4)
+    for kind in (student.matrices, student.vectors):
+        for parameter in kind.values():
+            assert parameter.square().mean().item() == pytest.approx(1, rel=1e-3)
+
+
+def test_what_is_written_stands_for_the_teacher(
+    student_and_teacher: tuple[Student, Teacher],
+) -> None:
+    """Distances by the network that ships are those by the student's prediction of the teacher."""
+    student, _ = student_and_teacher
     network = student.embedded()
     one, two = torch.rand(2, 1, 3, 48, 48)
-    for layer in student.maps:
-        predicted = student(one, [layer])[layer] - student(two, [layer])[layer]
-        standing_for = network(one)[layer] - network(two)[layer]
-        torch.testing.assert_close(
-            standing_for.square().mean(), predicted.square().mean(), rtol=1e-3, atol=0
+    predictions, features = (student(one), student(two)), (network(one), network(two))
+    for layer in LAYERS:
+        predicted, standing_for = (
+            feature_reconstruction_loss(first[layer], second[layer], readout)
+            for (first, second), readout in (
+                (predictions, None),
+                (features, network.readout(layer)),
+            )
         )
+        torch.testing.assert_close(standing_for, predicted, rtol=1e-3, atol=0)
 
 
-def test_the_maps_are_the_least_squares_solution(recipe: DistillationRecipe) -> None:
+def test_the_maps_are_the_least_squares_solution(
+    student_and_teacher: tuple[Student, Teacher],
+) -> None:
     """No other map explains more: the error is orthogonal to every feature."""
-    lesson = distillation._Lesson(torch.device("cpu"), torch.float32)
-    student = lesson.new_student()
+    student, teacher = student_and_teacher
     images = torch.rand(2, 3, 64, 64)
-    lesson.solve_maps(student, [images])
-    features = student.encoder.encode(torch.nn.functional.pad(images, (16,) * 4, mode="reflect"))
-    for layer, (predicted, target) in lesson.pairs(student, "vgg19", images).items():
-        margin = 16 * features[layer].shape[-1] // 96
-        inside = features[layer][..., margin:-margin, margin:-margin]
-        products = torch.einsum("bchw,bdhw->cd", predicted - target, inside)
-        scale = torch.einsum("bchw,bdhw->cd", target.abs(), inside.abs())
+    student.solve_maps(teacher, [images])
+    features = interior_activations(student.embedded(), images)
+    predicted = interior_activations(student, images)
+    targets = teacher(images)
+    for layer in student.maps:
+        missed = predicted[layer] - targets[layer]
+        products = torch.einsum("bchw,bdhw->cd", missed, features[layer])
+        scale = torch.einsum("bchw,bdhw->cd", targets[layer].abs(), features[layer].abs())
         assert products.abs().max() <= 1e-3 * scale.max(), layer
 
 
@@ -106,20 +169,21 @@ def test_it_goes_on_after_a_kill_as_if_nothing_had_happened(
         distill(recipe, kill)
     lines: list[str] = []
     assert distill(recipe, lines.append) == whole
-    assert lines[0] == "Going on from iteration 2."
+    assert "Going on from iteration 2." in lines
 
 
 def test_held_out_images_are_not_learned_from(
     recipe: DistillationRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Path] = []
-    crop_of = distillation_data.random_crop
+    crop_of = crops.random_crop
 
     def watched(path: Path, *arguments: object) -> torch.Tensor:
         seen.append(path)
         return crop_of(path, *arguments)
 
-    monkeypatch.setattr(distillation_data, "random_crop", watched)
+    for module in (crops, optimised_images, calibration):
+        monkeypatch.setattr(module, "random_crop", watched)
     distill(recipe, lambda line: None)
     assert {path.name for path in seen} == {"0.png", "1.png", "2.png"}
 

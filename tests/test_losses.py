@@ -40,6 +40,28 @@ def test_gram_matrix_of_half_precision_is_float32() -> None:
     assert gram.item() == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradient_of_the_gram_matrix_is_that_of_the_double_sum(layout: torch.memory_format) -> None:
+    features = random(2, 3, 40, 250).contiguous(memory_format=layout).requires_grad_()
+    # Not symmetric, and more positions than are converted at once.
+    along = random(2, 3, 3, seed=1)
+    flat = features.flatten(2)
+    direct = torch.einsum("bin,bjn->bij", flat, flat) / (3 * 40 * 250)
+    [expected] = torch.autograd.grad((direct * along).sum(), features)
+    [gradient] = torch.autograd.grad((gram_matrix(features) * along).sum(), features)
+    torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_small_gradients_of_half_precision_are_kept(dtype: torch.dtype) -> None:
+    """With 64 channels and many positions, D / (C H W) is less than float16 can hold."""
+    features = random(1, 64, 64, 64).to(dtype).requires_grad_()
+    [gradient] = torch.autograd.grad(gram_matrix(features).sum() * 1e-3, features)
+    total = features.detach().double().sum(1, keepdim=True)
+    expected = (2e-3 * total / (64 * 64 * 64)).expand_as(features)
+    torch.testing.assert_close(gradient.double(), expected, rtol=0.02, atol=1e-7)
+
+
 def test_feature_reconstruction_loss_is_the_mean_square() -> None:
     target = random(2, 3, 4, 5)
     assert feature_reconstruction_loss(target, target) == 0

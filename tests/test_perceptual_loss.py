@@ -11,6 +11,9 @@ class FakeLossNetwork(torch.nn.Module):
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"once": 1 * images, "twice": 2 * images}
 
+    def readout(self, layer: str) -> None:
+        return None
+
 
 def test_each_term_is_its_loss_times_its_weight() -> None:
     style = torch.zeros(1, 3, 20, 20)

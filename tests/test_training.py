@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 from transforms import training_loop
 from transforms.checkpoints import parse_checkpoint
@@ -45,6 +46,7 @@ def recipe(
         loss_network="vgg16",
         content_weights={"relu2_2": 1.0},
         style_weights={"relu1_2": 1.0},
+        total_variation_weight=25.0,
         style_size=48,
         crop_size=32,
         iterations=6,
@@ -185,3 +187,14 @@ def test_a_recipe_that_cannot_be_trained_is_refused(
 ) -> None:
     with pytest.raises(RecipeError, match=message):
         train(recipe.model_copy(update=change), print)
+
+
+def test_a_vgg_is_not_trained_with_by_weights_meant_for_the_embedded_network(
+    recipe: TrainingRecipe,
+) -> None:
+    given = recipe.model_dump(exclude={"style_weights", "total_variation_weight"})
+    with pytest.raises(
+        ValidationError, match=r"style_weights, total_variation_weight must be given with .* vgg16"
+    ):
+        TrainingRecipe(**given)
+    assert TrainingRecipe(**{**given, "loss_network": "embedded"}).style_weights["relu5_1"] > 0

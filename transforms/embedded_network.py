@@ -1,20 +1,23 @@
-"""The embedded loss network: VGG distilled to a network small enough to ship.
+"""The embedded loss network: VGG-19 compressed to a network small enough to ship.
 
-A small encoder with features F_s, and for each layer of VGG a linear map A, were trained to predict
-the activations of that layer: A F_s ~ F (`transforms.distillation`). Distances in VGG's features
-then need neither VGG nor A. With the QR decomposition A = Q R, Q having orthonormal columns,
+It has VGG-19's convolutions: with fewer channels in the first two blocks and, deeper, of low rank,
+a 3x3 convolution to a few channels followed by a 1x1 convolution to those that the rectifier needs.
+In blocks 3 to 5 its features F_s are VGG's activations, as far as it knows them. In the first two
+blocks they are fewer, and a linear map A predicts the activations: A F_s ~ F. Distances in VGG's
+features then need neither VGG nor A. With the QR decomposition A = Q R, Q having orthonormal
+columns,
 
     ||A F_s - A P_s||^2 = ||R F_s - R P_s||^2
     ||A (G_s - A_s) A^T||_F^2 = ||R (G_s - A_s) R^T||_F^2
 
-so that R F_s, of as few channels as the encoder has, serves as the activations, and every loss is
-computed on it as on VGG's own. Only R is kept, a square root of A^T A.
+so that R, a square root of A^T A as small as F_s, is all of A that is kept: the layer's readout.
+`transforms.distillation` makes the network.
 """
 
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors
 import safetensors.torch
@@ -23,43 +26,56 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transforms.files import write_whole
-from transforms.vgg import VggName, WeightsUnavailableError, normalize
+from transforms.vgg import WeightsUnavailableError, normalize
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "loss_network" / "embedded.safetensors"
 
-# Output channels of the 3x3 convolutions, block by block; each block has half the resolution of the
-# one before. At full resolution a channel costs the most and explains the least.
-_WIDTHS = ((16, 24), (48, 64), (96, 96, 96), (192, 192, 192), (192,))
 
-# The convolution that stands for a layer of VGG. The first of a block is left to prepare: a layer
-# of VGG has four times the channels, and more than one small rectified convolution explains.
-_CONVOLUTION_OF_LAYER = {
-    "relu1_1": "conv1_2",
-    "relu1_2": "conv1_2",
-    "relu2_1": "conv2_2",
-    "relu2_2": "conv2_2",
-    "relu3_1": "conv3_2",
-    "relu3_3": "conv3_3",
-    "relu4_1": "conv4_2",
-    "relu4_2": "conv4_3",
-    "relu4_3": "conv4_3",
-    "relu5_1": "conv5_1",
+class Width(NamedTuple):
+    """The size of a convolution.
+
+    Attributes:
+        channels: that it returns.
+        rank: channels between its two factors; None for a single 3x3 convolution.
+    """
+
+    channels: int
+    rank: int | None = None
+
+
+# At high resolution a channel costs the most and explains the least. What comes before a rectifier
+# is of much lower rank than what comes after, so that the deep convolutions, which cost the most
+# weights, are factored and keep their channels.
+WIDTHS: Mapping[str, Width] = {
+    "conv1_1": Width(24),
+    "conv1_2": Width(16),
+    "conv2_1": Width(48),
+    "conv2_2": Width(48),
+    "conv3_1": Width(256, 32),
+    "conv3_2": Width(128, 32),
+    "conv3_4": Width(128, 32),
+    "conv4_1": Width(512, 64),
+    "conv4_2": Width(512, 64),
+    "conv4_3": Width(256, 64),
+    "conv4_4": Width(256, 64),
+    "conv5_1": Width(512, 192),
 }
+"""The convolutions, by VGG-19's names; each block has half the resolution of the one before.
 
-TEACHER_LAYERS: Mapping[VggName, tuple[str, ...]] = {
-    "vgg19": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1"),
-    "vgg16": ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
-}
-"""Which VGG a layer of the embedded network stands for: the one whose recipes use that layer."""
+conv3_3 is left out: conv3_4 is predicted well enough without it.
+"""
 
-LAYERS = tuple(sorted(_CONVOLUTION_OF_LAYER))
-"""The layers that the embedded network has."""
+LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1")
+"""The layers that the network has: those of VGG-19 that Gatys et al. 2016 use."""
 
-_FORMAT = "stylebeam-loss-network-1"
+READ_LAYERS = ("relu1_1", "relu2_1")
+"""The layers that have a readout."""
+
+_FORMAT = "stylebeam-loss-network-2"
 
 
 class EmbeddedNetwork(nn.Module):
-    """A small network that returns what stands for the activations of chosen layers of VGG."""
+    """A small network that returns what stands for the activations of chosen layers of VGG-19."""
 
     def __init__(self, layers: Iterable[str] = LAYERS) -> None:
         """Build the network with random weights; it ends at the deepest layer asked for.
@@ -75,17 +91,15 @@ class EmbeddedNetwork(nn.Module):
                 f"embedded has no layer {', '.join(unknown) or 'without a name'};"
                 f" it has {', '.join(LAYERS)}."
             )
-        deepest = max(_CONVOLUTION_OF_LAYER[layer] for layer in self.layers)
+        deepest = max(map(_convolution_of, self.layers))
         self.convolutions = nn.ModuleDict()
         channels = 3
-        for block, widths in enumerate(_WIDTHS, start=1):
-            for position, width in enumerate(widths, start=1):
-                name = f"conv{block}_{position}"
-                if name <= deepest:
-                    self.convolutions[name] = nn.Conv2d(channels, width, 3, padding=1)
-                channels = width
+        for name, width in WIDTHS.items():
+            if name <= deepest:
+                self.convolutions[name] = _convolution(channels, width)
+                channels = width.channels
         self.readouts = nn.ParameterDict(
-            {layer: torch.eye(channels_of(layer)) for layer in sorted(self.layers)}
+            {layer: torch.eye(channels_of(layer)) for layer in READ_LAYERS if layer in self.layers}
         )
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -95,30 +109,39 @@ class EmbeddedNetwork(nn.Module):
             images: RGB in [0, 1], shape (B, 3, H, W).
 
         Returns:
-            By layer name, tensors of shape (B, C, H', W'), with fewer channels than VGG's, on which
-            the losses of `transforms.losses` take the values that they take on VGG's activations,
-            as far as the network knows them.
-        """
-        features = self.encode(images)
-        return {layer: linear(features[layer], self.readouts[layer]) for layer in self.layers}
-
-    def encode(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the features from which the chosen layers are read.
-
-        Args:
-            images: RGB in [0, 1], shape (B, 3, H, W).
-
-        Returns:
-            By layer name, features of shape (B, C, H', W').
+            By layer name, features of shape (B, C, H', W'), to be read through their `readout`.
         """
         values = normalize(images).to(next(self.convolutions.parameters()).dtype)
         features: dict[str, Tensor] = {}
         for name, convolution in self.convolutions.items():
-            if name.endswith("_1") and features:
+            if name.endswith("_1") and name != "conv1_1":
                 values = F.avg_pool2d(values, 2)
             values = F.relu(convolution(values))
-            features[name] = values
-        return {layer: features[_CONVOLUTION_OF_LAYER[layer]] for layer in self.layers}
+            layer = name.replace("conv", "relu")
+            if layer in self.layers:
+                features[layer] = values
+        return features
+
+    def readout(self, layer: str) -> Tensor | None:
+        """Return the matrix R, shape (C, C), through which distances of a layer are taken.
+
+        None stands for the identity, where a layer has VGG's own channels.
+        """
+        readout: Tensor | None = self.readouts.get(layer)
+        return readout
+
+
+def _convolution(channels: int, width: Width) -> nn.Module:
+    if width.rank is None:
+        return nn.Conv2d(channels, width.channels, 3, padding=1)
+    return nn.Sequential(
+        nn.Conv2d(channels, width.rank, 3, padding=1, bias=False),
+        nn.Conv2d(width.rank, width.channels, 1),
+    )
+
+
+def _convolution_of(layer: str) -> str:
+    return layer.replace("relu", "conv")
 
 
 def linear(features: Tensor, matrix: Tensor) -> Tensor:
@@ -128,8 +151,7 @@ def linear(features: Tensor, matrix: Tensor) -> Tensor:
 
 def channels_of(layer: str) -> int:
     """Return how many channels stand for a layer."""
-    block, position = _CONVOLUTION_OF_LAYER[layer].removeprefix("conv").split("_")
-    return _WIDTHS[int(block) - 1][int(position) - 1]
+    return WIDTHS[_convolution_of(layer)].channels
 
 
 def readout_of(linear_map: Tensor) -> Tensor:

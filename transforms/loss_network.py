@@ -1,7 +1,7 @@
 """The loss network: the fixed network in whose features images are compared."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -11,10 +11,23 @@ from transforms.embedded_network import EmbeddedNetwork, load_embedded_network
 from transforms.vgg import Vgg, load_vgg
 
 LossNetworkName = Literal["embedded", "vgg16", "vgg19"]
-LossNetwork: TypeAlias = EmbeddedNetwork | Vgg
 
 # Pixels around an image; a multiple of every loss network's stride at every layer.
 _MARGIN = 16
+
+
+class LossNetwork(Protocol):
+    """What losses are computed with."""
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """The layers that it returns."""
+
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        """Return by layer features of shape (B, C, H', W') of RGB in [0, 1], shape (B, 3, H, W)."""
+
+    def readout(self, layer: str) -> Tensor | None:
+        """Return the matrix, shape (C, C), that features are multiplied by, None for none."""
 
 
 def load_loss_network(
@@ -22,7 +35,7 @@ def load_loss_network(
     layers: Iterable[str],
     device: torch.device,
     precision: torch.dtype,
-) -> LossNetwork:
+) -> EmbeddedNetwork | Vgg:
     """Return a loss network with its weights, frozen.
 
     Args:
@@ -35,7 +48,7 @@ def load_loss_network(
         ValueError: a layer does not exist in this network.
         WeightsUnavailableError: the weights are not there and cannot be downloaded, or do not fit.
     """
-    network: LossNetwork = (
+    network: EmbeddedNetwork | Vgg = (
         load_embedded_network(layers) if name == "embedded" else load_vgg(name, layers)
     )
     network.to(device, precision)
@@ -61,6 +74,6 @@ def interior_activations(
     activations = {}
     for layer, values in network(padded).items():
         margin = round(_MARGIN * values.shape[-1] / padded.shape[-1])
-        height, width = values.shape[-2] - 2 * margin, values.shape[-1] - 2 * margin
-        activations[layer] = values.narrow(-2, margin, height).narrow(-1, margin, width)
+        # A crop by padding keeps the memory format of the gradient, a slice would not.
+        activations[layer] = F.pad(values, (-margin, -margin, -margin, -margin))
     return activations

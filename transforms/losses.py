@@ -8,31 +8,77 @@ References: Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural 
 Johnson et al. 2016, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution".
 """
 
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+# So many are converted to float32 at once that they stay in the processor's cache.
+_POSITIONS_AT_ONCE = 8192
 
 
 def _at_least_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def gram_matrix(features: Tensor) -> Tensor:
+class _GramMatrix(torch.autograd.Function):
+    """F F^T / (C H W) of features, and its gradient (D + D^T) F / (C H W).
+
+    autograd's own gradient multiplies F twice and in float32. One product of the symmetric part
+    does, in the precision of the features, which the gradient is rounded to in any case.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        batch, channels, height, width = features.shape
+        positions = features.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+        ctx.save_for_backward(positions)
+        ctx.shape = features.shape
+        dtype = torch.promote_types(features.dtype, torch.float32)
+        gram = features.new_zeros((batch, channels, channels), dtype=dtype)
+        for some in positions.split(_POSITIONS_AT_ONCE, dim=1):
+            wide = some.to(dtype)
+            gram.baddbmm_(wide.mT, wide)
+        return gram / (channels * height * width)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (positions,) = ctx.saved_tensors
+        batch, channels, height, width = ctx.shape
+        symmetric = (gradient + gradient.mT) / (channels * height * width)
+        if positions.dtype == torch.float16:
+            # Its range ends at 6e-8, above what entries of the gradient can be.
+            product = (positions.float() @ symmetric).half()
+        else:
+            product = positions @ symmetric.to(positions.dtype)
+        return product.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def gram_matrix(features: Tensor, readout: Tensor | None = None) -> Tensor:
     """Return the normalised Gram matrix of features, Johnson et al. 2016, equation (3).
 
         G_ij = 1 / (C H W) * sum over h, w of F_ihw * F_jhw
 
     Args:
         features: activations, shape (B, C, H, W).
+        readout: R, shape (C, C), for features that are read through a linear map; the result is
+            the Gram matrix of R F, computed as R G R^T.
 
     Returns:
         Symmetric matrices, shape (B, C, C), float32 or wider.
     """
-    batch, channels, height, width = features.shape
-    flat = _at_least_float32(features).reshape(batch, channels, height * width)
-    return flat @ flat.transpose(1, 2) / (channels * height * width)
+    gram: Tensor = _GramMatrix.apply(features)
+    if readout is None:
+        return gram
+    readout = readout.to(gram.dtype)
+    return readout @ gram @ readout.mT
 
 
-def feature_reconstruction_loss(features: Tensor, target: Tensor) -> Tensor:
+def feature_reconstruction_loss(
+    features: Tensor, target: Tensor, readout: Tensor | None = None
+) -> Tensor:
     """Return the squared distance of two activations, Johnson et al. 2016, equation (2).
 
         l_feat = 1 / (C H W) * ||F - P||^2
@@ -40,8 +86,14 @@ def feature_reconstruction_loss(features: Tensor, target: Tensor) -> Tensor:
     Args:
         features: activations of the image that is judged, shape (B, C, H, W).
         target: activations of the content image, of the same shape.
+        readout: R, shape (C, C), for features that are read through a linear map: the distance is
+            that of R F and R P.
     """
-    return torch.mean((_at_least_float32(features) - _at_least_float32(target)) ** 2)
+    features, target = _at_least_float32(features), _at_least_float32(target)
+    if readout is not None:
+        matrix = readout.to(features.dtype)[:, :, None, None]
+        features, target = F.conv2d(features - target, matrix), torch.zeros_like(target)
+    return F.mse_loss(features, target)
 
 
 def style_reconstruction_loss(gram: Tensor, target: Tensor) -> Tensor:

@@ -48,7 +48,8 @@ class PerceptualLoss:
 
         Args:
             network: returns at least the layers that are weighted.
-            style_image: RGB in [0, 1], shape (1, 3, H, W), on the network's device.
+            style_image: RGB in [0, 1], shape (1, 3, H, W), or (B, 3, H, W) for a style for each
+                image of a batch; on the network's device.
             content_weights: weight by layer.
             style_weights: weight by layer.
             total_variation_weight: weight of smoothness.
@@ -59,7 +60,7 @@ class PerceptualLoss:
         self._total_variation_weight = total_variation_weight
         with torch.no_grad():
             activations = interior_activations(network, style_image)
-        self._style_grams = {layer: gram_matrix(activations[layer]) for layer in style_weights}
+        self._style_grams = {layer: self._gram_of(layer, activations) for layer in style_weights}
 
     def __call__(self, images: Tensor, content_images: Tensor) -> LossTerms:
         """Return the weighted terms of the loss, averaged over the batch.
@@ -68,16 +69,42 @@ class PerceptualLoss:
             images: RGB, shape (B, 3, H, W), float32, each side at least 17.
             content_images: RGB in [0, 1], of the same shape.
         """
-        with torch.no_grad():
-            targets = interior_activations(self._network, content_images)
         activations = interior_activations(self._network, images)
+        return self.terms(images, activations, self.targets_of(content_images))
+
+    @torch.no_grad()
+    def targets_of(self, content_images: Tensor) -> dict[str, Tensor]:
+        """Return the activations that the content losses compare with, by layer.
+
+        Args:
+            content_images: RGB in [0, 1], shape (B, 3, H, W), each side at least 17.
+        """
+        activations = interior_activations(self._network, content_images)
+        return {layer: activations[layer] for layer in self._content_weights}
+
+    def terms(
+        self, images: Tensor, activations: Mapping[str, Tensor], targets: Mapping[str, Tensor]
+    ) -> LossTerms:
+        """Return the weighted terms of the loss of images whose activations are known.
+
+        Args:
+            images: RGB, shape (B, 3, H, W), float32.
+            activations: the network's `interior_activations` of the images.
+            targets: those of the content images, from `targets_of`.
+        """
         content = [
-            weight * feature_reconstruction_loss(activations[layer], targets[layer])
+            weight
+            * feature_reconstruction_loss(
+                activations[layer], targets[layer], self._network.readout(layer)
+            )
             for layer, weight in self._content_weights.items()
         ]
         style = [
             weight
-            * style_reconstruction_loss(gram_matrix(activations[layer]), self._style_grams[layer])
+            * style_reconstruction_loss(
+                gram_matrix(activations[layer], self._network.readout(layer)),
+                self._style_grams[layer],
+            )
             for layer, weight in self._style_weights.items()
         ]
         return LossTerms(
@@ -85,3 +112,6 @@ class PerceptualLoss:
             style=torch.stack(style).sum(),
             total_variation=self._total_variation_weight * total_variation_loss(images),
         )
+
+    def _gram_of(self, layer: str, activations: Mapping[str, Tensor]) -> Tensor:
+        return gram_matrix(activations[layer], self._network.readout(layer))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from transforms.checkpoints import Checkpoint, save_checkpoint
@@ -32,22 +32,31 @@ class TrainingRecipe(LoopRecipe):
         default="embedded", description="The network that judges."
     )
     content_weights: dict[str, float] = Field(
-        min_length=1, default={"relu3_3": 1.0}, description="Weight of the content loss, by layer."
+        min_length=1, default={"relu3_1": 1.0}, description="Weight of the content loss, by layer."
     )
     style_weights: dict[str, float] = Field(
         min_length=1,
-        default={"relu1_2": 10.0, "relu2_2": 12.0, "relu3_3": 15.0, "relu4_3": 100.0},
+        default=dict.fromkeys(("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), 12.0),
         description="Weight of the style loss, by layer.",
     )
-    total_variation_weight: float = Field(
-        default=25.0, ge=0, strict=True, description="Smoothness."
-    )
+    total_variation_weight: float = Field(default=1.0, ge=0, strict=True, description="Smoothness.")
     style_size: int = Field(
         default=512,
         ge=32,
         strict=True,
         description="Short side of the painting in pixels: size of strokes.",
     )
+
+    @model_validator(mode="after")
+    def _has_weights_for_its_loss_network(self) -> "TrainingRecipe":
+        needed = {"content_weights", "style_weights", "total_variation_weight"}
+        missing = sorted(needed - self.model_fields_set)
+        if self.loss_network != "embedded" and missing:
+            raise ValueError(
+                f"{', '.join(missing)} must be given with loss_network {self.loss_network}: the"
+                " defaults are for embedded, whose activations have another scale"
+            )
+        return self
 
 
 def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Checkpoint:

@@ -9,9 +9,9 @@ import itertools
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -107,6 +107,7 @@ def run_iterations(
     crops: Dataset[Tensor],
     terms_of: Callable[[int, Tensor], Mapping[str, Tensor]],
     report: Callable[[str], None],
+    optimizers: Sequence[torch.optim.Optimizer] = (),
 ) -> Finished:
     """Train a model's parameters in place.
 
@@ -119,13 +120,15 @@ def run_iterations(
         crops: crop i, shape (3, crop_size, crop_size), for every i from 0 up.
         terms_of: returns the terms of the loss, by name, of an iteration and its batch.
         report: receives a line of progress now and then.
+        optimizers: of the model's parameters, their learning rates at the peak; by default Adam.
 
     Raises:
         RecipeError: the state file cannot be read, or is of another recipe.
         TrainingError: an image cannot be read, or the loss is no longer finite.
     """
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
-    state = _State(recipe, model, optimizer)
+    optimizers = optimizers or [torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)]
+    state = _State(recipe, model, optimizers)
+    peaks = [group["lr"] for group in _groups(optimizers)]
     done, seconds = state.load()
     if done:
         report(f"Going on from iteration {done}.")
@@ -134,8 +137,8 @@ def run_iterations(
     for batch in _batches(crops, recipe.batch_size, done):
         if clock.fraction >= 1:
             break
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * one_cycle(clock.fraction)
+        for group, peak in zip(_groups(optimizers), peaks, strict=True):
+            group["lr"] = peak * one_cycle(clock.fraction)
         terms = terms_of(clock.done, batch)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
@@ -143,9 +146,10 @@ def run_iterations(
                 f"The loss was no longer finite at iteration {clock.done}: lower learning_rate"
                 f" (now {recipe.learning_rate})."
             )
-        optimizer.zero_grad()
+        model.zero_grad()
         loss.backward()
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         clock.tick()
         if clock.done % _ITERATIONS_PER_REPORT == 0 or clock.fraction >= 1:
             report(f"{clock}; loss {loss.item():.3f} = {_sum_of(terms)}")
@@ -213,12 +217,15 @@ class _State:
     """The file that lets a killed training go on."""
 
     def __init__(
-        self, recipe: LoopRecipe, model: nn.Module, optimizer: torch.optim.Optimizer
+        self,
+        recipe: LoopRecipe,
+        model: nn.Module,
+        optimizers: Sequence[torch.optim.Optimizer],
     ) -> None:
         self.path = recipe.output.with_name(recipe.output.name + ".state")
         self._recipe = recipe.model_dump_json()
         self._model = model
-        self._optimizer = optimizer
+        self._optimizers = optimizers
 
     def save(self, done: int, seconds: float) -> None:
         """Write the state after `done` iterations, whole or not at all."""
@@ -227,7 +234,7 @@ class _State:
             "done": done,
             "seconds": seconds,
             "model": self._model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -250,7 +257,8 @@ class _State:
                 " anew, or choose another output."
             )
         self._model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        for optimizer, its_state in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(its_state)
         return state["done"], state["seconds"]
 
 
@@ -260,6 +268,10 @@ def _batches(crops: Dataset[Tensor], batch_size: int, first: int) -> Iterator[Te
         yield from DataLoader(crops, batch_size, sampler=itertools.count(first * batch_size))
     except (OSError, ImageError) as error:
         raise TrainingError(f"{error} Remove that file.") from error
+
+
+def _groups(optimizers: Sequence[torch.optim.Optimizer]) -> list[dict[str, Any]]:
+    return [group for optimizer in optimizers for group in optimizer.param_groups]
 
 
 def _sum_of(terms: Mapping[str, Tensor]) -> str:

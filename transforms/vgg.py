@@ -76,6 +76,9 @@ class Vgg(nn.Module):
                 activations[layer] = values
         return activations
 
+    def readout(self, layer: str) -> None:
+        """Say that distances are taken of a layer's activations as they are."""
+
 
 def normalize(images: Tensor) -> Tensor:
     """Return images as ImageNet's networks take them: mean 0 and standard deviation 1 a channel.

@@ -48,7 +48,7 @@ class DistillationCrops(Dataset[Tensor]):
         else:
             crop = self._crop_of(self._photographs, draw)
         if kind > 0.7:
-            crop = _with_details_of(self._crop_of(self._paintings, draw), crop, draw)
+            crop = with_details_of(self._crop_of(self._paintings, draw), crop, draw)
         if draw.uniform(0, 1) < 0.33:
             crop = _with_other_colours(crop, draw)
         if draw.uniform(0, 1) < 0.25:
@@ -59,8 +59,14 @@ class DistillationCrops(Dataset[Tensor]):
         return random_crop(files[draw.integer(0, len(files) - 1)], self._crop_size, draw, 0.3)
 
 
-def _with_details_of(painting: Tensor, photograph: Tensor, draw: Draw) -> Tensor:
-    """Return the shapes of one image with some of the details of another."""
+def with_details_of(painting: Tensor, photograph: Tensor, draw: Draw) -> Tensor:
+    """Return the shapes of one image with some of the details of another.
+
+    Args:
+        painting: gives the details, RGB, shape (3, H, W).
+        photograph: gives the shapes, RGB, of the same shape.
+        draw: decides how much, and what is a detail.
+    """
     sigma = draw.uniform(1.0, 8.0)
     kernel = 2 * round(2 * sigma) + 1
     details = painting - functional.gaussian_blur(painting, [kernel, kernel], [sigma, sigma])

@@ -1,0 +1,88 @@
+"""Compares the embedded loss network with VGG-19: time and memory of an iteration.
+
+An iteration judges an image of 512x512 pixels by the content loss and five style losses of Gatys et
+al., and finds the gradient. The two networks take turns in one process for the times, and have a
+process each for the peak of its memory.
+
+    python benchmarks/loss_network_speed.py
+"""
+
+import argparse
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from transforms.devices import choose_device, fast_precision
+from transforms.embedded_network import LAYERS
+from transforms.loss_network import LossNetworkName, interior_activations, load_loss_network
+from transforms.perceptual_loss import PerceptualLoss
+
+NETWORKS: tuple[LossNetworkName, ...] = ("vgg19", "embedded")
+CONTENT_LAYER = "relu4_2"
+ROUNDS = 15
+
+
+def iteration_of(name: LossNetworkName, size: int) -> Callable[[], None]:
+    """Return what does one iteration."""
+    device = choose_device("auto")
+    network = load_loss_network(name, LAYERS, device, fast_precision(device))
+    painting, photo, image = torch.rand(3, 1, 3, size, size, device=device)
+    style_weights = {layer: 1.0 for layer in LAYERS if layer != CONTENT_LAYER}
+    loss = PerceptualLoss(network, painting, {CONTENT_LAYER: 1.0}, style_weights, 0.0)
+    targets = loss.targets_of(photo)
+    image.requires_grad_()
+
+    def iterate() -> None:
+        activations = interior_activations(network, image)
+        loss.terms(image, activations, targets).total.backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return iterate
+
+
+def peak_memory(name: LossNetworkName, size: int, answer: multiprocessing.SimpleQueue) -> None:
+    """Put the peak of this process's memory, in MB, before the first image and after three."""
+    iterate = iteration_of(name, 64)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    iterate = iteration_of(name, size)
+    for _ in range(3):
+        iterate()
+    answer.put((before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3))
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=512)
+    size = parser.parse_args().size
+    iterations = {name: iteration_of(name, size) for name in NETWORKS}
+    seconds: dict[str, list[float]] = {name: [] for name in NETWORKS}
+    for number in range(ROUNDS + 1):
+        for name, iterate in iterations.items():
+            started = time.perf_counter()
+            iterate()
+            # The first makes kernels.
+            if number:
+                seconds[name].append(time.perf_counter() - started)
+    context = multiprocessing.get_context("spawn")
+    for name in NETWORKS:
+        answer = context.SimpleQueue()
+        process = context.Process(target=peak_memory, args=(name, size, answer))
+        process.start()
+        before, peak = answer.get()
+        process.join()
+        print(
+            f"{name}: {statistics.median(seconds[name]):.3f} s an iteration (median of {ROUNDS});"
+            f" peak memory {peak:.0f} MB, of which {before:.0f} MB before the first image"
+        )
+    ratio = statistics.median(seconds["vgg19"]) / statistics.median(seconds["embedded"])
+    print(f"embedded is {ratio:.2f} times as fast")
+
+
+if __name__ == "__main__":
+    main()

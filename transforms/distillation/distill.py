@@ -1,0 +1,230 @@
+"""The distillation: the recipe, and the training."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from transforms.distillation.calibration import calibrate
+from transforms.distillation.compression import compress
+from transforms.distillation.crops import DistillationCrops
+from transforms.distillation.optimised_images import OptimisedImages
+from transforms.distillation.student import Student
+from transforms.distillation.teacher import Teacher
+from transforms.embedded_network import LAYERS, WIDTHS, save_embedded_network
+from transforms.loss_network import interior_activations, load_loss_network
+from transforms.training_data import list_images, read_style_image
+from transforms.training_loop import LoopRecipe, RecipeError, run_iterations
+
+_IMAGES_FOR_START = 200
+_IMAGES_FOR_MEANS = 48
+_BATCHES_FOR_MAPS = 100
+_HELD_OUT_SIZE = 256
+
+# It divides the iterations between two state files, so that a distillation that was killed goes on
+# where new ways begin anyway.
+_STEPS_OF_A_WAY = 50
+
+# The root mean square of Muon's update, relative to its learning rate; that of Adam's is 1.
+_UPDATE_OF_MUON = 0.2
+
+
+class DistillationRecipe(LoopRecipe):
+    """Everything that decides what a distillation makes."""
+
+    content_images: Path = Field(description="A folder of photographs, searched recursively.")
+    style_images: Path = Field(description="A folder of paintings, searched recursively.")
+    held_out: tuple[str, ...] = Field(
+        default=(),
+        description="Patterns of names, such as 01*.jpg, of images to judge by, not to learn from.",
+    )
+    crop_size: int = Field(default=160, ge=32, strict=True, description="Side of a crop in pixels.")
+    batch_size: int = Field(
+        default=2, ge=1, strict=True, description="Crops in an iteration, and optimised images."
+    )
+    learning_rate: float = Field(
+        default=0.02,
+        gt=0,
+        strict=True,
+        description="Peak of the one-cycle schedule: five times the relative change of a weight.",
+    )
+
+
+def distill(
+    recipe: DistillationRecipe, report: Callable[[str], None] = print
+) -> dict[str, dict[str, float]]:
+    """Distil VGG-19 into an embedded network, and write it.
+
+    The loss is, summed over the layers, the part of the variance of the layer's activations that
+    the student leaves unexplained. A distillation of the same recipe that was killed goes on where
+    it was.
+
+    Args:
+        recipe: what to learn from, and how long.
+        report: receives a line of progress now and then.
+
+    Returns:
+        The unexplained variance of the held-out images, by kind of image and layer.
+
+    Raises:
+        RecipeError: something that the recipe names is not there, or unfit.
+        TrainingError: an image cannot be read, or the loss is no longer finite.
+        WeightsUnavailableError: the teacher's weights are not to be had.
+        DeviceUnavailableError: the device is not there.
+    """
+    recipe.check_output()
+    device, precision = recipe.choose_device()
+    images = _split(recipe)
+    crops = DistillationCrops(images.photographs, images.paintings, recipe.crop_size, recipe.seed)
+    report("Compressing VGG-19 in closed form.")
+    student, teacher = _begin(crops, device, precision)
+    optimised = OptimisedImages(
+        student,
+        images.photographs,
+        images.paintings,
+        recipe.crop_size,
+        count=recipe.batch_size,
+        steps=_STEPS_OF_A_WAY,
+        seed=recipe.seed,
+    )
+
+    def terms_of(iteration: int, batch: Tensor) -> dict[str, Tensor]:
+        batch, on_their_way = batch.to(device), optimised.at(iteration, device)
+        targets = teacher(torch.cat([batch, on_their_way.detach()]))
+        predicted = interior_activations(student, batch)
+        predicted_on_way = interior_activations(student, on_their_way)
+        optimised.advance(on_their_way, predicted_on_way)
+        terms = {}
+        for layer, target in targets.items():
+            both = torch.cat([predicted[layer], predicted_on_way[layer]]).float()
+            terms[layer] = F.mse_loss(both, target) / teacher.variances[layer]
+        return terms
+
+    finished = run_iterations(
+        recipe, student, crops, terms_of, report, _optimizers(student, recipe.learning_rate)
+    )
+    report("Solving for the linear maps, and calibrating.")
+    first = finished.iterations * recipe.batch_size
+    starts = range(first, first + 4 * _BATCHES_FOR_MAPS, 4)
+    student.solve_maps(
+        teacher, (_batch(crops, range(start, start + 4)).to(device) for start in starts)
+    )
+    unexplained = {
+        kind: unexplained_variance(student, teacher, files, device)
+        for kind, files in images.held_out.items()
+    }
+    embedded = student.embedded()
+    gains = calibrate(
+        embedded, teacher, images.photographs, images.paintings, recipe.crop_size, device
+    )
+    about = {
+        "recipe": recipe.model_dump(
+            mode="json", exclude={"output", "device", "content_images", "style_images"}
+        ),
+        "iterations": finished.iterations,
+        "photographs": len(images.photographs),
+        "paintings": len(images.paintings),
+        "unexplained_variance": unexplained,
+        "scales": teacher.scales,
+        "gains": gains,
+    }
+    save_embedded_network(embedded, about, recipe.output)
+    finished.state.unlink(missing_ok=True)
+    return unexplained
+
+
+class _Images(NamedTuple):
+    """The files to learn from, and by kind those to judge by."""
+
+    photographs: list[Path]
+    paintings: list[Path]
+    held_out: dict[str, list[Path]]
+
+
+def _split(recipe: DistillationRecipe) -> _Images:
+    """Set what is held out apart.
+
+    Raises:
+        RecipeError: there is nothing to learn from.
+    """
+    try:
+        photographs = list_images(recipe.content_images, without=recipe.held_out)
+        paintings = list_images(recipe.style_images, without=recipe.held_out)
+    except ValueError as error:
+        raise RecipeError(f"content_images or style_images: {error}.") from error
+    held_out = {
+        "photographs": sorted(set(list_images(recipe.content_images)) - set(photographs)),
+        "paintings": sorted(set(list_images(recipe.style_images)) - set(paintings)),
+    }
+    return _Images(photographs, paintings, held_out)
+
+
+def _begin(
+    crops: DistillationCrops, device: torch.device, precision: torch.dtype
+) -> tuple[Student, Teacher]:
+    """Return the student as compression makes it, and its teacher."""
+    images = _batch(crops, range(_IMAGES_FOR_START))
+    encoder = compress(load_loss_network("vgg19", WIDTHS, torch.device("cpu"), precision), images)
+    images = images[:_IMAGES_FOR_MEANS].to(device)
+    teacher = Teacher(load_loss_network("vgg19", LAYERS, device, precision), precision, images)
+    return Student(encoder.to(device), teacher, images), teacher
+
+
+@torch.no_grad()
+def unexplained_variance(
+    student: Student, teacher: Teacher, files: Sequence[Path], device: torch.device
+) -> dict[str, float]:
+    """Return, by layer, the part of the activations' variance that the student misses.
+
+    Args:
+        student: what predicts.
+        teacher: what is to be predicted.
+        files: images, of which a square in the middle counts.
+        device: where both are.
+    """
+    error: dict[str, float] = defaultdict(float)
+    moments: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
+    for file in files:
+        image = functional.center_crop(read_style_image(file, _HELD_OUT_SIZE), [_HELD_OUT_SIZE])
+        predicted = interior_activations(student, image.to(device))
+        for layer, target in teacher(image.to(device)).items():
+            error[layer] += F.mse_loss(predicted[layer].float(), target).item()
+            moments[layer] = moments[layer] + torch.stack(
+                [target.mean(dim=(0, 2, 3)), target.square().mean(dim=(0, 2, 3))]
+            )
+    unexplained = {}
+    for layer in sorted(error):
+        mean, mean_square = moments[layer] / len(files)
+        variance = (mean_square - mean.square()).mean().item()
+        unexplained[layer] = round(error[layer] / len(files) / variance, 4)
+    return unexplained
+
+
+def _optimizers(student: Student, learning_rate: float) -> list[torch.optim.Optimizer]:
+    """Return Muon (Jordan et al. 2024) for the matrices, and Adam for the rest.
+
+    Muon gives every direction of a matrix an equal part of each step. In the deep convolutions few
+    directions have most of the gradient, and Adam got nowhere in the others.
+    """
+    return [
+        torch.optim.Muon(
+            student.matrices.parameters(),
+            lr=learning_rate,
+            weight_decay=0.0,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.Adam(
+            [*student.vectors.parameters(), *student.maps.parameters()],
+            lr=_UPDATE_OF_MUON * learning_rate,
+        ),
+    ]
+
+
+def _batch(crops: DistillationCrops, numbers: Iterable[int]) -> Tensor:
+    return torch.stack([crops[number] for number in numbers])
