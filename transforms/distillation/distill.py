@@ -75,6 +75,8 @@ def distill(
     Raises:
         RecipeError: something that the recipe names is not there, or unfit.
         TrainingError: an image cannot be read, or the loss is no longer finite.
+        OSError: an image cannot be read, before or beside the loop.
+        ImageError: an image cannot be decoded, likewise.
         WeightsUnavailableError: the teacher's weights are not to be had.
         DeviceUnavailableError: the device is not there.
     """
