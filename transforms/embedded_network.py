@@ -91,7 +91,7 @@ class EmbeddedNetwork(nn.Module):
                 f"embedded has no layer {', '.join(unknown) or 'without a name'};"
                 f" it has {', '.join(LAYERS)}."
             )
-        deepest = max(map(_convolution_of, self.layers))
+        deepest = max(map(convolution_of, self.layers))
         self.convolutions = nn.ModuleDict()
         channels = 3
         for name, width in WIDTHS.items():
@@ -114,7 +114,7 @@ class EmbeddedNetwork(nn.Module):
         values = normalize(images).to(next(self.convolutions.parameters()).dtype)
         features: dict[str, Tensor] = {}
         for name, convolution in self.convolutions.items():
-            if name.endswith("_1") and name != "conv1_1":
+            if halves_the_resolution(name):
                 values = F.avg_pool2d(values, 2)
             values = F.relu(convolution(values))
             layer = name.replace("conv", "relu")
@@ -140,7 +140,13 @@ def _convolution(channels: int, width: Width) -> nn.Module:
     )
 
 
-def _convolution_of(layer: str) -> str:
+def halves_the_resolution(convolution: str) -> bool:
+    """Say whether a pooling comes before a convolution: the first of every block but the first."""
+    return convolution.endswith("_1") and convolution != "conv1_1"
+
+
+def convolution_of(layer: str) -> str:
+    """Return the name of the convolution before a layer."""
     return layer.replace("relu", "conv")
 
 
@@ -151,7 +157,7 @@ def linear(features: Tensor, matrix: Tensor) -> Tensor:
 
 def channels_of(layer: str) -> int:
     """Return how many channels stand for a layer."""
-    return WIDTHS[_convolution_of(layer)].channels
+    return WIDTHS[convolution_of(layer)].channels
 
 
 def readout_of(linear_map: Tensor) -> Tensor:

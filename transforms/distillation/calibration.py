@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from transforms.distillation.crops import with_details_of
 from transforms.distillation.teacher import Teacher
-from transforms.embedded_network import WIDTHS, EmbeddedNetwork
+from transforms.embedded_network import WIDTHS, EmbeddedNetwork, convolution_of
 from transforms.loss_network import interior_activations
 from transforms.losses import (
     feature_reconstruction_loss,
@@ -101,7 +101,7 @@ def scale(network: EmbeddedNetwork, layer: str, gain: float) -> None:
     if layer in network.readouts:
         network.readouts[layer].mul_(gain)
         return
-    name = layer.replace("relu", "conv")
+    name = convolution_of(layer)
     for parameter in _factors(network.convolutions[name])[-1].parameters():
         parameter.mul_(gain)
     # A rectifier returns gain times as much for gain times as much, and so does a pooling.

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transforms.embedded_network import WIDTHS, EmbeddedNetwork
+from transforms.embedded_network import WIDTHS, EmbeddedNetwork, halves_the_resolution
 from transforms.loss_network import LossNetwork
 from transforms.vgg import normalize
 
@@ -36,7 +36,7 @@ def compress(teacher: LossNetwork, images: Tensor) -> EmbeddedNetwork:
     student = EmbeddedNetwork()
     values = normalize(images)
     for name, width in WIDTHS.items():
-        if name.endswith("_1") and name != "conv1_1":
+        if halves_the_resolution(name):
             values = F.avg_pool2d(values, 2)
         inputs, targets = _samples(teacher, name, images, values, generator)
         rectified = targets.clamp_min(0)

@@ -86,15 +86,14 @@ class OptimisedImages:
         )
         weight = _log_uniform(draw, *_STYLE_WEIGHTS)
         style_layers = self._network.layers - {CONTENT_LAYER}
-        with torch.no_grad():
-            self._loss = PerceptualLoss(
-                self._network,
-                paintings,
-                {CONTENT_LAYER: 1.0},
-                dict.fromkeys(sorted(style_layers), weight),
-                total_variation_weight=0.0,
-            )
-            self._targets = self._loss.targets_of(photographs)
+        self._loss = PerceptualLoss(
+            self._network,
+            paintings,
+            {CONTENT_LAYER: 1.0},
+            dict.fromkeys(sorted(style_layers), weight),
+            total_variation_weight=0.0,
+        )
+        self._targets = self._loss.targets_of(photographs)
         self._images = photographs.requires_grad_()
         rate = _log_uniform(draw, *_LEARNING_RATES)
         self._optimizer = torch.optim.Adam([self._images], lr=rate)
