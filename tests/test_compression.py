@@ -8,6 +8,7 @@ from torchvision.transforms.v2 import functional
 from transforms.distillation import compression
 from transforms.distillation.compression import (
     compress,
+    input_projection,
     least_squares,
     reduced_rank_regression,
     representative_channels,
@@ -65,6 +66,22 @@ def test_full_rank_is_least_squares() -> None:
     torch.testing.assert_close(its_bias, bias, atol=1e-2, rtol=0)
 
 
+def test_the_projection_keeps_what_the_targets_depend_on() -> None:
+    """Of 12 channels, the targets see mixtures: three at places of their own, a fourth hardly."""
+    torch.manual_seed(0)
+    x = inputs(4000 * 9).view(4000, 9, 12)
+    mixtures = torch.randn(4, 12)
+    seen = x @ mixtures.T
+    targets = torch.stack([seen[:, 0, 0], seen[:, 4, 1], seen[:, 8, 2], 0.01 * seen[:, 2, 3]], 1)
+    neighbourhoods = x.transpose(1, 2).flatten(1)
+    for rank, enough in ((2, False), (3, True)):
+        projection = input_projection(neighbourhoods, targets @ torch.randn(4, 6), rank)
+        assert projection.shape == (rank, 12)
+        kept, _ = least_squares(projection.T.double(), mixtures[:3].T.double())
+        missed = mixtures[:3].double() - kept @ projection.double()
+        assert (missed.square().sum() < 1e-3 * mixtures.square().sum()) == enough
+
+
 def test_channels_that_the_others_are_made_of_are_chosen() -> None:
     """Of three independent channels, 4, 9 and 2, weightiest first, the rest are mixtures."""
     torch.manual_seed(0)
@@ -98,4 +115,4 @@ def test_the_compressed_network_predicts_a_teacher(monkeypatch: pytest.MonkeyPat
     scaled = target / target.square().mean().sqrt()
     variance = scaled.var((0, 2, 3), correction=0).mean()
     assert predicted.square().mean().item() == pytest.approx(1, rel=0.3)
-    assert (predicted - scaled).square().mean() < 0.8 * variance
+    assert (predicted - scaled).square().mean() < 0.9 * variance

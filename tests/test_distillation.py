@@ -109,7 +109,7 @@ def test_the_parameters_stand_for_the_encoder_that_was_given() -> None:
     student = Student(encoder, teacher, images)
     expected = encoder(images)
     for layer, features in student.embedded()(images).items():
-        torch.testing.assert_close(features, expected[layer], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(features, expected[layer], rtol=1e-3, atol=2e-3)
     for kind in (student.matrices, student.vectors):
         for parameter in kind.values():
             assert parameter.square().mean().item() == pytest.approx(1, rel=1e-3)

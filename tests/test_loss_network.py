@@ -28,6 +28,20 @@ def test_the_border_is_judged_as_the_inside_is(make, height: int, width: int) ->
     torch.testing.assert_close(activations, activations[..., :1, :1].expand_as(activations))
 
 
+def test_the_gradient_of_the_inside_is_that_of_a_slice_in_the_networks_layout() -> None:
+    values = torch.rand(2, 4, 52, 56).contiguous(memory_format=torch.channels_last)
+    values.requires_grad_()
+    images = torch.zeros(2, 3, 20, 24)
+    [inside] = interior_activations(lambda _: {"relu1_1": values}, images).values()
+    expected = values[:, :, 16:-16, 16:-16]
+    assert torch.equal(inside, expected)
+    along = torch.rand(inside.shape).contiguous(memory_format=torch.channels_last)
+    [gradient] = torch.autograd.grad((inside * along).sum(), values, retain_graph=True)
+    [its_expected] = torch.autograd.grad((expected * along).sum(), values)
+    assert torch.equal(gradient, its_expected)
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_the_embedded_network_is_shipped_and_needs_no_download(
     tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from transforms import losses
 from transforms.losses import (
     feature_reconstruction_loss,
     gram_matrix,
@@ -41,14 +42,21 @@ def test_gram_matrix_of_half_precision_is_float32() -> None:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_gradient_of_the_gram_matrix_is_that_of_the_double_sum(layout: torch.memory_format) -> None:
-    features = random(2, 3, 40, 250).contiguous(memory_format=layout).requires_grad_()
-    # Not symmetric, and more positions than are converted at once.
-    along = random(2, 3, 3, seed=1)
-    flat = features.flatten(2)
+@pytest.mark.parametrize("at_once", [1, 2000, 10**9])
+def test_the_gram_matrix_and_its_gradient_are_those_of_the_double_sum(
+    at_once: int, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much of it is converted at once, and if it is a part of something larger too."""
+    monkeypatch.setattr(losses, "_VALUES_AT_ONCE", at_once)
+    features = random(2, 3, 42, 252).contiguous(memory_format=layout).requires_grad_()
+    inside = features[:, :, 1:-1, 1:-1]
+    along = random(2, 3, 3, seed=1)  # Not symmetric.
+    flat = inside.flatten(2)
     direct = torch.einsum("bin,bjn->bij", flat, flat) / (3 * 40 * 250)
+    gram = gram_matrix(inside)
+    torch.testing.assert_close(gram, direct, rtol=1e-9, atol=0)
     [expected] = torch.autograd.grad((direct * along).sum(), features)
-    [gradient] = torch.autograd.grad((gram_matrix(features) * along).sum(), features)
+    [gradient] = torch.autograd.grad((gram * along).sum(), features)
     torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-15)
 
 
@@ -70,6 +78,23 @@ def test_feature_reconstruction_loss_is_the_mean_square() -> None:
     direct = sum((a - b) ** 2 for a, b in zip(other.flatten(), target.flatten(), strict=True))
     loss = feature_reconstruction_loss(other, target).item()
     assert loss == pytest.approx(direct.item() / (2 * 3 * 4 * 5))
+
+
+def test_features_like_their_target_have_a_gradient_of_zero() -> None:
+    features = random(1, 3, 4, 5).requires_grad_()
+    [gradient] = torch.autograd.grad(
+        feature_reconstruction_loss(features, features.detach()), features
+    )
+    assert torch.equal(gradient, torch.zeros_like(gradient))
+
+
+@pytest.mark.parametrize("readout", [None, torch.eye(8)])
+def test_feature_reconstruction_loss_of_half_precision_is_summed_in_float32(readout) -> None:
+    """bfloat16 would stop counting at a few hundred."""
+    features = torch.full((1, 8, 100, 100), 1.0, dtype=torch.bfloat16)
+    loss = feature_reconstruction_loss(features, torch.zeros_like(features), readout)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(1.0, rel=1e-5)
 
 
 def test_style_reconstruction_loss_is_the_squared_frobenius_norm() -> None:

@@ -1,7 +1,9 @@
 """The embedded loss network: VGG-19 compressed to a network small enough to ship.
 
-It has VGG-19's convolutions: with fewer channels in the first two blocks and, deeper, of low rank,
-a 3x3 convolution to a few channels followed by a 1x1 convolution to those that the rectifier needs.
+It has VGG-19's convolutions: the first three with fewer channels, the others in factors, a 1x1
+convolution to a few channels, a 3x3 convolution between few, and a 1x1 convolution to those that
+the rectifier needs (Kim et al. 2016, "Compression of Deep Convolutional Neural Networks for Fast
+and Low Power Mobile Applications").
 In blocks 3 to 5 its features F_s are VGG's activations, as far as it knows them. In the first two
 blocks they are fewer, and a linear map A predicts the activations: A F_s ~ F. Distances in VGG's
 features then need neither VGG nor A. With the QR decomposition A = Q R, Q having orthonormal
@@ -36,29 +38,30 @@ class Width(NamedTuple):
 
     Attributes:
         channels: that it returns.
-        rank: channels between its two factors; None for a single 3x3 convolution.
+        ranks: channels that the 3x3 convolution between two 1x1 convolutions takes and returns;
+            None for a 3x3 convolution alone.
     """
 
     channels: int
-    rank: int | None = None
+    ranks: tuple[int, int] | None = None
 
 
-# At high resolution a channel costs the most and explains the least. What comes before a rectifier
-# is of much lower rank than what comes after, so that the deep convolutions, which cost the most
-# weights, are factored and keep their channels.
+# At high resolution a channel costs the most and explains the least. What a convolution makes use
+# of and what it gives to its rectifier are of much lower rank than what comes out of the rectifier,
+# so that a factored convolution can keep VGG's channels.
 WIDTHS: Mapping[str, Width] = {
-    "conv1_1": Width(24),
-    "conv1_2": Width(16),
+    "conv1_1": Width(16),
+    "conv1_2": Width(24),
     "conv2_1": Width(48),
-    "conv2_2": Width(48),
-    "conv3_1": Width(256, 32),
-    "conv3_2": Width(128, 32),
-    "conv3_4": Width(128, 32),
-    "conv4_1": Width(512, 64),
-    "conv4_2": Width(512, 64),
-    "conv4_3": Width(256, 64),
-    "conv4_4": Width(256, 64),
-    "conv5_1": Width(512, 192),
+    "conv2_2": Width(96, (32, 48)),
+    "conv3_1": Width(256, (48, 64)),
+    "conv3_2": Width(256, (64, 64)),
+    "conv3_4": Width(256, (64, 64)),
+    "conv4_1": Width(512, (64, 96)),
+    "conv4_2": Width(512, (64, 96)),
+    "conv4_3": Width(512, (64, 96)),
+    "conv4_4": Width(512, (64, 96)),
+    "conv5_1": Width(512, (96, 160)),
 }
 """The convolutions, by VGG-19's names; each block has half the resolution of the one before.
 
@@ -116,7 +119,8 @@ class EmbeddedNetwork(nn.Module):
         for name, convolution in self.convolutions.items():
             if halves_the_resolution(name):
                 values = F.avg_pool2d(values, 2)
-            values = F.relu(convolution(values))
+            # What a convolution returns is of no use any more.
+            values = F.relu(convolution(values), inplace=True)
             layer = name.replace("conv", "relu")
             if layer in self.layers:
                 features[layer] = values
@@ -132,11 +136,13 @@ class EmbeddedNetwork(nn.Module):
 
 
 def _convolution(channels: int, width: Width) -> nn.Module:
-    if width.rank is None:
+    if width.ranks is None:
         return nn.Conv2d(channels, width.channels, 3, padding=1)
+    input_rank, rank = width.ranks
     return nn.Sequential(
-        nn.Conv2d(channels, width.rank, 3, padding=1, bias=False),
-        nn.Conv2d(width.rank, width.channels, 1),
+        nn.Conv2d(channels, input_rank, 1, bias=False),
+        nn.Conv2d(input_rank, rank, 3, padding=1, bias=False),
+        nn.Conv2d(rank, width.channels, 1),
     )
 
 

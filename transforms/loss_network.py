@@ -1,7 +1,7 @@
 """The loss network: the fixed network in whose features images are compared."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -73,7 +73,21 @@ def interior_activations(
     padded = F.pad(images, (_MARGIN, _MARGIN, _MARGIN, _MARGIN), mode="reflect")
     activations = {}
     for layer, values in network(padded).items():
-        margin = round(_MARGIN * values.shape[-1] / padded.shape[-1])
-        # A crop by padding keeps the memory format of the gradient, a slice would not.
-        activations[layer] = F.pad(values, (-margin, -margin, -margin, -margin))
+        activations[layer] = _Inside.apply(
+            values, round(_MARGIN * values.shape[-1] / padded.shape[-1])
+        )
     return activations
+
+
+class _Inside(torch.autograd.Function):
+    """A view without the margin; its gradient keeps the memory format, that of a slice does not."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, margin: int) -> Tensor:
+        ctx.margin = margin
+        height, width = values.shape[2:]
+        return values[:, :, margin : height - margin, margin : width - margin]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return F.pad(gradient, (ctx.margin,) * 4), None

@@ -1,8 +1,8 @@
 """Perceptual losses as pure functions of features and images.
 
 Features are activations of a loss network, images are RGB; both are tensors of shape
-(B, C, H, W). Every loss is computed in float32 or wider whatever the precision of its input, and
-returns a scalar: the mean over the batch.
+(B, C, H, W). Every loss is summed in float32 or wider whatever the precision of its input, and is a
+scalar: the mean over the batch.
 
 References: Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural Networks";
 Johnson et al. 2016, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution".
@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# So many are converted to float32 at once that they stay in the processor's cache.
-_POSITIONS_AT_ONCE = 8192
+# So many values are converted to float32 at once that they stay in the processor's cache.
+_VALUES_AT_ONCE = 2**21
 
 
 def _at_least_float32(values: Tensor) -> Tensor:
@@ -26,34 +26,40 @@ class _GramMatrix(torch.autograd.Function):
     """F F^T / (C H W) of features, and its gradient (D + D^T) F / (C H W).
 
     autograd's own gradient multiplies F twice and in float32. One product of the symmetric part
-    does, in the precision of the features, which the gradient is rounded to in any case.
+    does, in the precision of the features, which the gradient is rounded to in any case. Some rows
+    at a time, so that nothing of the features' size is written but the gradient.
     """
 
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
         batch, channels, height, width = features.shape
-        positions = features.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
-        ctx.save_for_backward(positions)
-        ctx.shape = features.shape
+        ctx.save_for_backward(features)
         dtype = torch.promote_types(features.dtype, torch.float32)
         gram = features.new_zeros((batch, channels, channels), dtype=dtype)
-        for some in positions.split(_POSITIONS_AT_ONCE, dim=1):
-            wide = some.to(dtype)
+        for some in _positions(features):
+            wide = some.to(dtype).flatten(1, 2)
             gram.baddbmm_(wide.mT, wide)
         return gram / (channels * height * width)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (positions,) = ctx.saved_tensors
-        batch, channels, height, width = ctx.shape
+        (features,) = ctx.saved_tensors
+        _, channels, height, width = features.shape
         symmetric = (gradient + gradient.mT) / (channels * height * width)
-        if positions.dtype == torch.float16:
-            # Its range ends at 6e-8, above what entries of the gradient can be.
-            product = (positions.float() @ symmetric).half()
-        else:
-            product = positions @ symmetric.to(positions.dtype)
-        return product.view(batch, height, width, channels).permute(0, 3, 1, 2)
+        # The range of float16 ends at 6e-8, above what entries of the gradient can be.
+        dtype = torch.float32 if features.dtype == torch.float16 else features.dtype
+        symmetric = symmetric.to(dtype)
+        product = torch.empty_like(features, memory_format=torch.channels_last)
+        for some, values in zip(_positions(product), _positions(features), strict=True):
+            some.copy_((values.to(dtype).flatten(1, 2) @ symmetric).view(some.shape))
+        return product
+
+
+def _positions(features: Tensor) -> tuple[Tensor, ...]:
+    """Return features, shape (B, C, H, W), in parts of shape (B, some of H, W, C)."""
+    rows_at_once = _VALUES_AT_ONCE // features[:, :, 0].numel()
+    return features.permute(0, 2, 3, 1).split(max(1, rows_at_once), 1)
 
 
 def gram_matrix(features: Tensor, readout: Tensor | None = None) -> Tensor:
@@ -89,11 +95,12 @@ def feature_reconstruction_loss(
         readout: R, shape (C, C), for features that are read through a linear map: the distance is
             that of R F and R P.
     """
-    features, target = _at_least_float32(features), _at_least_float32(target)
+    difference = features - target
     if readout is not None:
-        matrix = readout.to(features.dtype)[:, :, None, None]
-        features, target = F.conv2d(features - target, matrix), torch.zeros_like(target)
-    return F.mse_loss(features, target)
+        difference = _at_least_float32(difference)
+        difference = F.conv2d(difference, readout.to(difference.dtype)[:, :, None, None])
+    dtype = torch.promote_types(difference.dtype, torch.float32)
+    return torch.linalg.vector_norm(difference, dtype=dtype) ** 2 / difference.numel()
 
 
 def style_reconstruction_loss(gram: Tensor, target: Tensor) -> Tensor:

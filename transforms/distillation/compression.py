@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transforms.embedded_network import WIDTHS, EmbeddedNetwork, halves_the_resolution
+from transforms.embedded_network import WIDTHS, EmbeddedNetwork, Width, halves_the_resolution
 from transforms.loss_network import LossNetwork
 from transforms.vgg import normalize
 
@@ -44,14 +44,21 @@ def compress(teacher: LossNetwork, images: Tensor) -> EmbeddedNetwork:
         if width.channels < targets.shape[1]:
             targets = targets[:, representative_channels(rectified, width.channels)]
         convolution = student.convolutions[name]
-        if width.rank is None:
-            solution = least_squares(inputs, targets)
-        else:
-            solution = reduced_rank_regression(inputs, targets, width.rank)
-        for parameter, its_values in zip(convolution.parameters(), solution, strict=True):
+        factors = _factors(inputs, targets, width)
+        for parameter, its_values in zip(convolution.parameters(), factors, strict=True):
             parameter.copy_(its_values.view_as(parameter))
         values = torch.cat([F.relu(convolution(some)) for some in values.split(_IMAGES_AT_ONCE)])
     return student
+
+
+def _factors(inputs: Tensor, targets: Tensor, width: Width) -> tuple[Tensor, ...]:
+    """Return the weights of a convolution's factors, and its bias."""
+    if width.ranks is None:
+        return least_squares(inputs, targets)
+    input_rank, rank = width.ranks
+    projection = input_projection(inputs, targets, input_rank)
+    projected = projection @ inputs.unflatten(1, (-1, 9))
+    return projection, *reduced_rank_regression(projected.flatten(1), targets, rank)
 
 
 def _samples(
@@ -135,3 +142,25 @@ def reduced_rank_regression(inputs: Tensor, targets: Tensor, rank: int) -> tuple
     first = (directions.T @ weight) / deviations[:, None]
     second = directions * deviations
     return first, second, bias + weight @ mean - second @ (first @ mean)
+
+
+def input_projection(inputs: Tensor, targets: Tensor, rank: int) -> Tensor:
+    """Return the matrix, shape (rank, C), that keeps of each place what the targets depend on most.
+
+    Its rows are, in the metric of the inputs' covariance, the leading singular vectors of the least
+    squares weights, unfolded along the input channels (Kim et al. 2016, "Compression of Deep
+    Convolutional Neural Networks for Fast and Low Power Mobile Applications").
+
+    Args:
+        inputs: 3x3 neighbourhoods of C channels, shape (N, 9 C), the place last.
+        targets: shape (N, C').
+        rank: at most C.
+    """
+    weight, _ = least_squares(inputs, targets)
+    of_each_place = weight.unflatten(1, (-1, 9)).movedim(1, 2).flatten(0, 1).double()
+    middle = inputs[:, 4::9].double()
+    variances, directions = torch.linalg.eigh(torch.cov(middle.T))
+    deviations = variances.clamp_min(1e-6 * variances.max()).sqrt()
+    whitened = of_each_place @ (directions * deviations)
+    _, axes = torch.linalg.eigh(whitened.T @ whitened)
+    return (axes[:, -rank:].T @ (directions / deviations).T).to(inputs.dtype)

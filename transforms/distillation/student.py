@@ -11,7 +11,6 @@ from transforms.distillation.teacher import Teacher
 from transforms.embedded_network import (
     LAYERS,
     READ_LAYERS,
-    WIDTHS,
     EmbeddedNetwork,
     linear,
     readout_of,
@@ -132,16 +131,14 @@ class Student(nn.Module):
 
     def _shift_biases(self, tensors: dict[str, Tensor], sign: int) -> None:
         """Make biases for inputs as they are those for centred ones, or, negative, the reverse."""
-        for name, width in WIDTHS.items():
-            mean = self._means[name][:, None, None]
-            if width.rank is None:
-                shift = (tensors[f"{name}.weight"] * mean).sum((1, 2, 3))
-                bias = f"{name}.bias"
-            else:
-                inner = (tensors[f"{name}.0.weight"] * mean).sum((1, 2, 3))
-                shift = (tensors[f"{name}.1.weight"].flatten(1) * inner).sum(1)
-                bias = f"{name}.1.bias"
-            tensors[bias] = tensors[bias] + sign * shift
+        for convolution, mean in self._means.items():
+            output = mean
+            names = [name for name in tensors if name.startswith(f"{convolution}.")]
+            for name in names:
+                if name.endswith("weight"):
+                    output = tensors[name].sum((2, 3)) @ output
+                else:  # The last factor's: by now the output has passed them all.
+                    tensors[name] = tensors[name] + sign * output
 
 
 @torch.no_grad()
