@@ -36,7 +36,7 @@ class TrainingRecipe(LoopRecipe):
     )
     style_weights: dict[str, float] = Field(
         min_length=1,
-        default=dict.fromkeys(("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), 12.0),
+        default={"relu1_1": 4.0, "relu2_1": 24.0, "relu3_1": 24.0, "relu4_1": 8.0, "relu5_1": 8.0},
         description="Weight of the style loss, by layer.",
     )
     total_variation_weight: float = Field(default=1.0, ge=0, strict=True, description="Smoothness.")
