@@ -5,26 +5,76 @@ import torch
 
 from transforms.networks import MIN_SIDE, build_network
 
+NETWORKS = [
+    ("johnson", {}),
+    ("johnson", {"upsampling": "transposed"}),
+    ("depsep", {}),
+    ("depsep_nn", {"channel_multiplier": 1}),
+    ("depsep_nn_bil", {"channel_multiplier": 2}),
+]
 
-def test_johnson_has_the_published_count_of_parameters() -> None:
-    network = build_network("johnson", {})
-    assert sum(parameter.numel() for parameter in network.parameters()) == 1_679_235
+
+def parameters_of(name: str, **arguments: object) -> int:
+    return sum(parameter.numel() for parameter in build_network(name, arguments).parameters())
 
 
+@pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
+def test_johnson_has_the_published_count_of_parameters(upsampling: str) -> None:
+    assert parameters_of("johnson", upsampling=upsampling) == 1_679_235
+
+
+def separable(channels_in: int, channels_out: int, kernel: int, multiplier: int) -> int:
+    """Parameters of k x k kernels, `multiplier` a channel, of a 1x1 convolution, and biases."""
+    between = channels_in * multiplier
+    return between * (kernel**2 + 1) + (between + 1) * channels_out
+
+
+@pytest.mark.parametrize("multiplier", [1, 4])
+@pytest.mark.parametrize(("name", "copies"), [("depsep_nn", 1), ("depsep_nn_bil", 2)])
+def test_separable_networks_have_as_many_parameters_as_their_convolutions(
+    name: str, copies: int, multiplier: int
+) -> None:
+    """Johnson's sizes; the second form convolves two interpolations beside each other."""
+    sizes = [
+        *((3, 32, 9), (32, 64, 3), (64, 128, 3)),
+        *[(128, 128, 3)] * 10,
+        *((128 * copies, 64, 3), (64 * copies, 32, 3)),
+        (32, 3, 9),
+    ]
+    normalised = [channels_out for _, channels_out, _ in sizes[:-1]]
+    expected = sum(separable(*size, multiplier) for size in sizes) + 2 * sum(normalised)
+    assert parameters_of(name, channel_multiplier=multiplier) == expected
+
+
+def test_four_kernels_a_channel_are_the_default() -> None:
+    for name in ("depsep", "depsep_nn", "depsep_nn_bil"):
+        assert parameters_of(name) == parameters_of(name, channel_multiplier=4)
+
+
+def test_depsep_keeps_the_transposed_convolutions() -> None:
+    transposed = 9 * 128 * 64 + 64 + 9 * 64 * 32 + 32
+    nearest = separable(128, 64, 3, 4) + separable(64, 32, 3, 4)
+    assert parameters_of("depsep") - parameters_of("depsep_nn") == transposed - nearest
+
+
+@pytest.mark.parametrize(("name", "arguments"), NETWORKS)
 @pytest.mark.parametrize(
     ("height", "width"), [(64, 64), (61, 50), (MIN_SIDE, MIN_SIDE + 3), (18, 35)]
 )
-def test_the_output_has_the_size_of_the_input(height: int, width: int) -> None:
+def test_the_output_has_the_size_of_the_input(
+    name: str, arguments: dict, height: int, width: int
+) -> None:
     images = torch.rand(2, 3, height, width)
     with torch.inference_mode():
-        stylized = build_network("johnson", {})(images)
+        stylized = build_network(name, arguments)(images)
     assert stylized.shape == images.shape
 
 
-def test_the_output_lies_where_the_input_lies() -> None:
+@pytest.mark.parametrize(("name", "arguments"), NETWORKS)
+def test_the_output_lies_where_the_input_lies(name: str, arguments: dict) -> None:
     """A change of one pixel spreads around that pixel, not elsewhere."""
     torch.manual_seed(0)
-    network = build_network("johnson", {}).eval()
+    network = build_network(name, arguments).eval()
     # Without normalisation, whose statistics see the whole image, influence is local.
     for module in network.modules():
         if isinstance(module, torch.nn.InstanceNorm2d):
@@ -40,7 +90,15 @@ def test_the_output_lies_where_the_input_lies() -> None:
 
 
 def test_an_unknown_network_and_an_unknown_argument_are_refused() -> None:
-    with pytest.raises(ValueError, match="no network 'jonson'; there is johnson"):
+    with pytest.raises(ValueError, match="no network 'jonson'; there is johnson, depsep"):
         build_network("jonson", {})
-    with pytest.raises(ValueError, match="cannot be built"):
-        build_network("johnson", {"depth": 3})
+    for arguments, message in (
+        ({"depth": 3}, "depth"),
+        ({"channel_multiplier": 2}, "channel_multiplier"),
+        ({"upsampling": "bicubic"}, "'bicubic', not transposed, nearest, nearest_and_bilinear"),
+    ):
+        with pytest.raises(ValueError, match=f"'johnson' cannot be built: .*{message}"):
+            build_network("johnson", arguments)
+    for multiplier in (0, 1.5, True):
+        with pytest.raises(ValueError, match=r"a whole number from 1 up"):
+            build_network("depsep", {"channel_multiplier": multiplier})

@@ -70,6 +70,18 @@ def test_the_loss_falls_and_a_checkpoint_is_written(
     checkpoint.build()
 
 
+def test_a_checkpoint_builds_the_network_that_was_trained(recipe: TrainingRecipe) -> None:
+    change = {"network": "depsep_nn", "network_arguments": {"channel_multiplier": 1}}
+    trained = train(recipe.model_copy(update={**change, "iterations": 1}), lambda line: None)
+    checkpoint = parse_checkpoint(recipe.output.read_bytes())
+    photo = torch.rand(1, 3, 32, 40)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            checkpoint.build()(photo), trained.build()(photo), atol=2e-3, rtol=0
+        )
+    assert checkpoint.arguments == {"channel_multiplier": 1}
+
+
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(
     recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,7 +188,8 @@ def test_an_infinite_loss_stops_with_what_to_change(recipe: TrainingRecipe) -> N
     [
         ({"style_image": Path("nowhere.jpg")}, "style_image: nowhere.jpg cannot be read"),
         ({"content_images": Path("nowhere")}, "no images in nowhere"),
-        ({"network": "jonson"}, "no network 'jonson'"),
+        ({"network": "jonson"}, "network or network_arguments: There is no network 'jonson'"),
+        ({"network_arguments": {"depth": 3}}, "network or network_arguments: .* 'depth'"),
         ({"style_weights": {"relu9_9": 1.0}}, "no layer relu9_9"),
         ({"output": Path("style.pth")}, "must end in .safetensors"),
         ({"output": Path("/proc/style.safetensors")}, "cannot be written"),

@@ -11,7 +11,7 @@ from torch import Tensor
 from transforms.checkpoints import Checkpoint, save_checkpoint
 from transforms.image_io import ImageError
 from transforms.loss_network import LossNetworkName, load_loss_network
-from transforms.networks import NETWORK_NAMES, build_network
+from transforms.networks import build_network
 from transforms.perceptual_loss import PerceptualLoss
 from transforms.training_data import ContentCrops, read_style_image
 from transforms.training_loop import LoopRecipe, RecipeError, run_iterations
@@ -28,6 +28,9 @@ class TrainingRecipe(LoopRecipe):
     style_image: Path = Field(description="The painting.")
     content_images: Path = Field(description="A folder of photographs, searched recursively.")
     network: str = Field(default="johnson", description="The network to train.")
+    network_arguments: dict[str, int | str] = Field(
+        default={}, description="What it is built with, such as {upsampling: transposed}."
+    )
     loss_network: LossNetworkName = Field(
         default="embedded", description="The network that judges."
     )
@@ -76,13 +79,13 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
     """
     device, precision = recipe.choose_device()
     recipe.check_output()
-    if recipe.network not in NETWORK_NAMES:
-        raise RecipeError(
-            f"network: there is no network {recipe.network!r}; there is {', '.join(NETWORK_NAMES)}."
-        )
-    crops, perceptual_loss = _prepare(recipe, device, precision)
     torch.manual_seed(recipe.seed)
-    network = build_network(recipe.network, {}).to(device).to(memory_format=torch.channels_last)
+    try:
+        network = build_network(recipe.network, recipe.network_arguments)
+    except ValueError as error:
+        raise RecipeError(f"network or network_arguments: {error}") from error
+    network.to(device).to(memory_format=torch.channels_last)
+    crops, perceptual_loss = _prepare(recipe, device, precision)
 
     def terms_of(iteration: int, batch: Tensor) -> dict[str, Tensor]:
         content = batch.to(device, memory_format=torch.channels_last)
@@ -93,6 +96,7 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
     finished = run_iterations(recipe, network, crops, terms_of, report)
     checkpoint = Checkpoint(
         network=recipe.network,
+        arguments=dict(recipe.network_arguments),
         style=recipe.output.stem,
         tensors=network.state_dict(),
         recipe=_published_recipe(recipe, len(crops.files), finished.iterations),
