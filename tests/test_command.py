@@ -201,8 +201,13 @@ def test_an_output_that_cannot_be_written_to_is_said_before_any_work(
     assert "/proc/x/_stylebeam/run.json cannot be written" in capsys.readouterr().err
 
 
-def test_an_interruption_is_said_in_a_word(config: Path, photos: Path) -> None:
+def test_an_interruption_is_said_in_a_word(
+    config: Path, photos: Path, request: pytest.FixtureRequest
+) -> None:
     """Ctrl-C while the first image is stylised; thousands are left."""
+    # In a shell's background it is ignored, and what ignores it passes that on.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     for number in range(3000):
         os.link(photos / "a.jpg", photos / f"{number}.jpg")
     command = [sys.executable, "-m", "pipeline", "run", str(config)]
