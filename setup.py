@@ -1,6 +1,6 @@
 """Packaging: one file for pip, and for Beam's --setup_file."""
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 setup(
     name="stylebeam",
@@ -8,7 +8,7 @@ setup(
     description="Stylises photo archives with neural networks, as an Apache Beam pipeline.",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=["pipeline", "transforms", "transforms.distillation"],
+    packages=find_packages(include=["pipeline*", "transforms*"]),
     package_data={"transforms": ["weights/*.safetensors", "weights/loss_network/*.safetensors"]},
     install_requires=[
         "apache-beam>=2.77,<3",  # the pipeline
