@@ -134,7 +134,7 @@ def _print_summary(summary: RunSummary) -> None:
             print(f"  failed: {outcome.input}: {outcome.error}")
         if failed > len(batch.failures):
             print(f"  ... the others are in {outcomes_path(batch.output)}")
-    if summary.networks_loaded is not None:
-        print(f"Style networks loaded: {summary.networks_loaded}.")
+    loaded = summary.networks_loaded
+    print(f"Style networks loaded: {'not known from this runner' if loaded is None else loaded}.")
     folders = ", ".join(sorted({batch.output for batch in summary.batches}))
     print(f"Look in {folders}. What became of each image: _stylebeam/outcomes.jsonl there.")

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from apache_beam.runners.portability.fn_api_runner.fn_runner import RunnerResult
+from apache_beam.runners.runner import PipelineResult
 from PIL import Image, ImageChops
 
 from pipeline.cli import main
@@ -88,6 +90,15 @@ def test_two_workers(config: Path, capfd: pytest.CaptureFixture[str], mode: str)
     loaded = int(said.out.split("Style networks loaded: ")[1].split(".")[0])
     # Once in a process: threads share it, and of two processes each may have had an image.
     assert 1 <= loaded <= (2 if mode == "multi_processing" else 1)
+
+
+def test_a_runner_without_metrics_is_no_failure(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunnerResult, "metrics", PipelineResult.metrics)
+    assert main(["run", str(config)]) == 0
+    assert "Style networks loaded: not known from this runner.\n" in capsys.readouterr().out
+    check_outputs()
 
 
 def test_outputs_are_the_same_whatever_the_workers(config: Path) -> None:

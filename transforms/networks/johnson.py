@@ -1,12 +1,20 @@
 """The image transformation network of Johnson et al. 2016, and its separable forms."""
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 Upsampling = Literal["transposed", "nearest", "nearest_and_bilinear"]
+
+# What is interpolated before a convolution; nothing is before a transposed one.
+_INTERPOLATIONS: Mapping[Upsampling, tuple[str, ...]] = {
+    "transposed": (),
+    "nearest": ("nearest",),
+    "nearest_and_bilinear": ("nearest", "bilinear"),
+}
 
 # As in Johnson et al.'s program: a little beyond [0, 1], so that black and white are reached where
 # the hyperbolic tangent still has a gradient.
@@ -99,22 +107,22 @@ class UpsamplingConvNorm(nn.Module):
         channel_multiplier: int | None,
     ) -> None:
         super().__init__()
-        self._modes = upsampling.split("_and_")
-        if upsampling == "transposed":
-            self.conv: nn.Module = nn.ConvTranspose2d(
-                channels_in, channels_out, 3, stride=2, padding=1, output_padding=1
-            )
-        else:
+        self._modes = _INTERPOLATIONS[upsampling]
+        if self._modes:
             self.conv = convolution(
                 len(self._modes) * channels_in,
                 channels_out,
                 3,
                 channel_multiplier=channel_multiplier,
             )
+        else:
+            self.conv = nn.ConvTranspose2d(
+                channels_in, channels_out, 3, stride=2, padding=1, output_padding=1
+            )
         self.norm = nn.InstanceNorm2d(channels_out, affine=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self._modes != ["transposed"]:
+        if self._modes:
             x = torch.cat(
                 [F.interpolate(x, scale_factor=2.0, mode=mode) for mode in self._modes], 1
             )
@@ -150,8 +158,8 @@ class JohnsonNetwork(nn.Module):
             ValueError: a value is none of those.
         """
         super().__init__()
-        if upsampling not in get_args(Upsampling):
-            raise ValueError(f"upsampling is {upsampling!r}, not {', '.join(get_args(Upsampling))}")
+        if upsampling not in _INTERPOLATIONS:
+            raise ValueError(f"upsampling is {upsampling!r}, not {', '.join(_INTERPOLATIONS)}")
         multiplier = channel_multiplier
         if multiplier is not None and (type(multiplier) is not int or multiplier < 1):
             raise ValueError(f"channel_multiplier is {multiplier!r}, not a whole number from 1 up")
