@@ -14,7 +14,13 @@ from transforms.distillation.crops import DistillationCrops
 from transforms.distillation.distill import DistillationRecipe, distill
 from transforms.distillation.student import Student
 from transforms.distillation.teacher import Teacher
-from transforms.embedded_network import LAYERS, EmbeddedNetwork, load_embedded_network
+from transforms.embedded_network import (
+    LAYERS,
+    READ_LAYERS,
+    EmbeddedNetwork,
+    load_embedded_network,
+    save_embedded_network,
+)
 from transforms.loss_network import interior_activations
 from transforms.losses import feature_reconstruction_loss
 from transforms.training_loop import RecipeError
@@ -170,6 +176,27 @@ def test_it_goes_on_after_a_kill_as_if_nothing_had_happened(
     lines: list[str] = []
     assert distill(recipe, lines.append) == whole
     assert "Going on from iteration 2." in lines
+
+
+def test_it_improves_a_network_that_is_there(
+    recipe: DistillationRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = tmp_path / "first.safetensors"
+    save_embedded_network(random_encoder(), {}, start)
+    monkeypatch.setattr(distillation, "compress", None)  # Not called.
+    lines: list[str] = []
+    distill(
+        recipe.model_copy(update={"start": start, "iterations": 1, "learning_rate": 1e-6}),
+        lines.append,
+    )
+    assert lines[0] == f"Going on from {start}."
+    layers = sorted(set(LAYERS) - set(READ_LAYERS))  # The readouts are solved for anew.
+    images = torch.rand(1, 3, 64, 64)
+    before, after = (load_embedded_network(layers, path)(images) for path in (start, recipe.output))
+    for layer in layers:
+        # Each layer is scaled anew.
+        similarity = torch.cosine_similarity(before[layer].flatten(), after[layer].flatten(), 0)
+        assert similarity > 0.999, layer
 
 
 def test_held_out_images_are_not_learned_from(

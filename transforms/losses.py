@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from transforms.distances import SQUARED_ERROR, Distance
+
 # So many values are converted to float32 at once that they stay in the processor's cache.
 _VALUES_AT_ONCE = 2**21
 
@@ -83,9 +85,12 @@ def gram_matrix(features: Tensor, readout: Tensor | None = None) -> Tensor:
 
 
 def feature_reconstruction_loss(
-    features: Tensor, target: Tensor, readout: Tensor | None = None
+    features: Tensor,
+    target: Tensor,
+    readout: Tensor | None = None,
+    distance: Distance = SQUARED_ERROR,
 ) -> Tensor:
-    """Return the squared distance of two activations, Johnson et al. 2016, equation (2).
+    """Return the distance of two activations, per entry; Johnson et al. 2016, equation (2).
 
         l_feat = 1 / (C H W) * ||F - P||^2
 
@@ -94,25 +99,39 @@ def feature_reconstruction_loss(
         target: activations of the content image, of the same shape.
         readout: R, shape (C, C), for features that are read through a linear map: the distance is
             that of R F and R P.
+        distance: the squared error, as above, or another.
     """
-    difference = features - target
     if readout is not None:
-        difference = _at_least_float32(difference)
-        difference = F.conv2d(difference, readout.to(difference.dtype)[:, :, None, None])
-    dtype = torch.promote_types(difference.dtype, torch.float32)
-    return torch.linalg.vector_norm(difference, dtype=dtype) ** 2 / difference.numel()
+        features, target = _read(features, readout), _read(target, readout)
+    return distance(features, target, count=features[0].numel()).mean()
 
 
-def style_reconstruction_loss(gram: Tensor, target: Tensor) -> Tensor:
-    """Return the squared Frobenius distance of Gram matrices, Johnson et al. 2016, equation (4).
+def pixel_loss(images: Tensor, target: Tensor, distance: Distance = SQUARED_ERROR) -> Tensor:
+    """Return the distance of two images, per value; Johnson et al. 2016, section 3.2.
+
+        l_pixel = 1 / (C H W) * ||y - t||^2
+
+    Args:
+        images: RGB images, shape (B, 3, H, W).
+        target: what they ought to be, of the same shape.
+        distance: the squared error, as above, or another.
+    """
+    return distance(images, target, count=images[0].numel()).mean()
+
+
+def style_reconstruction_loss(
+    gram: Tensor, target: Tensor, distance: Distance = SQUARED_ERROR
+) -> Tensor:
+    """Return the distance of Gram matrices, by default that of Johnson et al. 2016, equation (4).
 
         l_style = ||G - A||_F^2
 
     Args:
         gram: Gram matrices of the images that are judged, shape (B, C, C).
         target: Gram matrices of the style image, shape (B, C, C) or (1, C, C).
+        distance: the squared Frobenius norm, as above, or another.
     """
-    return torch.mean(torch.sum((gram - target) ** 2, dim=(1, 2)))
+    return distance(gram, target).mean()
 
 
 def total_variation_loss(images: Tensor) -> Tensor:
@@ -128,3 +147,8 @@ def total_variation_loss(images: Tensor) -> Tensor:
     down = torch.sum((images[:, :, 1:, :] - images[:, :, :-1, :]) ** 2)
     right = torch.sum((images[:, :, :, 1:] - images[:, :, :, :-1]) ** 2)
     return (down + right) / (batch * height * width)
+
+
+def _read(features: Tensor, readout: Tensor) -> Tensor:
+    features = _at_least_float32(features)
+    return F.conv2d(features, readout.to(features.dtype)[:, :, None, None])

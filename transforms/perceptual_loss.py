@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from transforms.distances import SQUARED_ERROR, Distance
 from transforms.loss_network import LossNetwork, interior_activations
 from transforms.losses import (
     feature_reconstruction_loss,
@@ -43,6 +44,8 @@ class PerceptualLoss:
         content_weights: Mapping[str, float],
         style_weights: Mapping[str, float],
         total_variation_weight: float,
+        content_distance: Distance = SQUARED_ERROR,
+        style_distance: Distance = SQUARED_ERROR,
     ) -> None:
         """Compute the style's Gram matrices.
 
@@ -53,11 +56,15 @@ class PerceptualLoss:
             content_weights: weight by layer.
             style_weights: weight by layer.
             total_variation_weight: weight of smoothness.
+            content_distance: of activations.
+            style_distance: of Gram matrices.
         """
         self._network = network
         self._content_weights = content_weights
         self._style_weights = style_weights
         self._total_variation_weight = total_variation_weight
+        self._content_distance = content_distance
+        self._style_distance = style_distance
         with torch.no_grad():
             activations = interior_activations(network, style_image)
         self._style_grams = {layer: self._gram_of(layer, activations) for layer in style_weights}
@@ -95,15 +102,17 @@ class PerceptualLoss:
         content = [
             weight
             * feature_reconstruction_loss(
-                activations[layer], targets[layer], self._network.readout(layer)
+                activations[layer],
+                targets[layer],
+                self._network.readout(layer),
+                self._content_distance,
             )
             for layer, weight in self._content_weights.items()
         ]
         style = [
             weight
             * style_reconstruction_loss(
-                gram_matrix(activations[layer], self._network.readout(layer)),
-                self._style_grams[layer],
+                self._gram_of(layer, activations), self._style_grams[layer], self._style_distance
             )
             for layer, weight in self._style_weights.items()
         ]

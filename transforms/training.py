@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from transforms.checkpoints import Checkpoint, save_checkpoint
+from transforms.distances import Distance, DistanceName
 from transforms.image_io import ImageError
 from transforms.loss_network import LossNetworkName, load_loss_network
 from transforms.networks import build_network
@@ -43,6 +44,15 @@ class TrainingRecipe(LoopRecipe):
         description="Weight of the style loss, by layer.",
     )
     total_variation_weight: float = Field(default=1.0, ge=0, strict=True, description="Smoothness.")
+    content_distance: DistanceName = Field(
+        default="squared_error", description="What the content loss takes of two activations."
+    )
+    style_distance: DistanceName = Field(
+        default="squared_error", description="What the style loss takes of two Gram matrices."
+    )
+    charbonnier_epsilon: float = Field(
+        default=1e-3, gt=0, strict=True, description="Where the Charbonnier distance bends."
+    )
     style_size: int = Field(
         default=512,
         ge=32,
@@ -129,6 +139,8 @@ def _prepare(
         recipe.content_weights,
         recipe.style_weights,
         recipe.total_variation_weight,
+        Distance(recipe.content_distance, recipe.charbonnier_epsilon),
+        Distance(recipe.style_distance, recipe.charbonnier_epsilon),
     )
     return crops, perceptual_loss
 

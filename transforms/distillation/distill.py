@@ -17,7 +17,12 @@ from transforms.distillation.crops import DistillationCrops
 from transforms.distillation.optimised_images import OptimisedImages
 from transforms.distillation.student import Student
 from transforms.distillation.teacher import Teacher
-from transforms.embedded_network import LAYERS, WIDTHS, save_embedded_network
+from transforms.embedded_network import (
+    LAYERS,
+    WIDTHS,
+    load_embedded_network,
+    save_embedded_network,
+)
 from transforms.loss_network import interior_activations, load_loss_network
 from transforms.training_data import list_images, read_style_image
 from transforms.training_loop import LoopRecipe, RecipeError, run_iterations
@@ -43,6 +48,10 @@ class DistillationRecipe(LoopRecipe):
     held_out: tuple[str, ...] = Field(
         default=(),
         description="Patterns of names, such as 01*.jpg, of images to judge by, not to learn from.",
+    )
+    start: Path | None = Field(
+        default=None,
+        description="An embedded network to improve, instead of compressing VGG-19 anew.",
     )
     crop_size: int = Field(default=160, ge=32, strict=True, description="Side of a crop in pixels.")
     batch_size: int = Field(
@@ -84,8 +93,10 @@ def distill(
     device, precision = recipe.choose_device()
     images = _split(recipe)
     crops = DistillationCrops(images.photographs, images.paintings, recipe.crop_size, recipe.seed)
-    report("Compressing VGG-19 in closed form.")
-    student, teacher = _begin(crops, device, precision)
+    report(
+        f"Going on from {recipe.start}." if recipe.start else "Compressing VGG-19 in closed form."
+    )
+    student, teacher = _begin(recipe.start, crops, device, precision)
     optimised = OptimisedImages(
         student,
         images.photographs,
@@ -168,12 +179,15 @@ def _split(recipe: DistillationRecipe) -> _Images:
 
 
 def _begin(
-    crops: DistillationCrops, device: torch.device, precision: torch.dtype
+    start: Path | None, crops: DistillationCrops, device: torch.device, precision: torch.dtype
 ) -> tuple[Student, Teacher]:
-    """Return the student as compression makes it, and its teacher."""
-    images = _batch(crops, range(_IMAGES_FOR_START))
-    encoder = compress(load_loss_network("vgg19", WIDTHS, torch.device("cpu"), precision), images)
-    images = images[:_IMAGES_FOR_MEANS].to(device)
+    """Return the student as its first network or compression makes it, and its teacher."""
+    if start:
+        encoder = load_embedded_network(LAYERS, start)
+    else:
+        vgg19 = load_loss_network("vgg19", WIDTHS, torch.device("cpu"), precision)
+        encoder = compress(vgg19, _batch(crops, range(_IMAGES_FOR_START)))
+    images = _batch(crops, range(_IMAGES_FOR_MEANS)).to(device)
     teacher = Teacher(load_loss_network("vgg19", LAYERS, device, precision), precision, images)
     return Student(encoder.to(device), teacher, images), teacher
 
