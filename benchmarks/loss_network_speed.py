@@ -33,7 +33,7 @@ def iteration_of(name: LossNetworkName, size: int) -> Callable[[], None]:
     network = load_loss_network(name, LAYERS, device, fast_precision(device))
     painting, photo, image = torch.rand(3, 1, 3, size, size, device=device)
     style_weights = {layer: 1.0 for layer in LAYERS if layer != CONTENT_LAYER}
-    loss = PerceptualLoss(network, painting, {CONTENT_LAYER: 1.0}, style_weights, 0.0)
+    loss = PerceptualLoss(network, [painting], {CONTENT_LAYER: 1.0}, style_weights, 0.0)
     targets = loss.targets_of(photo)
     image.requires_grad_()
 

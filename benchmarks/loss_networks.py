@@ -68,7 +68,7 @@ class Judge:
         layers = {**objective.content, **objective.style}
         self._network = load_loss_network(name, layers, DEVICE, PRECISION)
         self._loss = PerceptualLoss(
-            self._network, painting, objective.content, objective.style, 0.0
+            self._network, [painting], objective.content, objective.style, 0.0
         )
         self._targets = self._loss.targets_of(photo)
 

@@ -20,8 +20,8 @@ from transforms.distillation.distill import DistillationRecipe
 from transforms.distillation.distill import distill as distill_network
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.image_io import FORMAT_OF_EXTENSION, decode, encode
-from transforms.training import TrainingRecipe
 from transforms.training import train as train_network
+from transforms.training_recipe import TrainingRecipe
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED = range(4)
 
@@ -71,15 +71,16 @@ def distill(args: argparse.Namespace) -> int:
 
 def styles(args: argparse.Namespace) -> int:
     """List the styles that are shipped."""
-    for name, path in shipped_styles().items():
+    for path in shipped_styles().values():
         checkpoint = parse_checkpoint(path.read_bytes())
-        recipe = checkpoint.recipe
-        print(
-            f"{name}: {checkpoint.network}, {path.stat().st_size / 1e6:.1f} MB;"
-            f" {recipe['iterations']} iterations of {recipe['batch_size']} crops of"
-            f" {recipe['crop_size']} px on {recipe['style_image']} at {recipe['style_size']} px,"
-            f" {recipe['loss_network']}"
-        )
+        for name, style in checkpoint.styles.items():
+            recipe = style.recipe
+            print(
+                f"{name}: {checkpoint.network}, {path.stat().st_size / 1e6:.1f} MB;"
+                f" {recipe['iterations']} iterations of {recipe['batch_size']} crops of"
+                f" {recipe['crop_size']} px on {recipe['style_image']} at {recipe['style_size']}"
+                f" px, {recipe['loss_network']}"
+            )
     return EXIT_DONE
 
 

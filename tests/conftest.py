@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from transforms.checkpoints import Checkpoint, save_checkpoint
+from transforms.checkpoints import Checkpoint, Style, save_checkpoint
 from transforms.networks import build_network
 
 _SHARED = Path(__file__).parents[2] / "shared"
@@ -27,7 +27,7 @@ def checkpoint_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     network = build_network("johnson", {})
     path = tmp_path_factory.mktemp("checkpoints") / "random.safetensors"
-    save_checkpoint(Checkpoint("johnson", "random", network.state_dict()), path)
+    save_checkpoint(Checkpoint("johnson", network.state_dict(), {"random": Style()}), path)
     return path
 
 

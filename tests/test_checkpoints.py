@@ -10,6 +10,7 @@ import torch
 from transforms.checkpoints import (
     Checkpoint,
     CheckpointError,
+    Style,
     parse_checkpoint,
     save_checkpoint,
     shipped_styles,
@@ -20,10 +21,12 @@ from transforms.networks import build_network
 def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     network = build_network("johnson", {})
     path = tmp_path / "new" / "style.safetensors"
-    save_checkpoint(Checkpoint("johnson", "style", network.state_dict(), {}, {"seed": 3}), path)
+    style = Style(recipe={"seed": 3})
+    save_checkpoint(Checkpoint("johnson", network.state_dict(), {"style": style}), path)
     checkpoint = parse_checkpoint(path.read_bytes())
-    assert (checkpoint.network, checkpoint.style) == ("johnson", "style")
-    assert (checkpoint.arguments, checkpoint.recipe) == ({}, {"seed": 3})
+    assert (checkpoint.network, checkpoint.arguments) == ("johnson", {})
+    assert checkpoint.styles["style"].recipe == {"seed": 3}
+    assert checkpoint.styles["style"].vector.shape == (0,)
     for name, parameter in checkpoint.build().state_dict().items():
         assert torch.equal(parameter, network.state_dict()[name].half().float())
     assert [file.name for file in path.parent.iterdir()] == ["style.safetensors"]
@@ -56,7 +59,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
 )
 def test_a_checkpoint_that_fits_no_network_is_refused(network, tensors, message) -> None:
     with pytest.raises(CheckpointError, match=message):
-        Checkpoint(network, "style", tensors).build()
+        Checkpoint(network, tensors, {"style": Style()}).build()
 
 
 def test_shipped_styles_are_whole_small_and_say_how_they_were_made() -> None:
@@ -64,8 +67,9 @@ def test_shipped_styles_are_whole_small_and_say_how_they_were_made() -> None:
     for name, path in shipped_styles().items():
         assert path.stat().st_size < 5_000_000
         checkpoint = parse_checkpoint(path.read_bytes())
-        assert checkpoint.style == name
+        assert name in checkpoint.styles
         assert all(tensor.dtype == torch.float16 for tensor in checkpoint.tensors.values())
-        assert checkpoint.recipe["iterations"] > 0
-        assert "/" not in json.dumps(checkpoint.recipe), "a path of the machine that trained"
+        for style in checkpoint.styles.values():
+            assert style.recipe["iterations"] > 0
+            assert "/" not in json.dumps(style.recipe), "a path of the machine that trained"
         checkpoint.build()

@@ -7,7 +7,7 @@ import torch
 
 from pipeline.config import RunConfig
 from pipeline.config_file import ConfigError, load_config
-from transforms.checkpoints import Checkpoint, save_checkpoint
+from transforms.checkpoints import Checkpoint, Style, save_checkpoint
 from transforms.distillation.distill import DistillationRecipe
 from transforms.embedded_network import SHIPPED_WEIGHTS
 from transforms.training import TrainingRecipe
@@ -186,7 +186,7 @@ def test_a_checkpoint_that_is_none_is_a_mistake(folder: Path) -> None:
     (folder / "bad.safetensors").write_bytes(b"nothing of the kind")
     [mistake] = mistakes(BATCH, "batches.x.fast.style=bad.safetensors")
     assert "bad.safetensors: The file is not a whole safetensors checkpoint" in mistake
-    unfit = Checkpoint("johnson", "unfit", {"out.bias": torch.zeros(3)})
+    unfit = Checkpoint("johnson", {"out.bias": torch.zeros(3)}, {"unfit": Style()})
     save_checkpoint(unfit, folder / "unfit.safetensors")
     [mistake] = mistakes(BATCH, "batches.x.fast.style=unfit.safetensors")
     assert "unfit.safetensors: The checkpoint cannot be used" in mistake

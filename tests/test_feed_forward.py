@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from transforms.checkpoints import parse_checkpoint
+from transforms.checkpoints import Checkpoint, Style, parse_checkpoint
 from transforms.feed_forward import FeedForwardStylizer, NonFiniteError
+from transforms.networks import build_network, style_size
 
 CPU = torch.device("cpu")
 
@@ -75,3 +76,39 @@ def test_values_that_stay_infinite_are_an_error(
     monkeypatch.setattr(stylizer._network, "forward", lambda images: images / 0)
     with pytest.raises(NonFiniteError, match="NaN or infinite"):
         stylizer.stylize(noise(32, 32))
+
+
+@pytest.fixture
+def two_styles() -> FeedForwardStylizer:
+    torch.manual_seed(0)
+    network = build_network("multi_style", {"channels": 16, "blocks": 1})
+    styles = {name: Style(torch.randn(style_size(network))) for name in ("one", "two")}
+    checkpoint = Checkpoint(
+        "multi_style", network.state_dict(), styles, {"channels": 16, "blocks": 1}
+    )
+    return FeedForwardStylizer(checkpoint, CPU, torch.float32)
+
+
+def test_a_blend_of_one_and_none_is_the_one(two_styles: FeedForwardStylizer) -> None:
+    photo = noise(40, 56)
+    one, two = (two_styles.stylize(photo, 1.0, {name: 1.0}) for name in ("one", "two"))
+    assert (one.float() - two.float()).abs().mean() > 1
+    assert torch.equal(two_styles.stylize(photo, 1.0, {"one": 1.0, "two": 0.0}), one)
+    assert torch.equal(two_styles.stylize(photo, 1.0, {"two": 3.0, "one": 0.0}), two)
+
+
+def test_a_blend_goes_from_one_to_the_other(two_styles: FeedForwardStylizer) -> None:
+    photo = noise(40, 56)
+    results = [
+        two_styles.stylize(photo, 1.0, {"one": 1 - part, "two": part}).float()
+        for part in (0.0, 0.25, 0.5, 0.75, 1.0)
+    ]
+    away = [(result - results[0]).abs().mean().item() for result in results]
+    assert away == sorted(away)
+    left = [(result - results[-1]).abs().mean().item() for result in results]
+    assert left == sorted(left, reverse=True)
+
+
+def test_an_unknown_style_is_an_error(two_styles: FeedForwardStylizer) -> None:
+    with pytest.raises(KeyError, match="three"):
+        two_styles.stylize(noise(20, 20), 1.0, {"three": 1.0})

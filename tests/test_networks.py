@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from transforms.networks import MIN_SIDE, build_network
+from transforms.networks import MIN_SIDE, build_network, style_size, stylize
 
 NETWORKS = [
     ("johnson", {}),
@@ -89,6 +89,82 @@ def test_the_output_lies_where_the_input_lies(name: str, arguments: dict) -> Non
     assert abs(centre_x - 157) < 4
 
 
+@pytest.fixture
+def multi_style() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_network("multi_style", {}).eval()
+
+
+def test_a_style_is_a_scale_and_a_shift_of_every_normalised_channel(
+    multi_style: torch.nn.Module,
+) -> None:
+    assert style_size(multi_style) == 2 * (64 * 11 + 24 + 12)
+    assert style_size(build_network("johnson", {})) == 0
+    convolutions = [(48, 64), *[(64, 64)] * 10, (64, 24), (24, 12), (12, 3)]
+    expected = sum((9 * before + 1) * after for before, after in convolutions)
+    assert sum(parameter.numel() for parameter in multi_style.parameters()) == expected
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (61, 50), (MIN_SIDE, MIN_SIDE + 3)])
+def test_each_image_gets_its_own_style(
+    multi_style: torch.nn.Module, height: int, width: int
+) -> None:
+    images = torch.rand(3, 3, height, width)
+    styles = torch.randn(3, style_size(multi_style))
+    with torch.inference_mode():
+        together = stylize(multi_style, images, styles)
+        assert together.shape == images.shape
+        for image, style, result in zip(images, styles, together, strict=True):
+            alone = stylize(multi_style, image[None], style[None])[0]
+            torch.testing.assert_close(result, alone, atol=1e-5, rtol=0)
+        all_alike = stylize(multi_style, images, styles[1:2])
+        torch.testing.assert_close(all_alike[1], together[1], atol=1e-5, rtol=0)
+        assert (all_alike[0] - together[0]).abs().max() > 0.01
+
+
+def test_the_first_scales_and_the_last_shifts_of_a_style_are_those_of_their_channels(
+    multi_style: torch.nn.Module,
+) -> None:
+    """With all scales 0 (1 and -1 make 0) nothing of the image is left, only the shifts."""
+    style = torch.zeros(1, style_size(multi_style))
+    style[0, -24:-12] = -1.0  # The scales of the last 12 normalised channels.
+    with torch.inference_mode():
+        flat = stylize(multi_style, torch.rand(1, 3, 32, 32), style)
+        torch.testing.assert_close(flat, flat[..., :1, :1].expand_as(flat))
+        style[0, -12:] = 1.0
+        shifted = stylize(multi_style, torch.rand(1, 3, 32, 32), style)
+        torch.testing.assert_close(shifted, shifted[..., :1, :1].expand_as(flat))
+        assert not torch.equal(shifted, flat)
+
+
+def test_a_change_of_a_pixel_stays_near_it(multi_style: torch.nn.Module) -> None:
+    network = multi_style
+    images = torch.rand(1, 3, 320, 320, requires_grad=True)
+    with pytest.MonkeyPatch.context() as patch:
+        # Without normalisation, whose statistics see the whole image, influence is local.
+        patch.setattr("torch.nn.functional.instance_norm", lambda x: x)
+        stylized = stylize(network, images, torch.zeros(1, style_size(network)))
+        stylized[0, :, 200, 157].sum().backward()
+    influence = images.grad.abs().sum((0, 1))
+    places = torch.arange(320.0)
+    assert abs((influence.sum(1) * places).sum() / influence.sum() - 200) < 6
+    assert abs((influence.sum(0) * places).sum() / influence.sum() - 157) < 6
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "nearest", "nearest_and_bilinear"])
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_super_resolution_begins_near_the_bicubic_upsampling(factor: int, upsampling: str) -> None:
+    torch.manual_seed(0)
+    network = build_network("super_resolution", {"factor": factor, "upsampling": upsampling})
+    images = torch.rand(2, 3, 12, 17)
+    with torch.inference_mode():
+        large = network(images)
+    bicubic = torch.nn.functional.interpolate(images, scale_factor=factor, mode="bicubic")
+    assert large.shape == (2, 3, 12 * factor, 17 * factor)
+    assert (large - bicubic).abs().mean() < 0.1
+    assert not torch.equal(large, bicubic)
+
+
 def test_an_unknown_network_and_an_unknown_argument_are_refused() -> None:
     with pytest.raises(ValueError, match="no network 'jonson'; there is johnson, depsep"):
         build_network("jonson", {})
@@ -99,6 +175,12 @@ def test_an_unknown_network_and_an_unknown_argument_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=f"'johnson' cannot be built: .*{message}"):
             build_network("johnson", arguments)
+    for arguments in ({"factor": 3}, {"upsampling": "bicubic"}):
+        with pytest.raises(ValueError, match=r"'super_resolution' cannot be built: .* not "):
+            build_network("super_resolution", arguments)
+    for arguments in ({"channels": 8}, {"blocks": 0}):
+        with pytest.raises(ValueError, match=r"'multi_style' cannot be built: .* whole number"):
+            build_network("multi_style", arguments)
     for multiplier in (0, 1.5, True):
         with pytest.raises(ValueError, match=r"a whole number from 1 up"):
             build_network("depsep", {"channel_multiplier": multiplier})

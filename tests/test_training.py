@@ -1,20 +1,22 @@
 """Training: it learns, it resumes exactly, it says what is wrong."""
 
 import itertools
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from pydantic import ValidationError
 
 from transforms import training_loop
 from transforms.checkpoints import parse_checkpoint
-from transforms.training import TrainingRecipe, train
+from transforms.training import train
 from transforms.training_data import ContentCrops
-from transforms.training_loop import RecipeError, TrainingError, one_cycle
+from transforms.training_loop import RecipeError, TrainingError, one_cycle, run_iterations
+from transforms.training_recipe import TrainingRecipe
 from transforms.vgg import Vgg
 
 
@@ -64,9 +66,10 @@ def test_the_loss_falls_and_a_checkpoint_is_written(
     assert len(losses) == 25
     assert sum(losses[-5:]) < sum(losses[:5])
     checkpoint = parse_checkpoint(recipe.output.read_bytes())
-    assert checkpoint.style == "style"
-    assert checkpoint.recipe["style_image"] == "painting.png"
-    assert checkpoint.recipe["content_images"] == "4 photographs"
+    assert list(checkpoint.styles) == ["style"]
+    about = checkpoint.styles["style"].recipe
+    assert about["style_image"] == "painting.png"
+    assert about["content_images"] == "4 photographs"
     checkpoint.build()
 
 
@@ -80,6 +83,126 @@ def test_a_checkpoint_builds_the_network_that_was_trained(recipe: TrainingRecipe
             checkpoint.build()(photo), trained.build()(photo), atol=2e-3, rtol=0
         )
     assert checkpoint.arguments == {"channel_multiplier": 1}
+
+
+@pytest.fixture
+def many_styles(recipe: TrainingRecipe) -> TrainingRecipe:
+    """A small training of one network for two paintings."""
+    folder = recipe.content_images.with_name("paintings")
+    folder.mkdir()
+    painting = Image.open(recipe.style_image)
+    painting.save(folder / "one.png")
+    ImageOps.invert(painting.rotate(90, expand=True)).save(folder / "two.png")
+    return recipe.model_copy(
+        update={
+            "style_image": None,
+            "style_images": folder,
+            "network": "multi_style",
+            "network_arguments": {"channels": 16, "blocks": 1},
+        }
+    )
+
+
+def test_one_network_learns_many_styles(many_styles: TrainingRecipe) -> None:
+    train(many_styles, lambda line: None)
+    checkpoint = parse_checkpoint(many_styles.output.read_bytes())
+    assert list(checkpoint.styles) == ["one", "two"]
+    one, two = checkpoint.styles.values()
+    assert (one.recipe["style_image"], two.recipe["style_image"]) == ("one.png", "two.png")
+    assert not torch.equal(one.vector, two.vector)
+    assert str(many_styles.content_images.parent) not in json.dumps([one.recipe, two.recipe])
+    checkpoint.build()
+
+
+def test_a_style_is_added_and_all_else_stays_as_it_was(
+    many_styles: TrainingRecipe, recipe: TrainingRecipe
+) -> None:
+    train(many_styles, lambda line: None)
+    before = parse_checkpoint(many_styles.output.read_bytes())
+    more = recipe.model_copy(
+        update={"add_to": many_styles.output, "output": many_styles.output.with_stem("more")}
+    )
+    train(more, lambda line: None)
+    after = parse_checkpoint(more.output.read_bytes())
+    assert list(after.styles) == ["one", "two", "painting"]
+    assert after.tensors.keys() == before.tensors.keys()
+    for name, tensor in before.tensors.items():
+        assert torch.equal(tensor, after.tensors[name]), name
+    for name, style in before.styles.items():
+        assert torch.equal(style.vector, after.styles[name].vector)
+        assert style.recipe == after.styles[name].recipe
+    mean = (before.styles["one"].vector + before.styles["two"].vector) / 2
+    assert not torch.equal(after.styles["painting"].vector, mean)
+    assert after.styles["painting"].recipe["add_to"] == "style.safetensors"
+    with pytest.raises(RecipeError, match="has a style painting already"):
+        train(more.model_copy(update={"add_to": more.output}), print)
+
+
+def test_a_style_is_not_added_to_a_network_of_one_style(
+    recipe: TrainingRecipe, checkpoint_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match="johnson, is of one style"):
+        train(recipe.model_copy(update={"add_to": checkpoint_path}), print)
+    with pytest.raises(RecipeError, match=r"add_to: .*painting\.png cannot be read"):
+        train(recipe.model_copy(update={"add_to": recipe.style_image}), print)
+
+
+def test_paintings_of_one_name_are_refused(many_styles: TrainingRecipe) -> None:
+    Image.open(many_styles.style_images / "one.png").save(many_styles.style_images / "one.jpg")
+    with pytest.raises(RecipeError, match="would be one style, one: rename one"):
+        train(many_styles, print)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"style_image": None}, "style_image or style_images, one of the two"),
+        ({"style_images": "paintings"}, "style_image or style_images, one of the two"),
+        ({"style_image": None, "style_images": "x"}, "style_images needs network: multi_style"),
+        ({"add_to": "x.safetensors", "network": "johnson"}, "are those of the checkpoint"),
+        ({"network": "super_resolution"}, "no style network 'super_resolution'; there is johnson"),
+    ],
+)
+def test_what_a_recipe_says_must_go_together(
+    recipe: TrainingRecipe, change: dict[str, object], message: str
+) -> None:
+    given = recipe.model_dump(exclude={"network", "network_arguments"})
+    with pytest.raises(ValidationError, match=message):
+        TrainingRecipe(**{**given, **change})
+
+
+def test_what_is_written_is_the_moving_average(recipe: TrainingRecipe) -> None:
+    """Of a parameter that goes from 0 to 5 by steps of 1."""
+
+    class Counter(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.count = torch.nn.Parameter(torch.zeros(()))
+
+    class Step(torch.optim.Optimizer):
+        def __init__(self, parameters: object) -> None:
+            super().__init__(parameters, {"lr": 1.0})
+
+        def step(self) -> None:
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter.data += 1
+
+    expected = 1.0
+    for iteration, decay in enumerate((2 / 11, 3 / 12, 0.3, 0.3), 2):
+        expected = decay * expected + (1 - decay) * iteration
+    for ema_decay, value in ((0.3, expected), (0.0, 5.0)):
+        counter = Counter()
+        run_iterations(
+            recipe.model_copy(update={"iterations": 5}),
+            counter,
+            ContentCrops(recipe.content_images, 32, seed=1),
+            lambda iteration, batch, counter=counter: {"loss": counter.count * 0},
+            lambda line: None,
+            [Step(counter.parameters())],
+            ema_decay,
+        )
+        assert counter.count.item() == pytest.approx(value)
 
 
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(
@@ -121,12 +244,12 @@ def test_it_trains_for_as_many_minutes_as_asked_for(
     assert 5 <= int(iteration) <= 15
     assert 1.0 <= float(minutes) <= 1.2
     trained = parse_checkpoint(recipe.output.read_bytes())
-    assert trained.recipe["iterations"] == int(iteration)
+    assert trained.styles["style"].recipe["iterations"] == int(iteration)
 
 
 def test_however_little_time_there_is_one_iteration_is_done(recipe: TrainingRecipe) -> None:
     checkpoint = train(recipe.model_copy(update={"minutes": 1e-9}), lambda line: None)
-    assert checkpoint.recipe["iterations"] == 1
+    assert checkpoint.styles["style"].recipe["iterations"] == 1
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing() -> None:

@@ -1,7 +1,7 @@
 """Checkpoints of style networks: safetensors files that say what they hold. Nothing is unpickled.
 
-The file's metadata name the network, the arguments that built it, the style and the training
-recipe; the tensors are the network's parameters.
+The file's metadata name the network, the arguments that built it, and for each style its training
+recipe; the tensors are the network's parameters and each style's vector.
 """
 
 import hashlib
@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from transforms.files import write_whole
-from transforms.networks import build_network
+from transforms.networks import build_network, style_size
 
-_FORMAT = "stylebeam-1"
+_FORMAT = "stylebeam-2"
+_NETWORK = "network."
+_STYLE = "style."
 _SHIPPED = Path(__file__).parent / "weights"
 
 
@@ -27,34 +29,51 @@ class CheckpointError(Exception):
 
 
 @dataclass(frozen=True)
+class Style:
+    """A style of a network.
+
+    Attributes:
+        vector: of the length `transforms.networks.style_size`; empty, if the network is itself of
+            one style.
+        recipe: how it was trained, as plain values.
+    """
+
+    vector: Tensor = field(default_factory=lambda: torch.zeros(0))
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """What a checkpoint file holds.
 
     Attributes:
-        network: the network's name, one of `transforms.networks.NETWORK_NAMES`.
-        style: the style's name.
+        network: the network's name, one of `transforms.networks.STYLE_NETWORK_NAMES`.
         tensors: the network's state dict.
+        styles: by name; one, or for the network multi_style any number.
         arguments: what the network was built with.
-        recipe: how it was trained, as plain values.
     """
 
     network: str
-    style: str
     tensors: dict[str, Tensor]
+    styles: dict[str, Style]
     arguments: dict[str, Any] = field(default_factory=dict)
-    recipe: dict[str, Any] = field(default_factory=dict)
 
     def build(self) -> nn.Module:
         """Return the network with its weights in float32, in evaluation mode, frozen.
 
         Raises:
-            CheckpointError: the network is unknown or the tensors do not fit it.
+            CheckpointError: the network is unknown, or the tensors or a style do not fit it.
         """
         try:
             network = build_network(self.network, self.arguments)
             network.load_state_dict({name: tensor.float() for name, tensor in self.tensors.items()})
         except (ValueError, RuntimeError) as error:
             raise CheckpointError(f"The checkpoint cannot be used: {error}") from error
+        size = style_size(network)
+        if not self.styles or any(style.vector.shape != (size,) for style in self.styles.values()):
+            raise CheckpointError(
+                f"The checkpoint cannot be used: a style of its network is {size} numbers."
+            )
         return network.eval().requires_grad_(False)
 
 
@@ -68,14 +87,15 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "format": _FORMAT,
         "network": checkpoint.network,
         "arguments": json.dumps(checkpoint.arguments),
-        "style": checkpoint.style,
-        "recipe": json.dumps(checkpoint.recipe),
+        "styles": json.dumps({name: style.recipe for name, style in checkpoint.styles.items()}),
     }
-    tensors = {
+    tensors = {_NETWORK + name: tensor for name, tensor in checkpoint.tensors.items()}
+    tensors |= {_STYLE + name: style.vector for name, style in checkpoint.styles.items()}
+    halved = {
         name: tensor.detach().to("cpu", torch.float16).contiguous()
-        for name, tensor in checkpoint.tensors.items()
+        for name, tensor in tensors.items()
     }
-    write_whole(path, safetensors.torch.save(tensors, metadata))
+    write_whole(path, safetensors.torch.save(halved, metadata))
 
 
 def parse_checkpoint(data: bytes) -> Checkpoint:
@@ -96,12 +116,24 @@ def parse_checkpoint(data: bytes) -> Checkpoint:
             )
         return Checkpoint(
             network=metadata["network"],
+            tensors={
+                name.removeprefix(_NETWORK): tensor
+                for name, tensor in tensors.items()
+                if name.startswith(_NETWORK)
+            },
+            styles={
+                name: Style(tensors[_STYLE + name], dict(recipe))
+                for name, recipe in json.loads(metadata["styles"]).items()
+            },
             arguments=dict(json.loads(metadata["arguments"])),
-            style=metadata["style"],
-            recipe=dict(json.loads(metadata["recipe"])),
-            tensors=tensors,
         )
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (
+        safetensors.SafetensorError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise CheckpointError(f"The file is not a whole safetensors checkpoint: {error}") from error
 
 

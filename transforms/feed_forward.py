@@ -1,12 +1,14 @@
 """Stylisation by one pass of a trained network (Johnson et al. 2016)."""
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from transforms.checkpoints import Checkpoint
 from transforms.devices import fast_precision
-from transforms.networks import MIN_SIDE
+from transforms.networks import MIN_SIDE, stylize
 
 
 class NonFiniteError(Exception):
@@ -36,34 +38,53 @@ class FeedForwardStylizer:
         self.device = device
         self.precision = precision or fast_precision(device)
         self._network = checkpoint.build().to(device).to(memory_format=torch.channels_last)
+        self._vectors = {
+            name: style.vector.to(device, torch.float32)
+            for name, style in checkpoint.styles.items()
+        }
 
     @torch.inference_mode()
-    def stylize(self, pixels: Tensor, strength: float = 1.0) -> Tensor:
+    def stylize(
+        self, pixels: Tensor, strength: float = 1.0, styles: Mapping[str, float] | None = None
+    ) -> Tensor:
         """Return the stylised image.
 
         Args:
             pixels: RGB, uint8 of shape (3, H, W), of any size from 1x1 up.
             strength: from 0, the photo, to 1, the stylised image; between, they are mixed.
+            styles: the parts that the checkpoint's styles have in the result, by name, of any sum
+                but 0; None if it has but one.
 
         Returns:
             RGB, uint8 of the same shape, on the CPU.
 
         Raises:
             NonFiniteError: the network made NaN or Inf in the fast precision and in float32.
+            KeyError: there is no such style.
         """
         height, width = pixels.shape[1:]
         photo = pixels.to(self.device).unsqueeze(0).float() / 255
         padding = (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height))
         padded = F.pad(photo, padding, mode="replicate")
-        stylized = self._forward(padded.contiguous(memory_format=torch.channels_last)).clamp(0, 1)
+        padded = padded.contiguous(memory_format=torch.channels_last)
+        stylized = self._forward(padded, self._blend(styles)).clamp(0, 1)
         mixed = torch.lerp(photo, stylized[..., :height, :width], strength)
         return (mixed[0] * 255).round().to(torch.uint8).cpu()
 
-    def _forward(self, images: Tensor) -> Tensor:
+    def _blend(self, styles: Mapping[str, float] | None) -> Tensor:
+        """Return the weighted mean of styles' vectors, shape (1, style_size)."""
+        if styles is None:
+            [vector] = self._vectors.values()
+            return vector.unsqueeze(0)
+        vectors = torch.stack([self._vectors[name] for name in styles])
+        weights = vectors.new_tensor(list(styles.values()))
+        return (weights / weights.sum()).unsqueeze(0) @ vectors
+
+    def _forward(self, images: Tensor, vectors: Tensor) -> Tensor:
         for precision in dict.fromkeys((self.precision, torch.float32)):
             reduced = precision != torch.float32
             with torch.autocast(self.device.type, precision if reduced else None, enabled=reduced):
-                stylized = self._network(images).float()
+                stylized = stylize(self._network, images, vectors).float()
             if torch.isfinite(stylized).all():
                 return stylized
         raise NonFiniteError("The network made values that are not finite (NaN or infinite).")

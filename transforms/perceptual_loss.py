@@ -1,6 +1,6 @@
 """The perceptual loss of a stylised image against its photo and a painting."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -40,7 +40,7 @@ class PerceptualLoss:
     def __init__(
         self,
         network: LossNetwork,
-        style_image: Tensor,
+        style_images: Sequence[Tensor],
         content_weights: Mapping[str, float],
         style_weights: Mapping[str, float],
         total_variation_weight: float,
@@ -51,8 +51,8 @@ class PerceptualLoss:
 
         Args:
             network: returns at least the layers that are weighted.
-            style_image: RGB in [0, 1], shape (1, 3, H, W), or (B, 3, H, W) for a style for each
-                image of a batch; on the network's device.
+            style_images: of each style, RGB in [0, 1], shape (1, 3, H, W), of any size; on the
+                network's device.
             content_weights: weight by layer.
             style_weights: weight by layer.
             total_variation_weight: weight of smoothness.
@@ -65,19 +65,20 @@ class PerceptualLoss:
         self._total_variation_weight = total_variation_weight
         self._content_distance = content_distance
         self._style_distance = style_distance
-        with torch.no_grad():
-            activations = interior_activations(network, style_image)
-        self._style_grams = {layer: self._gram_of(layer, activations) for layer in style_weights}
+        self._style_grams = self._grams_of(style_images)
 
-    def __call__(self, images: Tensor, content_images: Tensor) -> LossTerms:
+    def __call__(
+        self, images: Tensor, content_images: Tensor, styles: Sequence[int] | None = None
+    ) -> LossTerms:
         """Return the weighted terms of the loss, averaged over the batch.
 
         Args:
             images: RGB, shape (B, 3, H, W), float32, each side at least 17.
             content_images: RGB in [0, 1], of the same shape.
+            styles: which style each image is to have; by default the only one, or image i style i.
         """
         activations = interior_activations(self._network, images)
-        return self.terms(images, activations, self.targets_of(content_images))
+        return self.terms(images, activations, self.targets_of(content_images), styles)
 
     @torch.no_grad()
     def targets_of(self, content_images: Tensor) -> dict[str, Tensor]:
@@ -90,7 +91,11 @@ class PerceptualLoss:
         return {layer: activations[layer] for layer in self._content_weights}
 
     def terms(
-        self, images: Tensor, activations: Mapping[str, Tensor], targets: Mapping[str, Tensor]
+        self,
+        images: Tensor,
+        activations: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor],
+        styles: Sequence[int] | None = None,
     ) -> LossTerms:
         """Return the weighted terms of the loss of images whose activations are known.
 
@@ -98,6 +103,7 @@ class PerceptualLoss:
             images: RGB, shape (B, 3, H, W), float32.
             activations: the network's `interior_activations` of the images.
             targets: those of the content images, from `targets_of`.
+            styles: which style each image is to have; by default the only one, or image i style i.
         """
         content = [
             weight
@@ -112,7 +118,9 @@ class PerceptualLoss:
         style = [
             weight
             * style_reconstruction_loss(
-                self._gram_of(layer, activations), self._style_grams[layer], self._style_distance
+                self._gram_of(layer, activations),
+                self._style_grams[layer] if styles is None else self._style_grams[layer][styles],
+                self._style_distance,
             )
             for layer, weight in self._style_weights.items()
         ]
@@ -121,6 +129,15 @@ class PerceptualLoss:
             style=torch.stack(style).sum(),
             total_variation=self._total_variation_weight * total_variation_loss(images),
         )
+
+    @torch.no_grad()
+    def _grams_of(self, style_images: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Return by layer the styles' Gram matrices, shape (styles, C, C)."""
+        activations = [interior_activations(self._network, image) for image in style_images]
+        return {
+            layer: torch.cat([self._gram_of(layer, of_style) for of_style in activations])
+            for layer in self._style_weights
+        }
 
     def _gram_of(self, layer: str, activations: Mapping[str, Tensor]) -> Tensor:
         return gram_matrix(activations[layer], self._network.readout(layer))

@@ -1,79 +1,32 @@
-"""Training of an image transformation network with the perceptual losses of Johnson et al. 2016."""
+"""Training of a style network with the perceptual losses of Johnson et al. 2016."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
-from transforms.checkpoints import Checkpoint, save_checkpoint
-from transforms.distances import Distance, DistanceName
+from transforms.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    Style,
+    parse_checkpoint,
+    save_checkpoint,
+)
+from transforms.distances import Distance
 from transforms.image_io import ImageError
-from transforms.loss_network import LossNetworkName, load_loss_network
-from transforms.networks import build_network
+from transforms.loss_network import load_loss_network
+from transforms.networks import build_network, style_size, stylize
 from transforms.perceptual_loss import PerceptualLoss
-from transforms.training_data import ContentCrops, read_style_image
-from transforms.training_loop import LoopRecipe, RecipeError, run_iterations
-
-
-class TrainingRecipe(LoopRecipe):
-    """Everything that decides what a training makes.
-
-    The loss of a batch is the sum over `content_weights` of weight * feature reconstruction loss,
-    over `style_weights` of weight * style reconstruction loss, and `total_variation_weight` *
-    total variation loss.
-    """
-
-    style_image: Path = Field(description="The painting.")
-    content_images: Path = Field(description="A folder of photographs, searched recursively.")
-    network: str = Field(default="johnson", description="The network to train.")
-    network_arguments: dict[str, int | str] = Field(
-        default={}, description="What it is built with, such as {upsampling: transposed}."
-    )
-    loss_network: LossNetworkName = Field(
-        default="embedded", description="The network that judges."
-    )
-    content_weights: dict[str, float] = Field(
-        min_length=1, default={"relu3_1": 1.0}, description="Weight of the content loss, by layer."
-    )
-    style_weights: dict[str, float] = Field(
-        min_length=1,
-        default={"relu1_1": 4.0, "relu2_1": 24.0, "relu3_1": 24.0, "relu4_1": 8.0, "relu5_1": 8.0},
-        description="Weight of the style loss, by layer.",
-    )
-    total_variation_weight: float = Field(default=1.0, ge=0, strict=True, description="Smoothness.")
-    content_distance: DistanceName = Field(
-        default="squared_error", description="What the content loss takes of two activations."
-    )
-    style_distance: DistanceName = Field(
-        default="squared_error", description="What the style loss takes of two Gram matrices."
-    )
-    charbonnier_epsilon: float = Field(
-        default=1e-3, gt=0, strict=True, description="Where the Charbonnier distance bends."
-    )
-    style_size: int = Field(
-        default=512,
-        ge=32,
-        strict=True,
-        description="Short side of the painting in pixels: size of strokes.",
-    )
-
-    @model_validator(mode="after")
-    def _has_weights_for_its_loss_network(self) -> "TrainingRecipe":
-        needed = {"content_weights", "style_weights", "total_variation_weight"}
-        missing = sorted(needed - self.model_fields_set)
-        if self.loss_network != "embedded" and missing:
-            raise ValueError(
-                f"{', '.join(missing)} must be given with loss_network {self.loss_network}: the"
-                " defaults are for embedded, whose activations have another scale"
-            )
-        return self
+from transforms.training_data import ContentCrops, list_images, read_style_image
+from transforms.training_loop import RecipeError, run_iterations
+from transforms.training_recipe import TrainingRecipe
 
 
 def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Checkpoint:
-    """Train a network, write its checkpoint and return it.
+    """Train a network or, added to one, a style; write the checkpoint and return it.
 
     A training of the same recipe that was killed goes on where it was.
 
@@ -89,69 +42,160 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
     """
     device, precision = recipe.choose_device()
     recipe.check_output()
+    paintings = _paintings(recipe)
+    start = _start(recipe, paintings)
     torch.manual_seed(recipe.seed)
-    try:
-        network = build_network(recipe.network, recipe.network_arguments)
-    except ValueError as error:
-        raise RecipeError(f"network or network_arguments: {error}") from error
-    network.to(device).to(memory_format=torch.channels_last)
-    crops, perceptual_loss = _prepare(recipe, device, precision)
+    model = _StyledNetwork(start, len(paintings), trains_network=recipe.add_to is None)
+    model.to(device).to(memory_format=torch.channels_last)
+    crops = _crops(recipe)
+    perceptual_loss = _perceptual_loss(recipe, paintings.values(), device, precision)
 
     def terms_of(iteration: int, batch: Tensor) -> dict[str, Tensor]:
         content = batch.to(device, memory_format=torch.channels_last)
+        first = iteration * len(batch)
+        styles = [number % len(paintings) for number in range(first, first + len(batch))]
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            stylized = network(content)
-        return perceptual_loss(stylized.float(), content)._asdict()
+            stylized = model(content, styles)
+        return perceptual_loss(stylized.float(), content, styles)._asdict()
 
-    finished = run_iterations(recipe, network, crops, terms_of, report)
+    finished = run_iterations(recipe, model, crops, terms_of, report, ema_decay=recipe.ema_decay)
+    trained = {}
+    for (name, painting), vector in zip(paintings.items(), model.vectors, strict=True):
+        about = _published_recipe(recipe, painting, len(crops.files), finished.iterations)
+        trained[name] = Style(vector.detach().cpu(), about)
     checkpoint = Checkpoint(
-        network=recipe.network,
-        arguments=dict(recipe.network_arguments),
-        style=recipe.output.stem,
-        tensors=network.state_dict(),
-        recipe=_published_recipe(recipe, len(crops.files), finished.iterations),
+        network=start.network,
+        arguments=start.arguments,
+        tensors=model.network.state_dict() if recipe.add_to is None else start.tensors,
+        styles={**start.styles, **trained},
     )
     save_checkpoint(checkpoint, recipe.output)
     finished.state.unlink(missing_ok=True)
     return checkpoint
 
 
-def _prepare(
-    recipe: TrainingRecipe, device: torch.device, precision: torch.dtype
-) -> tuple[ContentCrops, PerceptualLoss]:
-    """Read what the recipe names."""
+class _StyledNetwork(nn.Module):
+    """A style network and the vectors of the styles that are trained, as one module.
+
+    Attributes:
+        network: the network; frozen, if only the vectors are trained.
+        vectors: of shape (styles, style_size).
+    """
+
+    def __init__(self, start: Checkpoint, styles: int, trains_network: bool) -> None:
+        super().__init__()
+        self.network = build_network(start.network, start.arguments)
+        if start.tensors:
+            self.network.load_state_dict(start.tensors)
+        self.network.requires_grad_(trains_network)
+        known = [style.vector.float() for style in start.styles.values()]
+        # The mean of the styles that are there is nearer to any other than no style is.
+        mean = torch.stack(known).mean(0) if known else torch.zeros(style_size(self.network))
+        self.vectors = nn.Parameter(mean.repeat(styles, 1))
+
+    def forward(self, images: Tensor, styles: Sequence[int]) -> Tensor:
+        """Return images, RGB of shape (B, 3, H, W), each in the style of that number."""
+        return stylize(self.network, images, self.vectors[styles])
+
+
+def _paintings(recipe: TrainingRecipe) -> dict[str, Path]:
+    """Return the paintings by their style's name.
+
+    Raises:
+        RecipeError: there are none, or two would have one name.
+    """
+    if recipe.style_image is not None:
+        of_many = recipe.add_to is not None or recipe.network == "multi_style"
+        return {(recipe.style_image if of_many else recipe.output).stem: recipe.style_image}
+    assert recipe.style_images is not None, "the recipe sees to it"
     try:
-        style_image = read_style_image(recipe.style_image, recipe.style_size)
-    except (OSError, ImageError) as error:
-        raise RecipeError(f"style_image: {recipe.style_image} cannot be read: {error}") from error
+        files = list_images(recipe.style_images)
+    except ValueError as error:
+        raise RecipeError(f"style_images: {error}.") from error
+    paintings: dict[str, Path] = {}
+    for file in files:
+        if file.stem in paintings:
+            raise RecipeError(
+                f"style_images: {file} and {paintings[file.stem]} would be one style, {file.stem}:"
+                " rename one."
+            )
+        paintings[file.stem] = file
+    return paintings
+
+
+def _start(recipe: TrainingRecipe, names: Iterable[str]) -> Checkpoint:
+    """Return the checkpoint that is added to, or one of a network without weights.
+
+    Raises:
+        RecipeError: there is no such network or checkpoint, or a style has the name already.
+    """
+    if recipe.add_to is None:
+        try:
+            build_network(recipe.network, recipe.network_arguments)
+        except ValueError as error:
+            raise RecipeError(f"network or network_arguments: {error}") from error
+        return Checkpoint(recipe.network, {}, {}, dict(recipe.network_arguments))
     try:
-        crops = ContentCrops(recipe.content_images, recipe.crop_size, recipe.seed)
+        checkpoint = parse_checkpoint(recipe.add_to.read_bytes())
+        network = checkpoint.build()
+    except (OSError, CheckpointError) as error:
+        raise RecipeError(f"add_to: {recipe.add_to} cannot be read: {error}") from error
+    if not style_size(network):
+        raise RecipeError(
+            f"add_to: the network of {recipe.add_to}, {checkpoint.network}, is of one style. A"
+            " style can be added to the network multi_style."
+        )
+    for name in names:
+        if name in checkpoint.styles:
+            raise RecipeError(
+                f"add_to: {recipe.add_to} has a style {name} already. Rename the painting."
+            )
+    return checkpoint
+
+
+def _crops(recipe: TrainingRecipe) -> ContentCrops:
+    try:
+        return ContentCrops(recipe.content_images, recipe.crop_size, recipe.seed)
     except ValueError as error:
         raise RecipeError(f"content_images: {error}.") from error
+
+
+def _perceptual_loss(
+    recipe: TrainingRecipe,
+    paintings: Iterable[Path],
+    device: torch.device,
+    precision: torch.dtype,
+) -> PerceptualLoss:
+    style_images = []
+    for painting in paintings:
+        try:
+            style_images.append(read_style_image(painting, recipe.style_size).to(device))
+        except (OSError, ImageError) as error:
+            raise RecipeError(f"style_image: {painting} cannot be read: {error}") from error
     try:
         layers = {**recipe.content_weights, **recipe.style_weights}
         loss_network = load_loss_network(recipe.loss_network, layers, device, precision)
     except ValueError as error:
         raise RecipeError(f"content_weights or style_weights: {error}") from error
-    perceptual_loss = PerceptualLoss(
+    return PerceptualLoss(
         loss_network,
-        style_image.to(device),
+        style_images,
         recipe.content_weights,
         recipe.style_weights,
         recipe.total_variation_weight,
         Distance(recipe.content_distance, recipe.charbonnier_epsilon),
         Distance(recipe.style_distance, recipe.charbonnier_epsilon),
     )
-    return crops, perceptual_loss
 
 
 def _published_recipe(
-    recipe: TrainingRecipe, content_images: int, iterations: int
-) -> dict[str, object]:
+    recipe: TrainingRecipe, painting: Path, content_images: int, iterations: int
+) -> dict[str, Any]:
     """The recipe without the paths of the machine that trained, and with what came of it."""
-    published = recipe.model_dump(mode="json", exclude={"output", "device"})
-    published["style_image"] = recipe.style_image.name
-    published["style_image_sha256"] = hashlib.sha256(recipe.style_image.read_bytes()).hexdigest()
+    published = recipe.model_dump(mode="json", exclude={"output", "device", "style_images"})
+    published["style_image"] = painting.name
+    published["style_image_sha256"] = hashlib.sha256(painting.read_bytes()).hexdigest()
     published["content_images"] = f"{content_images} photographs"
+    published["add_to"] = recipe.add_to and recipe.add_to.name
     published["iterations"] = iterations
     return published

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from transforms.devices import DeviceName, choose_device, fast_precision
@@ -108,6 +109,7 @@ def run_iterations(
     terms_of: Callable[[int, Tensor], Mapping[str, Tensor]],
     report: Callable[[str], None],
     optimizers: Sequence[torch.optim.Optimizer] = (),
+    ema_decay: float = 0.0,
 ) -> Finished:
     """Train a model's parameters in place.
 
@@ -121,13 +123,16 @@ def run_iterations(
         terms_of: returns the terms of the loss, by name, of an iteration and its batch.
         report: receives a line of progress now and then.
         optimizers: of the model's parameters, their learning rates at the peak; by default Adam.
+        ema_decay: what is kept at each iteration of the moving average of the parameters, which
+            the model has in the end; 0 for the parameters as they are.
 
     Raises:
         RecipeError: the state file cannot be read, or is of another recipe.
         TrainingError: an image cannot be read, or the loss is no longer finite.
     """
     optimizers = optimizers or [torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)]
-    state = _State(recipe, model, optimizers)
+    average = AveragedModel(model, avg_fn=_moving_average(ema_decay)) if ema_decay else None
+    state = _State(recipe, [model, average] if average else [model], optimizers)
     peaks = [group["lr"] for group in _groups(optimizers)]
     done, seconds = state.load()
     if done:
@@ -150,11 +155,15 @@ def run_iterations(
         loss.backward()
         for optimizer in optimizers:
             optimizer.step()
+        if average:
+            average.update_parameters(model)
         clock.tick()
         if clock.done % _ITERATIONS_PER_REPORT == 0 or clock.fraction >= 1:
             report(f"{clock}; loss {loss.item():.3f} = {_sum_of(terms)}")
         if clock.done % _ITERATIONS_PER_STATE == 0:
             state.save(clock.done, clock.seconds)
+    if average:
+        model.load_state_dict(average.module.state_dict())
     model.eval()
     return Finished(clock.done, state.path)
 
@@ -168,6 +177,18 @@ def one_cycle(fraction: float) -> float:
     if fraction < _WARM_UP:
         return _FIRST_RATE + (1 - _FIRST_RATE) * (1 - math.cos(math.pi * fraction / _WARM_UP)) / 2
     return (1 + math.cos(math.pi * (fraction - _WARM_UP) / (1 - _WARM_UP))) / 2
+
+
+def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Return how an average of so many values, and the next value, make the next average.
+
+    The first averages are of few values, that the weights of the beginning are soon forgotten.
+    """
+
+    def update(average: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
+        return torch.lerp(value, average, min(decay, (1 + float(count)) / (10 + float(count))))
+
+    return update
 
 
 class _Clock:
@@ -219,12 +240,12 @@ class _State:
     def __init__(
         self,
         recipe: LoopRecipe,
-        model: nn.Module,
+        models: Sequence[nn.Module],
         optimizers: Sequence[torch.optim.Optimizer],
     ) -> None:
         self.path = recipe.output.with_name(recipe.output.name + ".state")
         self._recipe = recipe.model_dump_json()
-        self._model = model
+        self._models = models
         self._optimizers = optimizers
 
     def save(self, done: int, seconds: float) -> None:
@@ -233,7 +254,7 @@ class _State:
             "recipe": self._recipe,
             "done": done,
             "seconds": seconds,
-            "model": self._model.state_dict(),
+            "models": [model.state_dict() for model in self._models],
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
         }
         buffer = io.BytesIO()
@@ -256,7 +277,8 @@ class _State:
                 f"output: {self.path} is the unfinished state of another recipe. Delete it to start"
                 " anew, or choose another output."
             )
-        self._model.load_state_dict(state["model"])
+        for model, its_state in zip(self._models, state["models"], strict=True):
+            model.load_state_dict(its_state)
         for optimizer, its_state in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(its_state)
         return state["done"], state["seconds"]

@@ -88,7 +88,7 @@ class OptimisedImages:
         style_layers = self._network.layers - {CONTENT_LAYER}
         self._loss = PerceptualLoss(
             self._network,
-            paintings,
+            paintings.split(1),
             {CONTENT_LAYER: 1.0},
             dict.fromkeys(sorted(style_layers), weight),
             total_variation_weight=0.0,

@@ -1,4 +1,4 @@
-"""Image transformation networks: an RGB image in, an RGB image of the same size out.
+"""Image transformation networks: an RGB image in, an RGB image out.
 
 A checkpoint names its network and the arguments that built it; `build_network` makes it again.
 """
@@ -6,9 +6,12 @@ A checkpoint names its network and the arguments that built it; `build_network` 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from transforms.networks.johnson import JohnsonNetwork, Upsampling
+from transforms.networks.johnson import JohnsonNetwork
+from transforms.networks.layers import Upsampling
+from transforms.networks.multi_style import MultiStyleNetwork
+from transforms.networks.super_resolution import SuperResolutionNetwork
 
 MIN_SIDE = 16
 """The shortest side, in pixels, that the reflection padding of every network here accepts."""
@@ -35,18 +38,23 @@ _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "depsep": _depsep,
     "depsep_nn": _depsep_nn,
     "depsep_nn_bil": _depsep_nn_bil,
+    "multi_style": MultiStyleNetwork,
+    "super_resolution": SuperResolutionNetwork,
 }
-NETWORK_NAMES = tuple(_NETWORKS)
+STYLE_NETWORK_NAMES = tuple(name for name in _NETWORKS if name != "super_resolution")
+"""The networks that return images of the size that they were given."""
 
 
 def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     """Return the network of that name, with random weights.
 
     johnson takes `upsampling`: nearest (the default) or transposed. depsep, depsep_nn and
-    depsep_nn_bil (Pandey et al. 2018) take `channel_multiplier`: 4 by default.
+    depsep_nn_bil (Pandey et al. 2018) take `channel_multiplier`: 4 by default. multi_style takes
+    `channels` and `blocks`, and beside its images the styles' vectors. super_resolution takes
+    `factor` and `upsampling`, and returns images so many times as large.
 
     Args:
-        name: one of NETWORK_NAMES.
+        name: one of STYLE_NETWORK_NAMES, or super_resolution.
         arguments: what its constructor takes.
 
     Raises:
@@ -58,3 +66,24 @@ def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
         return _NETWORKS[name](**arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The network {name!r} cannot be built: {error}.") from error
+
+
+def style_size(network: nn.Module) -> int:
+    """Return the length of a style's vector: 0 for a network that is itself of one style."""
+    return network.style_size if isinstance(network, MultiStyleNetwork) else 0
+
+
+def stylize(network: nn.Module, images: Tensor, vectors: Tensor) -> Tensor:
+    """Return images stylised by a style network.
+
+    Args:
+        network: one of STYLE_NETWORK_NAMES.
+        images: RGB in [0, 1], shape (B, 3, H, W), each side at least MIN_SIDE.
+        vectors: the style of each image, or one for all, shape (B, S) or (1, S), S being the
+            network's `style_size`.
+
+    Returns:
+        RGB of the same shape, to be clipped to [0, 1].
+    """
+    stylized: Tensor = network(images, vectors) if style_size(network) else network(images)
+    return stylized

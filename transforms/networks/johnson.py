@@ -1,20 +1,16 @@
 """The image transformation network of Johnson et al. 2016, and its separable forms."""
 
-from collections.abc import Mapping
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Upsampling = Literal["transposed", "nearest", "nearest_and_bilinear"]
-
-# What is interpolated before a convolution; nothing is before a transposed one.
-_INTERPOLATIONS: Mapping[Upsampling, tuple[str, ...]] = {
-    "transposed": (),
-    "nearest": ("nearest",),
-    "nearest_and_bilinear": ("nearest", "bilinear"),
-}
+from transforms.networks.layers import (
+    ConvNorm,
+    ResidualBlock,
+    Upsampling,
+    UpsamplingConvNorm,
+    convolution,
+)
 
 # As in Johnson et al.'s program: a little beyond [0, 1], so that black and white are reached where
 # the hyperbolic tangent still has a gradient.
@@ -22,111 +18,6 @@ _TANH_SCALE = 150 / 255
 # Adam moves all 2,592 weights of an output channel at once, by the learning rate each; undivided,
 # their sum would drive the hyperbolic tangent into saturation within a few steps.
 _OUTPUT_DIVISOR = 16
-
-
-def convolution(
-    channels_in: int,
-    channels_out: int,
-    kernel: int,
-    stride: int = 1,
-    channel_multiplier: int | None = None,
-) -> nn.Module:
-    """Return a convolution with reflection padding.
-
-    Args:
-        channels_in: that it takes.
-        channels_out: that it returns.
-        kernel: side of the kernel in pixels, odd.
-        stride: in pixels.
-        channel_multiplier: None for a regular convolution. A number makes it depthwise separable:
-            each channel is convolved by so many kernels of its own, and a 1x1 convolution mixes
-            what they return.
-    """
-    if channel_multiplier is None:
-        return _padded(channels_in, channels_out, kernel, stride, groups=1)
-    channels = channels_in * channel_multiplier
-    return nn.Sequential(
-        _padded(channels_in, channels, kernel, stride, groups=channels_in),
-        nn.Conv2d(channels, channels_out, 1),
-    )
-
-
-def _padded(
-    channels_in: int, channels_out: int, kernel: int, stride: int, groups: int
-) -> nn.Conv2d:
-    return nn.Conv2d(
-        channels_in,
-        channels_out,
-        kernel,
-        stride,
-        padding=kernel // 2,
-        padding_mode="reflect",
-        groups=groups,
-    )
-
-
-class ConvNorm(nn.Module):
-    """A convolution and instance normalisation."""
-
-    def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        kernel: int,
-        stride: int = 1,
-        channel_multiplier: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.conv = convolution(channels_in, channels_out, kernel, stride, channel_multiplier)
-        self.norm = nn.InstanceNorm2d(channels_out, affine=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x))
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside an identity connection, without a rectifier after the sum."""
-
-    def __init__(self, channels: int, channel_multiplier: int | None) -> None:
-        super().__init__()
-        self.first = ConvNorm(channels, channels, 3, channel_multiplier=channel_multiplier)
-        self.second = ConvNorm(channels, channels, 3, channel_multiplier=channel_multiplier)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(x)))
-
-
-class UpsamplingConvNorm(nn.Module):
-    """Twice the resolution by a 3x3 convolution, and instance normalisation."""
-
-    def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        upsampling: Upsampling,
-        channel_multiplier: int | None,
-    ) -> None:
-        super().__init__()
-        self._modes = _INTERPOLATIONS[upsampling]
-        if self._modes:
-            self.conv = convolution(
-                len(self._modes) * channels_in,
-                channels_out,
-                3,
-                channel_multiplier=channel_multiplier,
-            )
-        else:
-            self.conv = nn.ConvTranspose2d(
-                channels_in, channels_out, 3, stride=2, padding=1, output_padding=1
-            )
-        self.norm = nn.InstanceNorm2d(channels_out, affine=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self._modes:
-            x = torch.cat(
-                [F.interpolate(x, scale_factor=2.0, mode=mode) for mode in self._modes], 1
-            )
-        return self.norm(self.conv(x))
 
 
 class JohnsonNetwork(nn.Module):
@@ -158,11 +49,7 @@ class JohnsonNetwork(nn.Module):
             ValueError: a value is none of those.
         """
         super().__init__()
-        if upsampling not in _INTERPOLATIONS:
-            raise ValueError(f"upsampling is {upsampling!r}, not {', '.join(_INTERPOLATIONS)}")
         multiplier = channel_multiplier
-        if multiplier is not None and (type(multiplier) is not int or multiplier < 1):
-            raise ValueError(f"channel_multiplier is {multiplier!r}, not a whole number from 1 up")
         self.down = nn.ModuleList(
             [
                 ConvNorm(3, 32, 9, 1, multiplier),

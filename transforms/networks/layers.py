@@ -1,0 +1,163 @@
+"""What networks are made of: convolutions, regular or depthwise separable, and upsampling."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Upsampling = Literal["transposed", "nearest", "nearest_and_bilinear"]
+
+# What is interpolated before a convolution; nothing is before a transposed one.
+_INTERPOLATIONS: Mapping[Upsampling, tuple[str, ...]] = {
+    "transposed": (),
+    "nearest": ("nearest",),
+    "nearest_and_bilinear": ("nearest", "bilinear"),
+}
+
+Norm = Callable[[int], nn.Module]
+"""Makes the normalisation of so many channels."""
+
+
+def instance_norm(channels: int) -> nn.Module:
+    """Return an instance normalisation with a scale and a shift for each channel."""
+    return nn.InstanceNorm2d(channels, affine=True)
+
+
+def convolution(
+    channels_in: int,
+    channels_out: int,
+    kernel: int,
+    stride: int = 1,
+    channel_multiplier: int | None = None,
+) -> nn.Module:
+    """Return a convolution with reflection padding.
+
+    Args:
+        channels_in: that it takes.
+        channels_out: that it returns.
+        kernel: side of the kernel in pixels, odd.
+        stride: in pixels.
+        channel_multiplier: None for a regular convolution. A number makes it depthwise separable:
+            each channel is convolved by so many kernels of its own, and a 1x1 convolution mixes
+            what they return.
+
+    Raises:
+        ValueError: the multiplier is not a whole number from 1 up.
+    """
+    if channel_multiplier is None:
+        return _padded(channels_in, channels_out, kernel, stride, groups=1)
+    check_whole("channel_multiplier", channel_multiplier, lowest=1)
+    channels = channels_in * channel_multiplier
+    return nn.Sequential(
+        _padded(channels_in, channels, kernel, stride, groups=channels_in),
+        nn.Conv2d(channels, channels_out, 1),
+    )
+
+
+def _padded(
+    channels_in: int, channels_out: int, kernel: int, stride: int, groups: int
+) -> nn.Conv2d:
+    return nn.Conv2d(
+        channels_in,
+        channels_out,
+        kernel,
+        stride,
+        padding=kernel // 2,
+        padding_mode="reflect",
+        groups=groups,
+    )
+
+
+def check_whole(name: str, value: int, lowest: int) -> None:
+    """Refuse an argument that is not a whole number from `lowest` up.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if type(value) is not int or value < lowest:
+        raise ValueError(f"{name} is {value!r}, not a whole number from {lowest} up")
+
+
+class ConvNorm(nn.Module):
+    """A convolution and a normalisation."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        stride: int = 1,
+        channel_multiplier: int | None = None,
+        norm: Norm = instance_norm,
+    ) -> None:
+        super().__init__()
+        self.conv = convolution(channels_in, channels_out, kernel, stride, channel_multiplier)
+        self.norm = norm(channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside an identity connection, without a rectifier after the sum."""
+
+    def __init__(
+        self, channels: int, channel_multiplier: int | None = None, norm: Norm = instance_norm
+    ) -> None:
+        super().__init__()
+        self.first = ConvNorm(channels, channels, 3, 1, channel_multiplier, norm)
+        self.second = ConvNorm(channels, channels, 3, 1, channel_multiplier, norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.relu(self.first(x)))
+
+
+class UpsamplingConvNorm(nn.Module):
+    """Twice the resolution by a 3x3 convolution, and a normalisation."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        upsampling: Upsampling,
+        channel_multiplier: int | None = None,
+        norm: Norm = instance_norm,
+    ) -> None:
+        """Build the layer with random weights.
+
+        Args:
+            channels_in: that it takes.
+            channels_out: that it returns.
+            upsampling: a transposed convolution; or a convolution of the nearest-neighbour
+                upsampling, or of that and the bilinear one beside each other.
+            channel_multiplier: of the convolution, if it is depthwise separable.
+            norm: makes the normalisation.
+
+        Raises:
+            ValueError: there is no such upsampling.
+        """
+        super().__init__()
+        if upsampling not in _INTERPOLATIONS:
+            raise ValueError(f"upsampling is {upsampling!r}, not {', '.join(_INTERPOLATIONS)}")
+        self._modes = _INTERPOLATIONS[upsampling]
+        if self._modes:
+            self.conv = convolution(
+                len(self._modes) * channels_in,
+                channels_out,
+                3,
+                channel_multiplier=channel_multiplier,
+            )
+        else:
+            self.conv = nn.ConvTranspose2d(
+                channels_in, channels_out, 3, stride=2, padding=1, output_padding=1
+            )
+        self.norm = norm(channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._modes:
+            x = torch.cat(
+                [F.interpolate(x, scale_factor=2.0, mode=mode) for mode in self._modes], 1
+            )
+        return self.norm(self.conv(x))
