@@ -3,6 +3,7 @@
 import argparse
 import io
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -111,6 +112,14 @@ def _parser() -> argparse.ArgumentParser:
         " --output my_style.safetensors --minutes 5",
     )
     training.add_argument("--style-image", metavar="FILE", help="the painting")
+    training.add_argument(
+        "--style-images", metavar="FOLDER", help="paintings, for one network of many styles"
+    )
+    training.add_argument(
+        "--add-to",
+        metavar="FILE",
+        help="a checkpoint of such a network: add the painting to it, in a fraction of the time",
+    )
     training.add_argument("--content-images", metavar="FOLDER", help="photos to train on")
     training.add_argument("--output", metavar="FILE", help="the style to write: *.safetensors")
     training.add_argument(
@@ -157,7 +166,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     stylize.add_argument("input", metavar="IN", help="the image: a path, a URI or -")
     stylize.add_argument("output", metavar="OUT", help="where to write: a path, a URI or -")
-    stylize.add_argument("--style", required=True, help="a shipped style or a checkpoint's path")
+    stylize.add_argument(
+        "--style",
+        required=True,
+        action="append",
+        type=_style,
+        metavar="STYLE",
+        help="a style's name, or the path of a checkpoint of one style; given several times, with"
+        " their parts, styles are blended: --style starry_night=0.3 --style udnie=0.7",
+    )
+    stylize.add_argument(
+        "--checkpoint", metavar="FILE", help="where the styles are, if they are not shipped ones"
+    )
     stylize.add_argument(
         "--strength",
         type=_number(float, 0, 1),
@@ -196,6 +216,21 @@ def _command(
     command.add_argument("--verbose", action="store_true", help="show the logs of Beam too")
     command.set_defaults(command=function)
     return command
+
+
+def _style(text: str) -> tuple[str, float]:
+    """Return a style's name or path, and its part in the result."""
+    name, equals, part = text.rpartition("=")
+    if not equals or text.endswith(".safetensors"):
+        return text, 1.0
+    try:
+        number = float(part)
+    except ValueError as error:
+        message = f"{text} must be a name, or a name and its part, as starry_night=0.5"
+        raise argparse.ArgumentTypeError(message) from error
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: a part must not be negative or infinite")
+    return name, number
 
 
 def _number(kind: type[T], low: float, high: float) -> Callable[[str], T]:

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline import storage
@@ -13,8 +13,8 @@ from pipeline.config_file import ConfigError, load_config
 from pipeline.ledger import outcomes_path
 from pipeline.planning import BatchPlan, plan, survey
 from pipeline.run import RunSummary, run_pipeline
-from pipeline.styles import read_style
-from transforms.checkpoints import parse_checkpoint, shipped_styles
+from pipeline.styles import choose, read_checkpoint
+from transforms.checkpoints import parse_checkpoint, shipped_checkpoints
 from transforms.devices import choose_device
 from transforms.distillation.distill import DistillationRecipe
 from transforms.distillation.distill import distill as distill_network
@@ -50,12 +50,15 @@ def train(args: argparse.Namespace) -> int:
     """Train a style network."""
     settings = [
         f"{key}={json.dumps(value)}"
-        for key in ("style_image", "content_images", "output", "minutes")
+        for key in ("style_image", "style_images", "content_images", "add_to", "output", "minutes")
         if (value := getattr(args, key)) is not None
     ]
     recipe = load_config(args.config, TrainingRecipe, [*args.set, *settings])
-    train_network(recipe, report=lambda line: print(line, flush=True))
-    print(f"The checkpoint is in {recipe.output}. Use it as fast: {{style: {recipe.output}}}.")
+    checkpoint = train_network(recipe, report=lambda line: print(line, flush=True))
+    use = f"style: {recipe.output}"
+    if len(checkpoint.styles) > 1:
+        use = f"checkpoint: {recipe.output}, style: {list(checkpoint.styles)[-1]}"
+    print(f"The checkpoint is in {recipe.output}. Use it as fast: {{{use}}}.")
     return EXIT_DONE
 
 
@@ -71,7 +74,7 @@ def distill(args: argparse.Namespace) -> int:
 
 def styles(args: argparse.Namespace) -> int:
     """List the styles that are shipped."""
-    for path in shipped_styles().values():
+    for path in shipped_checkpoints():
         checkpoint = parse_checkpoint(path.read_bytes())
         for name, style in checkpoint.styles.items():
             recipe = style.recipe
@@ -89,11 +92,12 @@ def stylize(args: argparse.Namespace) -> int:
     extension = Path(args.output).suffix.lower()
     if args.output != "-":
         _check_output(args, extension)
-    checkpoint, _ = read_style(args.style)
+    choice = choose(dict(args.style), args.checkpoint)
+    checkpoint, _ = read_checkpoint(choice.checkpoint)
     stylizer = FeedForwardStylizer(checkpoint, choose_device(args.device))
     data = sys.stdin.buffer.read() if args.input == "-" else storage.read(args.input)
     photo = decode(data, args.max_pixels)
-    stylized = photo.with_pixels(stylizer.stylize(photo.pixels, args.strength))
+    stylized = photo.with_pixels(stylizer.stylize(photo.pixels, args.strength, dict(choice.styles)))
     image_format = args.format or FORMAT_OF_EXTENSION.get(extension, "png")
     encoded = encode(stylized, image_format, args.quality)
     if args.output == "-":
@@ -120,11 +124,18 @@ def _print_plans(plans: Sequence[BatchPlan]) -> None:
         batch = batch_plan.batch
         print(
             f"{batch.name}: {counts[batch.name]} images in {batch.input}, {batch.method}"
-            f" {batch.options.style}, to {batch.output}"
+            f" {_named(batch.options.style)}, to {batch.output}"
         )
         if not counts[batch.name]:
             extensions = ", ".join(FORMAT_OF_EXTENSION)
             print(f"  {batch.input} holds no images (looked for {extensions}): nothing to do.")
+
+
+def _named(styles: Mapping[str, float]) -> str:
+    """Say which styles, and how much of each if there are several."""
+    if len(styles) == 1:
+        return next(iter(styles))
+    return " + ".join(f"{part:g} {name}" for name, part in styles.items())
 
 
 def _print_summary(summary: RunSummary) -> None:

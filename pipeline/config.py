@@ -5,11 +5,20 @@ import posixpath
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pipeline import inputs, storage
 from pipeline.records import Method
-from pipeline.styles import read_style
+from pipeline.styles import Choice, choose
 from pipeline.yaml_nodes import Location
 from transforms.devices import DeviceName
 from transforms.image_io import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY
@@ -46,16 +55,17 @@ def _no_file(location: str) -> str:
     return location
 
 
-def _usable(style: str) -> str:
-    read_style(style)
-    return style
+def _parts(style: Any) -> Any:
+    """Make a style that stands alone the one of which the result consists."""
+    return {style: 1.0} if isinstance(style, str) else style
 
 
 Folder = Annotated[str, Field(min_length=1), AfterValidator(_normalized)]
 Input = Annotated[Folder, AfterValidator(_listable)]
 Output = Annotated[Folder, AfterValidator(_no_file)]
 BuiltMethod = Annotated[Method, AfterValidator(_built)]
-Style = Annotated[str, Field(min_length=1), AfterValidator(_usable)]
+Part = Annotated[float, Field(ge=0, strict=True)]
+Style = Annotated[dict[str, Part], BeforeValidator(_parts)]
 
 
 class _Strict(BaseModel):
@@ -65,8 +75,15 @@ class _Strict(BaseModel):
 class FastOptions(_Strict):
     """Options of the fast feed-forward network."""
 
+    checkpoint: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The path or URI of a checkpoint that holds several styles.",
+    )
     style: Style = Field(
-        description="A shipped style's name, or the path or URI of a .safetensors checkpoint."
+        description="A style's name, or several with their parts: {starry_night: 0.3, udnie: 0.7}."
+        " They are shipped styles, or those in checkpoint; or, instead of a name, the path or URI"
+        " of a .safetensors checkpoint of one style."
     )
     strength: float = Field(
         default=1.0,
@@ -75,6 +92,21 @@ class FastOptions(_Strict):
         strict=True,
         description="From 0, the photo, to 1, the stylised image.",
     )
+
+    @field_validator("style")
+    @classmethod
+    def _usable(cls, style: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        if "checkpoint" in info.data:  # Else it is mistaken, and has been said to be.
+            choose(style, info.data["checkpoint"])
+        return style
+
+    def choose(self) -> Choice:
+        """Find the style.
+
+        Raises:
+            StyleError: it is not there any more.
+        """
+        return choose(self.style, self.checkpoint)
 
 
 class Batch(_Strict):

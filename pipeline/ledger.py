@@ -33,7 +33,10 @@ def write_plans(plans: Sequence[BatchPlan]) -> None:
     folders = output_folders(plans)
     for folder in sorted(set(folders.values())):
         batches = [
-            {**each.batch.model_dump(mode="json", exclude_none=True), "weights": each.weights}
+            {
+                **each.batch.model_dump(mode="json", exclude_none=True),
+                "weights": each.choice.weights,
+            }
             for each in plans
             if folders[each.batch.name] == folder
         ]

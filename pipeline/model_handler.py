@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from apache_beam.ml.inference.base import ModelHandler
 from torch import Tensor
 
 from pipeline.records import Outcome, Recipe, Task
-from pipeline.styles import StyleError, read_style
+from pipeline.styles import StyleError, read_checkpoint
 from transforms.devices import DeviceName, choose_device
 from transforms.feed_forward import FeedForwardStylizer, NonFiniteError
 from transforms.image_io import Photo
@@ -32,7 +32,7 @@ class StylizationError(Exception):
 class Stylizer(Protocol):
     """What a method offers: an RGB uint8 tensor of shape (3, H, W) in, one of that shape out."""
 
-    def stylize(self, pixels: Tensor, strength: float) -> Tensor: ...
+    def stylize(self, pixels: Tensor, strength: float, styles: Mapping[str, float]) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class StylizerPool:
         with self._lock:
             stylizer = self._get(recipe)
             try:
-                return stylizer.stylize(pixels, recipe.strength)
+                return stylizer.stylize(pixels, recipe.strength, dict(recipe.styles))
             except (NonFiniteError, RuntimeError, MemoryError) as error:
                 # torch reports a lack of memory, among much else, as a RuntimeError.
                 raise StylizationError(f"The image could not be stylised: {error}") from error
@@ -100,11 +100,11 @@ class StylizerPool:
         return self._stylizers[recipe.weights]
 
     def _load(self, recipe: Recipe) -> Stylizer:
-        checkpoint, weights = read_style(recipe.style)
+        checkpoint, weights = read_checkpoint(recipe.checkpoint)
         if weights != recipe.weights:
             raise StyleError(
-                f"{recipe.style} is not the checkpoint that the run was started with: here the file"
-                " has other contents. Start the run anew."
+                f"{recipe.checkpoint} is not the checkpoint that the run was started with: here the"
+                " file has other contents. Start the run anew."
             )
         return FeedForwardStylizer(checkpoint, self._device)
 

@@ -8,7 +8,7 @@ from pipeline import inputs, storage
 from pipeline.config import Batch, RunConfig
 from pipeline.config_file import ConfigError
 from pipeline.records import Recipe, Task
-from pipeline.styles import read_style
+from pipeline.styles import Choice
 from transforms.image_io import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION
 
 _MISTAKES_SHOWN = 20
@@ -20,11 +20,11 @@ class BatchPlan:
 
     Attributes:
         batch: the batch of the config.
-        weights: the SHA-256 of the style's checkpoint, in hexadecimal.
+        choice: the checkpoint and the styles in it.
     """
 
     batch: Batch
-    weights: str
+    choice: Choice
 
     def tasks(self) -> Iterator[Task]:
         """List the batch's input and yield a task for each image.
@@ -42,8 +42,9 @@ class BatchPlan:
                 extension = EXTENSION_OF_FORMAT[image_format]
             recipe = Recipe(
                 method=batch.method,
-                style=batch.options.style,
-                weights=self.weights,
+                checkpoint=self.choice.checkpoint,
+                weights=self.choice.weights,
+                styles=self.choice.styles,
                 strength=batch.options.strength,
                 format=image_format,
                 quality=batch.quality,
@@ -58,9 +59,7 @@ def plan(config: RunConfig) -> list[BatchPlan]:
     Raises:
         StyleError: a style's checkpoint cannot be read.
     """
-    styles = {batch.options.style for batch in config.batches}
-    weights = {style: read_style(style)[1] for style in styles}
-    return [BatchPlan(batch, weights[batch.options.style]) for batch in config.batches]
+    return [BatchPlan(batch, batch.options.choose()) for batch in config.batches]
 
 
 def survey(plans: Iterable[BatchPlan]) -> dict[str, int]:

@@ -18,16 +18,18 @@ class Recipe:
 
     Attributes:
         method: how images are stylised.
-        style: a shipped style's name, or the path or URI of its checkpoint.
-        weights: the SHA-256 of the style's checkpoint, in hexadecimal.
+        checkpoint: the path or URI of the checkpoint that holds the style.
+        weights: the SHA-256 of the checkpoint, in hexadecimal.
+        styles: names of styles in it, and the parts that they have in the result.
         strength: from 0, the photo, to 1, the stylised image.
         format: the output's file format.
         quality: of JPEG and WebP, from 1 to 100.
     """
 
     method: Method
-    style: str
+    checkpoint: str
     weights: str
+    styles: tuple[tuple[str, float], ...]
     strength: float
     format: ImageFormat
     quality: int
@@ -37,7 +39,7 @@ class Recipe:
         """A stable name for this recipe: equal digests mean equal outputs of equal inputs."""
         values = dataclasses.asdict(self)
         # The weights count, not where they lie.
-        del values["style"]
+        del values["checkpoint"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 

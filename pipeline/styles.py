@@ -1,4 +1,7 @@
-"""Finds and reads the checkpoint that a style's name in a config stands for."""
+"""Finds the checkpoint and the styles in it that a config asks for."""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from pipeline import storage
 from pipeline.suggestions import nearest
@@ -6,7 +9,7 @@ from transforms.checkpoints import (
     Checkpoint,
     CheckpointError,
     parse_checkpoint,
-    shipped_styles,
+    shipped_checkpoints,
     weights_digest,
 )
 
@@ -15,17 +18,63 @@ class StyleError(ValueError):
     """A style that is not there or cannot be used; the message says why."""
 
 
-def read_style(style: str) -> tuple[Checkpoint, str]:
-    """Return a style's checkpoint, and the digest of its weights.
+class Choice(NamedTuple):
+    """Styles of a checkpoint, known by its contents.
+
+    Attributes:
+        checkpoint: its path or URI.
+        weights: the SHA-256 of its contents, in hexadecimal.
+        styles: names and the parts that they have in the result, of the sum 1; in order of name,
+            and none without a part.
+    """
+
+    checkpoint: str
+    weights: str
+    styles: tuple[tuple[str, float], ...]
+
+
+def choose(styles: Mapping[str, float], checkpoint: str | None = None) -> Choice:
+    """Return the checkpoint that holds some styles, and their parts in the result.
 
     Args:
-        style: a shipped style's name, or the path or URI of a .safetensors checkpoint.
+        styles: parts by name, from 0 up, not all of them 0. In the place of a name, the path or URI
+            of a .safetensors checkpoint stands for the only style in it.
+        checkpoint: the path or URI of a checkpoint, to look for the names there; by default they
+            are those of shipped styles.
 
     Raises:
         StyleError: there is no such style, or its checkpoint cannot be read or used.
     """
+    total = sum(styles.values())
+    if not total:
+        raise StyleError("a style needs a part above 0, as in {starry_night: 0.5, udnie: 0.5}")
+    location = _locate(styles, checkpoint)
+    held, weights = read_checkpoint(location)
+    if list(styles) == [location]:
+        if len(held.styles) > 1:
+            raise StyleError(
+                f"{location} holds {len(held.styles)} styles: name it as checkpoint, and as style"
+                f" one of {', '.join(held.styles)}, or several with their parts"
+            )
+        styles, total = dict.fromkeys(held.styles, 1.0), 1.0
+    for name in styles:
+        if name not in held.styles:
+            raise StyleError(
+                f"{location} holds no style {name!r}"
+                + (nearest(name, held.styles) or f"; it holds {', '.join(held.styles)}.")
+            )
+    parts = tuple((name, part / total) for name, part in sorted(styles.items()) if part)
+    return Choice(location, weights, parts)
+
+
+def read_checkpoint(location: str) -> tuple[Checkpoint, str]:
+    """Return the checkpoint at a path or URI, and the digest of its contents.
+
+    Raises:
+        StyleError: it cannot be read or used.
+    """
     try:
-        data = storage.read(_locate(style))
+        data = storage.read(location)
         checkpoint = parse_checkpoint(data)
         # Tensors that do not fit are found here, rather than on a worker in the midst of a run.
         checkpoint.build()
@@ -33,17 +82,28 @@ def read_style(style: str) -> tuple[Checkpoint, str]:
     except storage.StorageError as error:
         raise StyleError(str(error)) from error
     except CheckpointError as error:
-        raise StyleError(f"{style}: {error}") from error
+        raise StyleError(f"{location}: {error}") from error
 
 
-def _locate(style: str) -> str:
-    shipped = shipped_styles()
-    if style in shipped:
-        return str(shipped[style])
-    if style.endswith(".safetensors"):
-        return style
+def _locate(names: Collection[str], checkpoint: str | None) -> str:
+    if checkpoint is not None:
+        return checkpoint
+    if len(names) == 1:
+        [name] = names
+        if name.endswith(".safetensors"):
+            return name
+    shipped = shipped_checkpoints()
+    for name in names:
+        if not any(name in styles for styles in shipped.values()):
+            known = sorted({style for styles in shipped.values() for style in styles})
+            raise StyleError(
+                f"there is no shipped style {name!r}"
+                + (nearest(name, known) or f"; there is {', '.join(known)}.")
+                + " (A checkpoint of your own is named by its path, ending in .safetensors.)"
+            )
+    for path, styles in shipped.items():
+        if all(name in styles for name in names):
+            return str(path)
     raise StyleError(
-        f"there is no shipped style {style!r}"
-        + (nearest(style, shipped) or f"; there is {', '.join(shipped)}.")
-        + " (A checkpoint of your own is named by its path, ending in .safetensors.)"
+        f"{' and '.join(names)} are styles of different networks, and cannot be blended"
     )

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from transforms.checkpoints import Checkpoint, Style, save_checkpoint
-from transforms.networks import build_network
+from transforms.networks import build_network, style_size
 
 _SHARED = Path(__file__).parents[2] / "shared"
 
@@ -28,6 +28,18 @@ def checkpoint_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = build_network("johnson", {})
     path = tmp_path_factory.mktemp("checkpoints") / "random.safetensors"
     save_checkpoint(Checkpoint("johnson", network.state_dict(), {"random": Style()}), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def two_styles_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a network for many styles with random weights and two styles."""
+    torch.manual_seed(2)
+    arguments = {"channels": 16, "blocks": 1}
+    network = build_network("multi_style", arguments)
+    styles = {name: Style(torch.randn(style_size(network))) for name in ("one", "two")}
+    path = tmp_path_factory.mktemp("checkpoints") / "two.safetensors"
+    save_checkpoint(Checkpoint("multi_style", network.state_dict(), styles, arguments), path)
     return path
 
 

@@ -1,6 +1,7 @@
 """Checkpoints: what is saved comes back, and what is not a checkpoint is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ from transforms.checkpoints import (
     Style,
     parse_checkpoint,
     save_checkpoint,
-    shipped_styles,
+    shipped_checkpoints,
 )
-from transforms.networks import build_network
+from transforms.networks import build_network, style_size
 
 
 def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
@@ -62,12 +63,44 @@ def test_a_checkpoint_that_fits_no_network_is_refused(network, tensors, message)
         Checkpoint(network, tensors, {"style": Style()}).build()
 
 
+def test_many_styles_come_back(two_styles_path: Path) -> None:
+    checkpoint = parse_checkpoint(two_styles_path.read_bytes())
+    assert list(checkpoint.styles) == ["one", "two"]
+    size = style_size(checkpoint.build())
+    assert all(style.vector.shape == (size,) for style in checkpoint.styles.values())
+
+
+@pytest.mark.parametrize("styles", [{}, {"one": Style(torch.zeros(3))}, {"one": Style()}])
+def test_styles_that_do_not_fit_the_network_are_refused(
+    two_styles_path: Path, styles: dict[str, Style]
+) -> None:
+    checkpoint = parse_checkpoint(two_styles_path.read_bytes())
+    with pytest.raises(CheckpointError, match="a style of its network is 114 numbers"):
+        replace(checkpoint, styles=styles).build()
+
+
+def test_a_file_of_styles_without_their_vectors_is_refused() -> None:
+    metadata = {
+        "format": "stylebeam-2",
+        "network": "johnson",
+        "arguments": "{}",
+        "styles": json.dumps({"one": {}}),
+    }
+    data = safetensors.torch.save({"network.weight": torch.zeros(2)}, metadata)
+    with pytest.raises(CheckpointError, match="not a whole safetensors checkpoint"):
+        parse_checkpoint(data)
+    data = safetensors.torch.save({"style.one": torch.zeros(0)}, {**metadata, "styles": "[1]"})
+    with pytest.raises(CheckpointError, match="not a whole safetensors checkpoint"):
+        parse_checkpoint(data)
+
+
 def test_shipped_styles_are_whole_small_and_say_how_they_were_made() -> None:
-    assert set(shipped_styles()) >= {"starry_night", "udnie"}
-    for name, path in shipped_styles().items():
+    names = {name for styles in shipped_checkpoints().values() for name in styles}
+    assert names >= {"starry_night", "udnie"}
+    for path, styles in shipped_checkpoints().items():
         assert path.stat().st_size < 5_000_000
         checkpoint = parse_checkpoint(path.read_bytes())
-        assert name in checkpoint.styles
+        assert tuple(checkpoint.styles) == styles
         assert all(tensor.dtype == torch.float16 for tensor in checkpoint.tensors.values())
         for style in checkpoint.styles.values():
             assert style.recipe["iterations"] > 0

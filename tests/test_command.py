@@ -394,6 +394,57 @@ def test_a_style_is_trained_without_a_download_and_used(
         assert image.size == (50, 41)
 
 
+def test_a_painting_is_added_to_a_network_of_others_and_blended_with_them(
+    photos: Path,
+    two_styles_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    material = ["--style-image", "photos/a.jpg", "--content-images", "photos"]
+    length = ["--minutes", "0.001", "--set", "crop_size=48"]
+    adding = ["--add-to", str(two_styles_path), "--output", "three.safetensors"]
+    assert main(["train", *material, *adding, *length]) == 0
+    assert "fast: {checkpoint: three.safetensors, style: a}" in capsys.readouterr().out
+
+    def stylized(*styles: str) -> Image.Image:
+        flags = [part for style in styles for part in ("--style", style)]
+        checkpoint = ["--checkpoint", "three.safetensors"]
+        assert main(["stylize", "photos/b.png", "out.png", *flags, *checkpoint]) == 0
+        return Image.open("out.png").convert("RGB")
+
+    alone, other = stylized("one"), stylized("a")
+    assert alone.tobytes() == stylized("one=2", "a=0").tobytes()
+    assert stylized("one=1", "a=1").tobytes() not in (alone.tobytes(), other.tobytes())
+    for style, message in (("one=some", "must be a name, or"), ("one=-1", "must not be neg")):
+        with pytest.raises(SystemExit) as stopped:
+            main(["stylize", "photos/b.png", "out.png", "--style", style])
+        assert stopped.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_run_blends_styles(
+    photos: Path, two_styles_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("blend.yaml").write_text(f"""
+defaults: {{input: photos, format: png}}
+batches:
+  - name: blend
+    output: out/blend
+    fast: {{checkpoint: {two_styles_path}, style: {{one: 0.5, two: 0.5}}}}
+  - name: one
+    output: out/one
+    fast: {{checkpoint: {two_styles_path}, style: one}}
+""")
+    assert main(["run", "blend.yaml"]) == 0
+    for name in ("a.png", "b.png", "below/c.png"):
+        with Image.open(f"out/blend/{name}") as blend, Image.open(f"out/one/{name}") as one:
+            assert blend.size == one.size
+            assert blend.tobytes() != one.tobytes()
+
+
 def test_the_samples_in_the_shipped_styles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = Path(__file__).parents[1]
     monkeypatch.chdir(tmp_path)

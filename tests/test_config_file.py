@@ -55,7 +55,7 @@ def test_defaults_fill_in_what_a_batch_leaves_out() -> None:
     holiday, portraits = load(GOOD).batches
     assert (holiday.quality, portraits.quality) == (80, 90)
     assert (holiday.fast.strength, portraits.fast.strength) == (0.5, 1.0)
-    assert holiday.fast.style == portraits.fast.style == "style.safetensors"
+    assert holiday.fast.style == portraits.fast.style == {"style.safetensors": 1.0}
     assert (holiday.format, portraits.format) == ("same", "png")
 
 
@@ -84,7 +84,7 @@ def test_settings_override_the_file() -> None:
     )
     assert config.batches[0].quality == 70
     assert config.batches[1].fast.strength == 0.25
-    assert config.batches[1].fast.style == "style.safetensors"
+    assert config.batches[1].fast.style == {"style.safetensors": 1.0}
     assert config.run.max_pixels == 1000
     assert [batch.format for batch in config.batches] == ["webp", "png"]
 
@@ -190,6 +190,22 @@ def test_a_checkpoint_that_is_none_is_a_mistake(folder: Path) -> None:
     save_checkpoint(unfit, folder / "unfit.safetensors")
     [mistake] = mistakes(BATCH, "batches.x.fast.style=unfit.safetensors")
     assert "unfit.safetensors: The checkpoint cannot be used" in mistake
+
+
+def test_styles_are_blended_by_their_parts(folder: Path, two_styles_path: Path) -> None:
+    (folder / "two.safetensors").symlink_to(two_styles_path)
+    blend = "batches.x.fast={checkpoint: two.safetensors, style: {one: 1, two: 0.5}}"
+    assert load(BATCH, blend).batches[0].fast.choose().styles == (("one", 2 / 3), ("two", 1 / 3))
+    for fast, message in (
+        ("{checkpoint: two.safetensors, style: three}", "fast.style: two.safetensors holds no"),
+        ("{checkpoint: no.safetensors, style: one}", "fast.style: no.safetensors cannot be read"),
+        ("{checkpoint: two.safetensors, style: {one: -1}}", "must be at least 0"),
+        ("{checkpoint: two.safetensors, style: {one: much}}", "must be a number"),
+        ("{checkpoint: two.safetensors}", "fast.style: this key is missing"),
+        ("{checkpoint: 7, style: one}", "fast.checkpoint: must be"),
+    ):
+        [mistake] = mistakes(BATCH, f"batches.x.fast={fast}")
+        assert message in mistake
 
 
 def test_a_config_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from transforms.checkpoints import Checkpoint, Style, parse_checkpoint
+from transforms.checkpoints import parse_checkpoint
 from transforms.feed_forward import FeedForwardStylizer, NonFiniteError
-from transforms.networks import build_network, style_size
 
 CPU = torch.device("cpu")
 
@@ -79,13 +78,8 @@ def test_values_that_stay_infinite_are_an_error(
 
 
 @pytest.fixture
-def two_styles() -> FeedForwardStylizer:
-    torch.manual_seed(0)
-    network = build_network("multi_style", {"channels": 16, "blocks": 1})
-    styles = {name: Style(torch.randn(style_size(network))) for name in ("one", "two")}
-    checkpoint = Checkpoint(
-        "multi_style", network.state_dict(), styles, {"channels": 16, "blocks": 1}
-    )
+def two_styles(two_styles_path: Path) -> FeedForwardStylizer:
+    checkpoint = parse_checkpoint(two_styles_path.read_bytes())
     return FeedForwardStylizer(checkpoint, CPU, torch.float32)
 
 

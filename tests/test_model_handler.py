@@ -1,5 +1,6 @@
 """The model handler: networks loaded once and shared, failures isolated."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from transforms.image_io import Photo
 def recipe(checkpoint: Path, **changes: object) -> Recipe:
     values = {
         "method": "fast",
-        "style": str(checkpoint),
+        "checkpoint": str(checkpoint),
         "weights": weights_digest(checkpoint.read_bytes()),
+        "styles": (("random", 1.0),),
         "strength": 1.0,
         "format": "png",
         "quality": 92,
@@ -42,6 +44,16 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(StylizerPool, "_load", counting)
     return loads
+
+
+def test_styles_and_blends_of_one_network_share_it(two_styles_path: Path, loads: list[str]) -> None:
+    handler = StylizeModelHandler("cpu")
+    blends = ((("one", 1.0),), (("two", 1.0),), (("one", 0.5), ("two", 0.5)))
+    batch = [loaded("a", recipe(two_styles_path, styles=styles)) for styles in blends]
+    results = [result.photo.pixels for result in handler.run_inference(batch, handler.load_model())]
+    assert len(loads) == 1
+    for result, other in itertools.combinations(results, 2):
+        assert not torch.equal(result, other)
 
 
 def test_recipes_of_one_network_share_it(checkpoint_path: Path, loads: list[str]) -> None:
@@ -90,7 +102,9 @@ def test_a_changed_checkpoint_is_refused(checkpoint_path: Path) -> None:
 class FailingStylizer:
     """Fails on images of one size, as a device without memory for them does."""
 
-    def stylize(self, pixels: torch.Tensor, strength: float) -> torch.Tensor:
+    def stylize(
+        self, pixels: torch.Tensor, strength: float, styles: dict[str, float]
+    ) -> torch.Tensor:
         if pixels.shape[1] == 64:
             raise RuntimeError("not enough memory")
         if pixels.shape[1] == 65:

@@ -6,23 +6,30 @@ import pytest
 
 from pipeline.records import Outcome, Recipe, Task
 
-RECIPE = Recipe("fast", "style.safetensors", "ab" * 32, 1.0, "jpeg", 92)
+RECIPE = Recipe("fast", "style.safetensors", "ab" * 32, (("style", 1.0),), 1.0, "jpeg", 92)
 
 
 def test_the_digest_of_a_recipe_is_stable() -> None:
     # A change of this value makes every archive's results count as outdated.
-    assert RECIPE.digest == "73142443ca70698b"
+    assert RECIPE.digest == "96aa7cb874ff0f51"
 
 
 @pytest.mark.parametrize(
-    "change", [{"weights": "cd" * 32}, {"strength": 0.5}, {"format": "png"}, {"quality": 80}]
+    "change",
+    [
+        {"weights": "cd" * 32},
+        {"styles": (("other", 1.0),)},
+        {"strength": 0.5},
+        {"format": "png"},
+        {"quality": 80},
+    ],
 )
 def test_whatever_alters_pixels_alters_the_digest(change: dict[str, object]) -> None:
     assert dataclasses.replace(RECIPE, **change).digest != RECIPE.digest
 
 
 def test_where_the_weights_lie_does_not_alter_the_digest() -> None:
-    moved = dataclasses.replace(RECIPE, style="gs://elsewhere/style.safetensors")
+    moved = dataclasses.replace(RECIPE, checkpoint="gs://elsewhere/style.safetensors")
     assert moved.digest == RECIPE.digest
 
 

@@ -16,7 +16,7 @@ from pipeline.model_handler import LoadedPhoto
 from pipeline.records import Outcome, Recipe, Task
 from pipeline.stylize import Stylize
 
-RECIPE = Recipe("fast", "none", "none", 1.0, "png", 92)
+RECIPE = Recipe("fast", "none", "none", (("none", 1.0),), 1.0, "png", 92)
 
 
 class NegativeHandler(ModelHandler):
@@ -103,7 +103,7 @@ def test_results_are_counted_by_status(tmp_path: Path) -> None:
 
 
 def test_outcomes_are_recorded_beside_the_outputs(tmp_path: Path) -> None:
-    recipe = Recipe("fast", "none", "none", 1.0, "png", 92)
+    recipe = Recipe("fast", "none", "none", (("none", 1.0),), 1.0, "png", 92)
     outcomes = [
         Task(batch, f"in/{number}", f"out/{number}", recipe).outcome("done", 0.1, (5, 6))
         for number, batch in enumerate(("a", "b", "a", "c"))

@@ -7,6 +7,7 @@ recipe; the tensors are the network's parameters and each style's vector.
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,10 @@ def weights_digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def shipped_styles() -> dict[str, Path]:
-    """Return the checkpoint files that come with the package, by style name, in order."""
-    return {path.stem: path for path in sorted(_SHIPPED.glob("*.safetensors"))}
+@cache
+def shipped_checkpoints() -> dict[Path, tuple[str, ...]]:
+    """Return the checkpoint files that come with the package, and the names of their styles."""
+    return {
+        path: tuple(parse_checkpoint(path.read_bytes()).styles)
+        for path in sorted(_SHIPPED.glob("*.safetensors"))
+    }
