@@ -16,8 +16,8 @@ from pipeline.run import RunFailedError
 from pipeline.storage import StorageError
 from pipeline.styles import StyleError
 from transforms.devices import DeviceUnavailableError
-from transforms.feed_forward import NonFiniteError
 from transforms.image_io import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, EXTENSION_OF_FORMAT, ImageError
+from transforms.precision import NonFiniteError
 from transforms.training_loop import RecipeError, TrainingError
 from transforms.vgg import WeightsUnavailableError
 
@@ -125,6 +125,15 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument(
         "--minutes", type=float, help="how long to train; more is better (default: by iterations)"
     )
+    super_resolution = _command(
+        subparsers,
+        commands.train_super_resolution,
+        "train-super-resolution",
+        "train a network that enlarges images",
+        "Train a network for method: super_resolution on a folder of photos. A training that was"
+        " stopped goes on where it was when the same command is given again.",
+        "stylebeam train-super-resolution configs/train/super_resolution_pixel.yaml",
+    )
     distillation = _command(
         subparsers,
         commands.distill,
@@ -134,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         " another, and says how much of VGG it misses.",
         "stylebeam distill configs/distill/embedded.yaml",
     )
-    for command in (run, validate, training, distillation):
+    for command in (run, validate, training, super_resolution, distillation):
         optional = "?" if command is training else None
         command.add_argument(
             "config", metavar="CONFIG", nargs=optional, help="a YAML file, path or URI"

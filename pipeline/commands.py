@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import storage
@@ -20,6 +20,10 @@ from transforms.distillation.distill import DistillationRecipe
 from transforms.distillation.distill import distill as distill_network
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.image_io import FORMAT_OF_EXTENSION, decode, encode
+from transforms.super_resolution_training import SuperResolutionRecipe
+from transforms.super_resolution_training import (
+    train_super_resolution as train_super_resolution_network,
+)
 from transforms.training import train as train_network
 from transforms.training_recipe import TrainingRecipe
 
@@ -59,6 +63,17 @@ def train(args: argparse.Namespace) -> int:
     if len(checkpoint.styles) > 1:
         use = f"checkpoint: {recipe.output}, style: {list(checkpoint.styles)[-1]}"
     print(f"The checkpoint is in {recipe.output}. Use it as fast: {{{use}}}.")
+    return EXIT_DONE
+
+
+def train_super_resolution(args: argparse.Namespace) -> int:
+    """Train a super-resolution network."""
+    recipe = load_config(args.config, SuperResolutionRecipe, args.set)
+    train_super_resolution_network(recipe, report=lambda line: print(line, flush=True))
+    print(
+        f"The checkpoint is in {recipe.output}. Use it with method: super_resolution, as"
+        f" super_resolution: {{checkpoint: {recipe.output}}}."
+    )
     return EXIT_DONE
 
 
@@ -124,18 +139,11 @@ def _print_plans(plans: Sequence[BatchPlan]) -> None:
         batch = batch_plan.batch
         print(
             f"{batch.name}: {counts[batch.name]} images in {batch.input}, {batch.method}"
-            f" {_named(batch.options.style)}, to {batch.output}"
+            f" {batch.options}, to {batch.output}"
         )
         if not counts[batch.name]:
             extensions = ", ".join(FORMAT_OF_EXTENSION)
             print(f"  {batch.input} holds no images (looked for {extensions}): nothing to do.")
-
-
-def _named(styles: Mapping[str, float]) -> str:
-    """Say which styles, and how much of each if there are several."""
-    if len(styles) == 1:
-        return next(iter(styles))
-    return " + ".join(f"{part:g} {name}" for name, part in styles.items())
 
 
 def _print_summary(summary: RunSummary) -> None:

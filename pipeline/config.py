@@ -18,13 +18,13 @@ from pydantic import (
 
 from pipeline import inputs, storage
 from pipeline.records import Method
-from pipeline.styles import Choice, choose
+from pipeline.styles import Choice, choose, choose_super_resolution
 from pipeline.yaml_nodes import Location
 from transforms.devices import DeviceName
 from transforms.image_io import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY
 
 OutputFormat = Literal["same", "jpeg", "png", "webp", "tiff"]
-BUILT_METHODS = ("fast",)
+BUILT_METHODS = ("fast", "super_resolution")
 
 
 def _normalized(value: str) -> str:
@@ -106,7 +106,39 @@ class FastOptions(_Strict):
         Raises:
             StyleError: it is not there any more.
         """
-        return choose(self.style, self.checkpoint)
+        return choose(self.style, self.checkpoint)._replace(strength=self.strength)
+
+    def __str__(self) -> str:
+        """Name the style, or the styles and how much of each."""
+        if len(self.style) == 1:
+            return next(iter(self.style))
+        return " + ".join(f"{part:g} {name}" for name, part in self.style.items())
+
+
+class SuperResolutionOptions(_Strict):
+    """Options of super-resolution."""
+
+    checkpoint: str = Field(
+        min_length=1, description="The path or URI of a .safetensors checkpoint of its network."
+    )
+
+    @field_validator("checkpoint")
+    @classmethod
+    def _usable(cls, checkpoint: str) -> str:
+        choose_super_resolution(checkpoint)
+        return checkpoint
+
+    def choose(self) -> Choice:
+        """Find the network.
+
+        Raises:
+            StyleError: it is not there any more.
+        """
+        return choose_super_resolution(self.checkpoint)
+
+    def __str__(self) -> str:
+        """Name the network."""
+        return self.checkpoint
 
 
 class Batch(_Strict):
@@ -118,7 +150,9 @@ class Batch(_Strict):
     method: BuiltMethod = Field(default="fast", description="How images are stylised.")
     fast: FastOptions | None = Field(default=None, description="Options of method: fast.")
     gatys: dict[str, Any] | None = Field(default=None, description="Not built yet.")
-    super_resolution: dict[str, Any] | None = Field(default=None, description="Not built yet.")
+    super_resolution: SuperResolutionOptions | None = Field(
+        default=None, description="Options of method: super_resolution."
+    )
     format: OutputFormat = Field(
         default="same", description="File format of the outputs; same keeps each input's."
     )
@@ -127,15 +161,21 @@ class Batch(_Strict):
     )
 
     @property
-    def options(self) -> FastOptions:
+    def options(self) -> FastOptions | SuperResolutionOptions:
         """The options of the batch's method."""
-        assert self.fast is not None, "_method_has_options sees to it"
-        return self.fast
+        options = self.fast if self.method == "fast" else self.super_resolution
+        assert options is not None, "_method_has_options sees to it"
+        return options
 
     @model_validator(mode="after")
     def _method_has_options(self) -> "Batch":
         if self.method == "fast" and self.fast is None:
             raise ValueError("method: fast needs a style, as in fast: {style: starry_night}")
+        if self.method == "super_resolution" and self.super_resolution is None:
+            raise ValueError(
+                "method: super_resolution needs a network, as in super_resolution:"
+                " {checkpoint: x4.safetensors}"
+            )
         return self
 
 
@@ -147,7 +187,7 @@ class RunOptions(_Strict):
         default=DEFAULT_MAX_PIXELS,
         ge=1,
         strict=True,
-        description="Images of more pixels fail before they are decoded.",
+        description="Images of more pixels, or to be enlarged to more, fail.",
     )
 
 

@@ -42,10 +42,7 @@ class BatchPlan:
                 extension = EXTENSION_OF_FORMAT[image_format]
             recipe = Recipe(
                 method=batch.method,
-                checkpoint=self.choice.checkpoint,
-                weights=self.choice.weights,
-                styles=self.choice.styles,
-                strength=batch.options.strength,
+                **self.choice._asdict(),
                 format=image_format,
                 quality=batch.quality,
             )

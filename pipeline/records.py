@@ -20,7 +20,8 @@ class Recipe:
         method: how images are stylised.
         checkpoint: the path or URI of the checkpoint that holds the style.
         weights: the SHA-256 of the checkpoint, in hexadecimal.
-        styles: names of styles in it, and the parts that they have in the result.
+        styles: names of styles in it, and the parts that they have in the result; none for
+            super-resolution.
         strength: from 0, the photo, to 1, the stylised image.
         format: the output's file format.
         quality: of JPEG and WebP, from 1 to 100.

@@ -88,7 +88,9 @@ def run_pipeline(
     ledger.write_plans(plans)
     try:
         pipeline = beam.Pipeline(options=beam_options)
-        handler = StylizeModelHandler(run_options.device, threads_per_process(beam_options))
+        handler = StylizeModelHandler(
+            run_options.device, threads_per_process(beam_options), run_options.max_pixels
+        )
         build(pipeline, plans, handler, run_options.max_pixels)
         result = pipeline.run()
         state = result.wait_until_finish()

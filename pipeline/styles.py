@@ -19,18 +19,20 @@ class StyleError(ValueError):
 
 
 class Choice(NamedTuple):
-    """Styles of a checkpoint, known by its contents.
+    """A checkpoint, known by its contents, and what is to be done with it.
 
     Attributes:
         checkpoint: its path or URI.
         weights: the SHA-256 of its contents, in hexadecimal.
         styles: names and the parts that they have in the result, of the sum 1; in order of name,
-            and none without a part.
+            and none without a part. Empty for super-resolution.
+        strength: from 0, the photo, to 1, the stylised image.
     """
 
     checkpoint: str
     weights: str
-    styles: tuple[tuple[str, float], ...]
+    styles: tuple[tuple[str, float], ...] = ()
+    strength: float = 1.0
 
 
 def choose(styles: Mapping[str, float], checkpoint: str | None = None) -> Choice:
@@ -50,6 +52,8 @@ def choose(styles: Mapping[str, float], checkpoint: str | None = None) -> Choice
         raise StyleError("a style needs a part above 0, as in {starry_night: 0.5, udnie: 0.5}")
     location = _locate(styles, checkpoint)
     held, weights = read_checkpoint(location)
+    if not held.styles:
+        raise StyleError(f"{location} is of the network {held.network}, which has no styles")
     if list(styles) == [location]:
         if len(held.styles) > 1:
             raise StyleError(
@@ -65,6 +69,23 @@ def choose(styles: Mapping[str, float], checkpoint: str | None = None) -> Choice
             )
     parts = tuple((name, part / total) for name, part in sorted(styles.items()) if part)
     return Choice(location, weights, parts)
+
+
+def choose_super_resolution(checkpoint: str) -> Choice:
+    """Return the choice of a super-resolution network, which has no styles.
+
+    Args:
+        checkpoint: its path or URI.
+
+    Raises:
+        StyleError: it cannot be read or used, or is of another network.
+    """
+    held, weights = read_checkpoint(checkpoint)
+    if held.network != "super_resolution":
+        raise StyleError(
+            f"{checkpoint} is of the network {held.network}, which does not enlarge images"
+        )
+    return Choice(checkpoint, weights)
 
 
 def read_checkpoint(location: str) -> tuple[Checkpoint, str]:

@@ -445,6 +445,38 @@ batches:
             assert blend.tobytes() != one.tobytes()
 
 
+def test_photos_are_enlarged(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exif = Image.Exif()
+    exif[0x8769] = {0xA002: 20, 0xA003: 10, 0x9003: "2020:02:02 20:20:20"}
+    picture = Image.new("RGBA", (20, 10), (200, 30, 30, 255))
+    picture.paste((30, 30, 200, 0), (10, 0, 20, 10))
+    picture.save(photos / "clear.png", exif=exif)
+    Path("train.yaml").write_text(
+        "{content_images: photos, output: x2.safetensors, factor: 2, crop_size: 32, iterations: 1}"
+    )
+    assert main(["train-super-resolution", "train.yaml"]) == 0
+    assert "super_resolution: {checkpoint: x2.safetensors}" in capsys.readouterr().out
+    Path("enlarge.yaml").write_text("""
+batches:
+  - name: x2
+    input: photos
+    output: out
+    method: super_resolution
+    super_resolution: {checkpoint: x2.safetensors}
+""")
+    assert main(["run", "enlarge.yaml"]) == 0
+    before, after = sizes("photos"), sizes("out")
+    assert after == {path: (2 * width, 2 * height) for path, (width, height) in before.items()}
+    with Image.open("out/clear.png") as image:
+        assert image.getpixel((3, 10))[3] == 255
+        assert image.getpixel((36, 10))[3] == 0
+        tags = image.getexif().get_ifd(0x8769)
+        assert (tags[0xA002], tags[0xA003], tags[0x9003]) == (40, 20, "2020:02:02 20:20:20")
+
+
 def test_the_samples_in_the_shipped_styles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = Path(__file__).parents[1]
     monkeypatch.chdir(tmp_path)

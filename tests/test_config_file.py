@@ -124,7 +124,7 @@ run: {device: gpu}
     )
     assert said[5:] == (
         "config.yaml:12: batches.b.fast.strength: must be a number, not 'two'",
-        "config.yaml:16: batches.c.method: gatys is not built yet; there is fast",
+        "config.yaml:16: batches.c.method: gatys is not built yet; there is fast, super_resolution",
         "config.yaml:17: run.device: must be 'auto', 'cpu' or 'cuda', not 'gpu'; did you mean cpu?",
     )
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from transforms.checkpoints import parse_checkpoint
-from transforms.feed_forward import FeedForwardStylizer, NonFiniteError
+from transforms.feed_forward import FeedForwardStylizer
+from transforms.precision import NonFiniteError
 
 CPU = torch.device("cpu")
 

@@ -10,8 +10,9 @@ from pipeline import model_handler
 from pipeline.model_handler import LoadedPhoto, StylizeModelHandler, StylizerPool
 from pipeline.records import Outcome, Recipe, Task
 from pipeline.styles import StyleError
-from transforms.checkpoints import weights_digest
+from transforms.checkpoints import Checkpoint, save_checkpoint, weights_digest
 from transforms.image_io import Photo
+from transforms.networks import build_network
 
 
 def recipe(checkpoint: Path, **changes: object) -> Recipe:
@@ -38,7 +39,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     loads: list[str] = []
     load = StylizerPool._load
 
-    def counting(self: StylizerPool, of: Recipe) -> model_handler.Stylizer:
+    def counting(self: StylizerPool, of: Recipe) -> model_handler.Effect:
         loads.append(of.weights)
         return load(self, of)
 
@@ -99,23 +100,19 @@ def test_a_changed_checkpoint_is_refused(checkpoint_path: Path) -> None:
         )
 
 
-class FailingStylizer:
-    """Fails on images of one size, as a device without memory for them does."""
-
-    def stylize(
-        self, pixels: torch.Tensor, strength: float, styles: dict[str, float]
-    ) -> torch.Tensor:
-        if pixels.shape[1] == 64:
-            raise RuntimeError("not enough memory")
-        if pixels.shape[1] == 65:
-            raise TypeError("a mistake in the program")
-        return 255 - pixels
+def failing(pixels: torch.Tensor, _: Recipe) -> torch.Tensor:
+    """Fail on images of one size, as a device without memory for them does."""
+    if pixels.shape[1] == 64:
+        raise RuntimeError("not enough memory")
+    if pixels.shape[1] == 65:
+        raise TypeError("a mistake in the program")
+    return 255 - pixels
 
 
 def test_a_failing_image_takes_no_other_with_it(
     checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StylizerPool, "_load", lambda self, of: FailingStylizer())
+    monkeypatch.setattr(StylizerPool, "_load", lambda self, of: failing)
     handler = StylizeModelHandler("cpu")
     of = recipe(checkpoint_path)
     batch = [loaded("a", of), loaded("b", of, size=64), loaded("c", of)]
@@ -129,7 +126,22 @@ def test_a_failing_image_takes_no_other_with_it(
 def test_a_mistake_in_the_program_is_not_swallowed(
     checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StylizerPool, "_load", lambda self, of: FailingStylizer())
+    monkeypatch.setattr(StylizerPool, "_load", lambda self, of: failing)
     handler = StylizeModelHandler("cpu")
     with pytest.raises(TypeError):
         handler.run_inference([loaded("a", recipe(checkpoint_path), 65)], handler.load_model())
+
+
+def test_images_are_enlarged_up_to_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "x2.safetensors"
+    network = build_network("super_resolution", {"factor": 2})
+    arguments = {"factor": 2}
+    save_checkpoint(Checkpoint("super_resolution", network.state_dict(), {}, arguments), path)
+    of = recipe(path, method="super_resolution", styles=())
+    handler = StylizeModelHandler("cpu", max_pixels=64 * 66)
+    batch = [loaded("a", of), loaded("b", of, size=33)]
+    large, failed = handler.run_inference(batch, handler.load_model())
+    assert large.photo.size == (66, 64)
+    assert failed.error == (
+        "The enlarged image would have 4488 pixels, more than max_pixels (4224)."
+    )

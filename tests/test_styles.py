@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.styles import StyleError, choose
-from transforms.checkpoints import shipped_checkpoints, weights_digest
+from pipeline.styles import StyleError, choose, choose_super_resolution
+from transforms.checkpoints import (
+    Checkpoint,
+    save_checkpoint,
+    shipped_checkpoints,
+    weights_digest,
+)
+from transforms.networks import build_network
 
 
 def test_a_shipped_style_is_found_by_its_name() -> None:
@@ -17,7 +23,7 @@ def test_a_shipped_style_is_found_by_its_name() -> None:
 def test_a_checkpoint_of_one_style_needs_no_name(checkpoint_path: Path) -> None:
     choice = choose({str(checkpoint_path): 1.0})
     digest = weights_digest(checkpoint_path.read_bytes())
-    assert choice == (str(checkpoint_path), digest, (("random", 1.0),))
+    assert choice == (str(checkpoint_path), digest, (("random", 1.0),), 1.0)
 
 
 def test_parts_are_of_a_whole_in_one_order_and_none_is_nothing(two_styles_path: Path) -> None:
@@ -56,3 +62,15 @@ def test_shipped_styles_that_are_not_there_or_of_different_networks(
     monkeypatch.setattr("pipeline.styles.shipped_checkpoints", lambda: apart)
     with pytest.raises(StyleError, match="a and c are styles of different networks"):
         choose({"a": 0.5, "c": 0.5})
+
+
+def test_each_method_wants_its_own_kind_of_network(checkpoint_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(StyleError, match="of the network johnson, which does not enlarge images"):
+        choose_super_resolution(str(checkpoint_path))
+    path = tmp_path / "x4.safetensors"
+    network = build_network("super_resolution", {})
+    save_checkpoint(Checkpoint("super_resolution", network.state_dict(), {}), path)
+    assert choose_super_resolution(str(path)).styles == ()
+    for styles, checkpoint in (({str(path): 1.0}, None), ({"one": 1.0}, str(path))):
+        with pytest.raises(StyleError, match="super_resolution, which has no styles"):
+            choose(styles, checkpoint)

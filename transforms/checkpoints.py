@@ -1,7 +1,8 @@
-"""Checkpoints of style networks: safetensors files that say what they hold. Nothing is unpickled.
+"""Checkpoints of networks: safetensors files that say what they hold. Nothing is unpickled.
 
-The file's metadata name the network, the arguments that built it, and for each style its training
-recipe; the tensors are the network's parameters and each style's vector.
+The file's metadata name the network, the arguments that built it, and the training recipe of each
+style or, of a network without styles, its own; the tensors are the network's parameters and each
+style's vector.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from transforms.files import write_whole
-from transforms.networks import build_network, style_size
+from transforms.networks import STYLE_NETWORK_NAMES, build_network, style_size
 
 _FORMAT = "stylebeam-2"
 _NETWORK = "network."
@@ -48,16 +49,19 @@ class Checkpoint:
     """What a checkpoint file holds.
 
     Attributes:
-        network: the network's name, one of `transforms.networks.STYLE_NETWORK_NAMES`.
+        network: the network's name, as `transforms.networks.build_network` takes it.
         tensors: the network's state dict.
-        styles: by name; one, or for the network multi_style any number.
+        styles: by name; for the network multi_style any number, for super_resolution none, and for
+            every other one.
         arguments: what the network was built with.
+        recipe: how a network without styles was trained, as plain values.
     """
 
     network: str
     tensors: dict[str, Tensor]
     styles: dict[str, Style]
     arguments: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
 
     def build(self) -> nn.Module:
         """Return the network with its weights in float32, in evaluation mode, frozen.
@@ -67,9 +71,11 @@ class Checkpoint:
         """
         try:
             network = build_network(self.network, self.arguments)
-            network.load_state_dict({name: tensor.float() for name, tensor in self.tensors.items()})
+            network.load_state_dict(self.tensors)
         except (ValueError, RuntimeError) as error:
             raise CheckpointError(f"The checkpoint cannot be used: {error}") from error
+        if self.network not in STYLE_NETWORK_NAMES:
+            return network.eval().requires_grad_(False)
         size = style_size(network)
         if not self.styles or any(style.vector.shape != (size,) for style in self.styles.values()):
             raise CheckpointError(
@@ -79,7 +85,7 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint, its tensors as float16, whole or not at all.
+    """Write a checkpoint, its real numbers as float16, whole or not at all.
 
     Raises:
         OSError: it cannot be written.
@@ -90,13 +96,16 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "arguments": json.dumps(checkpoint.arguments),
         "styles": json.dumps({name: style.recipe for name, style in checkpoint.styles.items()}),
     }
+    if checkpoint.recipe:
+        metadata["recipe"] = json.dumps(checkpoint.recipe)
     tensors = {_NETWORK + name: tensor for name, tensor in checkpoint.tensors.items()}
     tensors |= {_STYLE + name: style.vector for name, style in checkpoint.styles.items()}
-    halved = {
-        name: tensor.detach().to("cpu", torch.float16).contiguous()
-        for name, tensor in tensors.items()
-    }
+    halved = {name: _halved(tensor.detach().cpu()).contiguous() for name, tensor in tensors.items()}
     write_whole(path, safetensors.torch.save(halved, metadata))
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    return tensor.half() if tensor.is_floating_point() else tensor
 
 
 def parse_checkpoint(data: bytes) -> Checkpoint:
@@ -127,6 +136,7 @@ def parse_checkpoint(data: bytes) -> Checkpoint:
                 for name, recipe in json.loads(metadata["styles"]).items()
             },
             arguments=dict(json.loads(metadata["arguments"])),
+            recipe=dict(json.loads(metadata.get("recipe", "{}"))),
         )
     except (
         safetensors.SafetensorError,

@@ -9,10 +9,7 @@ from torch import Tensor
 from transforms.checkpoints import Checkpoint
 from transforms.devices import fast_precision
 from transforms.networks import MIN_SIDE, stylize
-
-
-class NonFiniteError(Exception):
-    """The network made values that are not finite, even in float32."""
+from transforms.precision import compute_finite
 
 
 class FeedForwardStylizer:
@@ -67,8 +64,11 @@ class FeedForwardStylizer:
         padding = (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height))
         padded = F.pad(photo, padding, mode="replicate")
         padded = padded.contiguous(memory_format=torch.channels_last)
-        stylized = self._forward(padded, self._blend(styles)).clamp(0, 1)
-        mixed = torch.lerp(photo, stylized[..., :height, :width], strength)
+        vectors = self._blend(styles)
+        stylized = compute_finite(
+            lambda: stylize(self._network, padded, vectors), self.device, self.precision
+        )
+        mixed = torch.lerp(photo, stylized[..., :height, :width].clamp(0, 1), strength)
         return (mixed[0] * 255).round().to(torch.uint8).cpu()
 
     def _blend(self, styles: Mapping[str, float] | None) -> Tensor:
@@ -79,12 +79,3 @@ class FeedForwardStylizer:
         vectors = torch.stack([self._vectors[name] for name in styles])
         weights = vectors.new_tensor(list(styles.values()))
         return (weights / weights.sum()).unsqueeze(0) @ vectors
-
-    def _forward(self, images: Tensor, vectors: Tensor) -> Tensor:
-        for precision in dict.fromkeys((self.precision, torch.float32)):
-            reduced = precision != torch.float32
-            with torch.autocast(self.device.type, precision if reduced else None, enabled=reduced):
-                stylized = stylize(self._network, images, vectors).float()
-            if torch.isfinite(stylized).all():
-                return stylized
-        raise NonFiniteError("The network made values that are not finite (NaN or infinite).")

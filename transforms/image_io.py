@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import pil_to_tensor, resize, to_pil_image
 
 ImageFormat = Literal["jpeg", "png", "webp", "tiff", "bmp", "gif"]
 
@@ -60,6 +61,7 @@ _STORAGE_TAGS = (
     34675,  # the colour profile, which no longer holds
 )  # fmt: skip
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
+_PIXEL_X_DIMENSION, _PIXEL_Y_DIMENSION = 0xA002, 0xA003
 _LARGEST_JPEG_EXIF = 65_533
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
@@ -91,14 +93,18 @@ class Photo:
         return self.pixels.shape[2], self.pixels.shape[1]
 
     def with_pixels(self, pixels: Tensor) -> "Photo":
-        """Return this photo with other pixels of the same shape.
+        """Return this photo with other pixels; if they are more or fewer, alpha goes with them.
 
-        Raises:
-            ValueError: the shape differs.
+        Args:
+            pixels: RGB, uint8 of shape (3, H, W).
         """
-        if pixels.shape != self.pixels.shape:
-            raise ValueError(f"expected pixels of shape {tuple(self.pixels.shape)}")
-        return replace(self, pixels=pixels)
+        if pixels.shape == self.pixels.shape:
+            return replace(self, pixels=pixels)
+        alpha = None
+        if self.alpha is not None:
+            alpha = resize(self.alpha, list(pixels.shape[1:]), InterpolationMode.BICUBIC)
+        exif = _with_size(self.exif, pixels.shape[2], pixels.shape[1])
+        return replace(self, pixels=pixels, alpha=alpha, exif=exif)
 
 
 def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:
@@ -213,6 +219,19 @@ def _read_exif(image: Image.Image) -> tuple[object, bytes | None]:
         return orientation, exif.tobytes() if exif else None
     except Exception:  # Pillow's parser raises nearly any kind on damaged EXIF.
         return None, None
+
+
+def _with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
+    """Return EXIF that says another size, if it says one."""
+    if exif is None:
+        return None
+    tags = Image.Exif()
+    tags.load(exif)
+    photograph = tags.get_ifd(_EXIF_IFD)
+    for tag, size in ((_PIXEL_X_DIMENSION, width), (_PIXEL_Y_DIMENSION, height)):
+        if tag in photograph:
+            photograph[tag] = size
+    return tags.tobytes()
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

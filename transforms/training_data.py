@@ -36,13 +36,14 @@ class Draw:
 class ContentCrops(Dataset[Tensor]):
     """Random square crops of a folder's photographs; crop i depends on the seed and i alone."""
 
-    def __init__(self, folder: Path, crop_size: int, seed: int) -> None:
+    def __init__(self, folder: Path, crop_size: int, seed: int, smallest: float = 0.5) -> None:
         """List the folder.
 
         Args:
             folder: searched recursively for images.
             crop_size: side of a crop in pixels.
             seed: decides every crop.
+            smallest: the least that a crop shows of the photograph's short side, from 0 to 1.
 
         Raises:
             ValueError: the folder holds no images.
@@ -50,18 +51,20 @@ class ContentCrops(Dataset[Tensor]):
         self.files = list_images(folder)
         self._crop_size = crop_size
         self._seed = seed
+        self._smallest = smallest
 
     def __getitem__(self, index: int) -> Tensor:
         """Return a crop: RGB in [0, 1], shape (3, crop_size, crop_size).
 
-        It shows half to all of the photograph's short side, one in two mirrored.
+        One in two is mirrored.
 
         Raises:
             OSError: the photograph cannot be read.
             ImageError: it cannot be decoded.
         """
         draw = Draw(self._seed, index)
-        return random_crop(self.files[draw.integer(0, len(self.files) - 1)], self._crop_size, draw)
+        file = self.files[draw.integer(0, len(self.files) - 1)]
+        return random_crop(file, self._crop_size, draw, self._smallest)
 
 
 def list_images(folder: Path, without: Sequence[str] = ()) -> list[Path]:

@@ -13,6 +13,9 @@ from transforms.networks.layers import (
     convolution,
 )
 
+MIN_SIDE = 5
+"""The shortest side, in pixels, that the reflection padding accepts."""
+
 _CHANNELS = 64
 _BLOCKS = 4
 # The last convolution sums 5,184 values; the first outputs shall be near the bicubic upsampling.
@@ -56,7 +59,7 @@ class SuperResolutionNetwork(nn.Module):
         """Return the images at `factor` times their size.
 
         Args:
-            images: RGB in [0, 1], shape (B, 3, H, W), each side at least 5.
+            images: RGB in [0, 1], shape (B, 3, H, W), each side at least MIN_SIDE.
 
         Returns:
             RGB of shape (B, 3, factor H, factor W), to be clipped to [0, 1].

@@ -1,0 +1,106 @@
+"""Super-resolution by one pass of a trained network (Johnson et al. 2016)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from transforms.checkpoints import Checkpoint, CheckpointError
+from transforms.devices import fast_precision
+from transforms.networks.super_resolution import MIN_SIDE, SuperResolutionNetwork
+from transforms.precision import compute_finite
+
+# Of the small image, in pixels. Memory goes with the tile, not with the image.
+_TILE = 256
+# An output pixel depends on input pixels so far away, or less: 4 for the first convolution, 8 for
+# the residual blocks, 3 for those on the way up.
+_REACH = 16
+
+
+class SuperResolver:
+    """A super-resolution network on a device, ready to enlarge images one at a time.
+
+    It works tile by tile. Batch normalisation has constant statistics, so that tiles which overlap
+    far enough are parts of what the whole image would be.
+
+    Calls from several threads are safe: nothing is kept between them.
+
+    Attributes:
+        factor: by which each side grows.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, device: torch.device, precision: torch.dtype | None = None
+    ) -> None:
+        """Build the network and move it to the device.
+
+        Args:
+            checkpoint: the network and its weights.
+            device: where to compute.
+            precision: of the convolutions; by default the fastest that keeps the quality.
+
+        Raises:
+            CheckpointError: it is of another network, or its tensors do not fit.
+        """
+        network = checkpoint.build()
+        if not isinstance(network, SuperResolutionNetwork):
+            raise CheckpointError(
+                f"The checkpoint is of the network {checkpoint.network}, not super_resolution."
+            )
+        self.device = device
+        self.precision = precision or fast_precision(device)
+        self.factor = network.factor
+        self._network = network.to(device).to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def enlarge(self, pixels: Tensor) -> Tensor:
+        """Return the image `factor` times as wide and as high.
+
+        Args:
+            pixels: RGB, uint8 of shape (3, H, W), of any size from 1x1 up.
+
+        Returns:
+            RGB, uint8 of shape (3, factor H, factor W), on the CPU.
+
+        Raises:
+            NonFiniteError: the network made NaN or Inf in the fast precision and in float32.
+        """
+        height, width = pixels.shape[1:]
+        padding = (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height))
+        photo = F.pad(pixels.unsqueeze(0).float() / 255, padding, mode="replicate")
+        large = torch.empty((3, self.factor * height, self.factor * width), dtype=torch.uint8)
+        for top in range(0, height, _TILE):
+            for left in range(0, width, _TILE):
+                rows, columns = slice(top, top + _TILE), slice(left, left + _TILE)
+                tile = self._tile(photo, top, left)
+                place = large[:, self._scaled(rows), self._scaled(columns)]
+                place.copy_(tile[:, : place.shape[1], : place.shape[2]])
+        return large
+
+    def _scaled(self, part: slice) -> slice:
+        return slice(self.factor * part.start, self.factor * part.stop)
+
+    def _tile(self, photo: Tensor, top: int, left: int) -> Tensor:
+        """Return the enlarged tile that begins at a row and a column, uint8, shape (3, H, W)."""
+        above, before = min(top, _REACH), min(left, _REACH)
+        around = photo[
+            ..., top - above : top + _TILE + _REACH, left - before : left + _TILE + _REACH
+        ]
+        around = around.to(self.device).contiguous(memory_format=torch.channels_last)
+        large = compute_finite(lambda: self._network(around), self.device, self.precision)
+        inside = large[0, :, self.factor * above :, self.factor * before :]
+        inside = inside[:, : self.factor * _TILE, : self.factor * _TILE]
+        return (inside.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def reduced(images: Tensor, factor: int) -> Tensor:
+    """Return images at a fraction of their size, as the literature makes its small images.
+
+    Bicubic, smoothed against aliasing, in 8 bits.
+
+    Args:
+        images: RGB in [0, 1], shape (B, 3, H, W), each side at least `factor`.
+        factor: by which each side is divided, and rounded down.
+    """
+    size = [side // factor for side in images.shape[2:]]
+    small = F.interpolate(images, size, mode="bicubic", antialias=True)
+    return (small * 255).round().clamp(0, 255) / 255
