@@ -134,6 +134,15 @@ def _parser() -> argparse.ArgumentParser:
         " stopped goes on where it was when the same command is given again.",
         "stylebeam train-super-resolution configs/train/super_resolution_pixel.yaml",
     )
+    evaluation = _command(
+        subparsers,
+        commands.evaluate,
+        "evaluate",
+        "measure checkpoints on photos",
+        "Measure the losses, speed and size of checkpoints on photos that they were not trained on,"
+        " and put their pictures side by side.",
+        "stylebeam evaluate configs/evaluate/styles.yaml",
+    )
     distillation = _command(
         subparsers,
         commands.distill,
@@ -143,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         " another, and says how much of VGG it misses.",
         "stylebeam distill configs/distill/embedded.yaml",
     )
-    for command in (run, validate, training, super_resolution, distillation):
+    for command in (run, validate, training, super_resolution, evaluation, distillation):
         optional = "?" if command is training else None
         command.add_argument(
             "config", metavar="CONFIG", nargs=optional, help="a YAML file, path or URI"

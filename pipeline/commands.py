@@ -18,6 +18,8 @@ from transforms.checkpoints import parse_checkpoint, shipped_checkpoints
 from transforms.devices import choose_device
 from transforms.distillation.distill import DistillationRecipe
 from transforms.distillation.distill import distill as distill_network
+from transforms.evaluation import EvaluationRecipe
+from transforms.evaluation import evaluate as evaluate_checkpoints
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.image_io import FORMAT_OF_EXTENSION, decode, encode
 from transforms.super_resolution_training import SuperResolutionRecipe
@@ -74,6 +76,14 @@ def train_super_resolution(args: argparse.Namespace) -> int:
         f"The checkpoint is in {recipe.output}. Use it with method: super_resolution, as"
         f" super_resolution: {{checkpoint: {recipe.output}}}."
     )
+    return EXIT_DONE
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Measure what checkpoints make of photographs."""
+    recipe = load_config(args.config, EvaluationRecipe, args.set)
+    print(evaluate_checkpoints(recipe, report=lambda line: print(line, flush=True)))
+    print(f"The table is in {recipe.output / 'table.md'}, pictures are in grid.png beside it.")
     return EXIT_DONE
 
 

@@ -15,12 +15,8 @@ from transforms.checkpoints import (
     parse_checkpoint,
     save_checkpoint,
 )
-from transforms.distances import Distance
-from transforms.image_io import ImageError
-from transforms.loss_network import load_loss_network
 from transforms.networks import build_network, style_size, stylize
-from transforms.perceptual_loss import PerceptualLoss
-from transforms.training_data import ContentCrops, list_images, read_style_image
+from transforms.training_data import ContentCrops, list_images
 from transforms.training_loop import RecipeError, run_iterations
 from transforms.training_recipe import TrainingRecipe
 
@@ -48,7 +44,7 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
     model = _StyledNetwork(start, len(paintings), trains_network=recipe.add_to is None)
     model.to(device).to(memory_format=torch.channels_last)
     crops = _crops(recipe)
-    perceptual_loss = _perceptual_loss(recipe, paintings.values(), device, precision)
+    perceptual_loss = recipe.perceptual_loss(paintings.values(), device, precision)
 
     def terms_of(iteration: int, batch: Tensor) -> dict[str, Tensor]:
         content = batch.to(device, memory_format=torch.channels_last)
@@ -61,7 +57,7 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
     finished = run_iterations(recipe, model, crops, terms_of, report, ema_decay=recipe.ema_decay)
     trained = {}
     for (name, painting), vector in zip(paintings.items(), model.vectors, strict=True):
-        about = _published_recipe(recipe, painting, len(crops.files), finished.iterations)
+        about = _published_recipe(recipe, start, painting, len(crops.files), finished.iterations)
         trained[name] = Style(vector.detach().cpu(), about)
     checkpoint = Checkpoint(
         network=start.network,
@@ -160,39 +156,16 @@ def _crops(recipe: TrainingRecipe) -> ContentCrops:
         raise RecipeError(f"content_images: {error}.") from error
 
 
-def _perceptual_loss(
-    recipe: TrainingRecipe,
-    paintings: Iterable[Path],
-    device: torch.device,
-    precision: torch.dtype,
-) -> PerceptualLoss:
-    style_images = []
-    for painting in paintings:
-        try:
-            style_images.append(read_style_image(painting, recipe.style_size).to(device))
-        except (OSError, ImageError) as error:
-            raise RecipeError(f"style_image: {painting} cannot be read: {error}") from error
-    try:
-        layers = {**recipe.content_weights, **recipe.style_weights}
-        loss_network = load_loss_network(recipe.loss_network, layers, device, precision)
-    except ValueError as error:
-        raise RecipeError(f"content_weights or style_weights: {error}") from error
-    return PerceptualLoss(
-        loss_network,
-        style_images,
-        recipe.content_weights,
-        recipe.style_weights,
-        recipe.total_variation_weight,
-        Distance(recipe.content_distance, recipe.charbonnier_epsilon),
-        Distance(recipe.style_distance, recipe.charbonnier_epsilon),
-    )
-
-
 def _published_recipe(
-    recipe: TrainingRecipe, painting: Path, content_images: int, iterations: int
+    recipe: TrainingRecipe,
+    start: Checkpoint,
+    painting: Path,
+    content_images: int,
+    iterations: int,
 ) -> dict[str, Any]:
     """The recipe without the paths of the machine that trained, and with what came of it."""
     published = recipe.model_dump(mode="json", exclude={"output", "device", "style_images"})
+    published["network"], published["network_arguments"] = start.network, start.arguments
     published["style_image"] = painting.name
     published["style_image_sha256"] = hashlib.sha256(painting.read_bytes()).hexdigest()
     published["content_images"] = f"{content_images} photographs"

@@ -4,19 +4,13 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from transforms.distances import DistanceName
-from transforms.loss_network import LossNetworkName
 from transforms.networks import STYLE_NETWORK_NAMES
+from transforms.perceptual_recipe import PerceptualLossRecipe
 from transforms.training_loop import LoopRecipe
 
 
-class TrainingRecipe(LoopRecipe):
-    """Everything that decides what a training makes.
-
-    The loss of a batch is the sum over `content_weights` of weight * feature reconstruction loss,
-    over `style_weights` of weight * style reconstruction loss, and `total_variation_weight` *
-    total variation loss.
-    """
+class TrainingRecipe(LoopRecipe, PerceptualLossRecipe):
+    """Everything that decides what a training makes: a network, or a style for one."""
 
     style_image: Path | None = Field(default=None, description="The painting.")
     style_images: Path | None = Field(
@@ -32,34 +26,6 @@ class TrainingRecipe(LoopRecipe):
     network_arguments: dict[str, int | str] = Field(
         default={}, description="What it is built with, such as {upsampling: transposed}."
     )
-    loss_network: LossNetworkName = Field(
-        default="embedded", description="The network that judges."
-    )
-    content_weights: dict[str, float] = Field(
-        min_length=1, default={"relu3_1": 1.0}, description="Weight of the content loss, by layer."
-    )
-    style_weights: dict[str, float] = Field(
-        min_length=1,
-        default={"relu1_1": 4.0, "relu2_1": 24.0, "relu3_1": 24.0, "relu4_1": 8.0, "relu5_1": 8.0},
-        description="Weight of the style loss, by layer.",
-    )
-    total_variation_weight: float = Field(default=1.0, ge=0, strict=True, description="Smoothness.")
-    content_distance: DistanceName = Field(
-        default="squared_error", description="What the content loss takes of two activations."
-    )
-    style_distance: DistanceName = Field(
-        default="squared_error", description="What the style loss takes of two Gram matrices."
-    )
-    charbonnier_epsilon: float = Field(
-        default=1e-3, gt=0, strict=True, description="Where the Charbonnier distance bends."
-    )
-    style_size: int = Field(
-        default=512,
-        ge=32,
-        strict=True,
-        description="Short side of the painting in pixels: size of strokes.",
-    )
-
     ema_decay: float = Field(
         default=0.99,
         ge=0,
@@ -81,16 +47,5 @@ class TrainingRecipe(LoopRecipe):
             raise ValueError(
                 f"there is no style network {self.network!r}; there is"
                 f" {', '.join(STYLE_NETWORK_NAMES)}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _has_weights_for_its_loss_network(self) -> "TrainingRecipe":
-        needed = {"content_weights", "style_weights", "total_variation_weight"}
-        missing = sorted(needed - self.model_fields_set)
-        if self.loss_network != "embedded" and missing:
-            raise ValueError(
-                f"{', '.join(missing)} must be given with loss_network {self.loss_network}: the"
-                " defaults are for embedded, whose activations have another scale"
             )
         return self

@@ -1,0 +1,113 @@
+"""Evaluation: figures against direct computations, a table and a picture of every checkpoint."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from transforms.checkpoints import Checkpoint, Style, parse_checkpoint, save_checkpoint
+from transforms.evaluation import EvaluationRecipe, evaluate
+from transforms.feed_forward import FeedForwardStylizer
+from transforms.networks import build_network, style_size
+from transforms.training_data import read_style_image
+from transforms.training_loop import RecipeError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, photos: Path, gradient: Callable) -> EvaluationRecipe:
+    (tmp_path / "paintings").mkdir()
+    for name in ("one", "two"):
+        gradient(90, 70 + len(name)).rotate(90).save(tmp_path / "paintings" / f"{name}.png")
+    torch.manual_seed(0)
+    small = {"channels": 16, "blocks": 1}
+    network = build_network("multi_style", small)
+    styles = {
+        name: Style(torch.randn(style_size(network)), {"style_image": f"{name}.png"})
+        for name in ("one", "two")
+    }
+    many = Checkpoint("multi_style", network.state_dict(), styles, small)
+    save_checkpoint(many, tmp_path / "many.safetensors")
+    single = build_network("johnson", {})
+    style = {"single": Style(recipe={"style_image": "one.png"})}
+    save_checkpoint(
+        Checkpoint("johnson", single.state_dict(), style), tmp_path / "single.safetensors"
+    )
+    x2 = build_network("super_resolution", {"factor": 2})
+    save_checkpoint(
+        Checkpoint("super_resolution", x2.state_dict(), {}, {"factor": 2}),
+        tmp_path / "x2.safetensors",
+    )
+    return EvaluationRecipe(
+        checkpoints=[tmp_path / f"{name}.safetensors" for name in ("single", "many", "x2")],
+        content_images=photos,
+        style_images=tmp_path / "paintings",
+        output=tmp_path / "evaluation",
+        size=64,
+        style_size=64,
+        device="cpu",
+    )
+
+
+def rows_of(table: str) -> dict[str, list[str]]:
+    lines = [line.strip("| ").split(" | ") for line in table.splitlines() if line]
+    return {line[0]: line[1:] for line in lines}
+
+
+def test_every_style_and_network_is_measured_and_pictured(recipe: EvaluationRecipe) -> None:
+    table = evaluate(recipe, lambda line: None)
+    assert (recipe.output / "table.md").read_text() == table
+    rows = rows_of(table)
+    assert {"single", "many: one", "many: two", "bicubic x2", "x2"} < rows.keys()
+    assert rows["single"][-2] == "1.68 M"
+    with Image.open(recipe.output / "grid.png") as grid:
+        # Three photographs, and beside each what five made of it.
+        assert grid.width == 6 * (384 + 2) + 2
+
+
+def test_the_figures_are_means_over_the_photographs(recipe: EvaluationRecipe) -> None:
+    row = rows_of(evaluate(recipe, lambda line: None))["many: two"]
+    checkpoint = parse_checkpoint(recipe.checkpoints[1].read_bytes())
+    stylizer = FeedForwardStylizer(checkpoint, CPU)
+    loss = recipe.perceptual_loss([recipe.style_images / "two.png"], CPU, stylizer.precision)
+    content = style = 0.0
+    for path in recipe.content_images.rglob("*.*"):
+        photo = read_style_image(path, 64)
+        made = stylizer.stylize((photo[0] * 255).round().byte(), 1.0, {"two": 1.0})
+        terms = loss(made[None] / 255, photo)
+        content, style = content + terms.content.item() / 3, style + terms.style.item() / 3
+    assert [float(value) for value in row[1:4]] == pytest.approx(
+        [content, style, content + style], rel=1e-2
+    )
+
+
+def test_multiply_adds_are_those_of_the_convolutions(
+    recipe: EvaluationRecipe, tmp_path: Path, gradient: Callable
+) -> None:
+    (tmp_path / "one").mkdir()
+    gradient(64, 64).save(tmp_path / "one" / "photo.png")
+    change = {"content_images": tmp_path / "one", "checkpoints": recipe.checkpoints[:1]}
+    row = rows_of(evaluate(recipe.model_copy(update=change), lambda line: None))["single"]
+    sizes = [(3, 32, 9, 64), (32, 64, 3, 32), (64, 128, 3, 16), *[(128, 128, 3, 16)] * 10]
+    sizes += [(128, 64, 3, 32), (64, 32, 3, 64), (32, 3, 9, 64)]
+    expected = sum(before * after * kernel**2 * side**2 for before, after, kernel, side in sizes)
+    assert row[-1] == f"{expected / 1e9:.1f} G"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"checkpoints": (Path("none.safetensors"),)}, "none.safetensors cannot be read"),
+        ({"content_images": Path("nowhere")}, "no images in nowhere"),
+        ({"style_images": None}, "style_images: must be given"),
+        ({"style_images": Path("nowhere")}, "nowhere/one.png cannot be read"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_said(
+    recipe: EvaluationRecipe, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        evaluate(recipe.model_copy(update=change), print)
