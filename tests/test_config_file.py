@@ -10,7 +10,7 @@ from pipeline.config_file import ConfigError, load_config
 from transforms.checkpoints import Checkpoint, Style, save_checkpoint
 from transforms.distillation.distill import DistillationRecipe
 from transforms.embedded_network import SHIPPED_WEIGHTS
-from transforms.training import TrainingRecipe
+from transforms.training.style import TrainingRecipe
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from transforms import training_loop
 from transforms.distillation import calibration, crops, optimised_images
 from transforms.distillation import distill as distillation
 from transforms.distillation.crops import DistillationCrops
@@ -23,7 +22,8 @@ from transforms.embedded_network import (
 )
 from transforms.loss_network import interior_activations
 from transforms.losses import feature_reconstruction_loss
-from transforms.training_loop import RecipeError
+from transforms.training import loop
+from transforms.training.loop_recipe import RecipeError
 from transforms.vgg import Vgg, VggName
 
 
@@ -160,8 +160,8 @@ def test_the_maps_are_the_least_squares_solution(
 def test_it_goes_on_after_a_kill_as_if_nothing_had_happened(
     recipe: DistillationRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_loop, "_ITERATIONS_PER_STATE", 2)
-    monkeypatch.setattr(training_loop, "_ITERATIONS_PER_REPORT", 1)
+    monkeypatch.setattr(loop, "_ITERATIONS_PER_STATE", 2)
+    monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 1)
     whole = distill(recipe, lambda line: None)
 
     class KilledError(Exception):

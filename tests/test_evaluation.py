@@ -11,8 +11,8 @@ from transforms.checkpoints import Checkpoint, Style, parse_checkpoint, save_che
 from transforms.evaluation import EvaluationRecipe, evaluate
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.networks import build_network, style_size
-from transforms.training_data import read_style_image
-from transforms.training_loop import RecipeError
+from transforms.training.data import read_style_image
+from transforms.training.loop_recipe import RecipeError
 
 CPU = torch.device("cpu")
 

@@ -8,12 +8,13 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from transforms import super_resolution, training_loop
+from transforms import super_resolution
 from transforms.checkpoints import Checkpoint, CheckpointError, parse_checkpoint, save_checkpoint
 from transforms.networks import build_network
 from transforms.super_resolution import SuperResolver, reduced
-from transforms.super_resolution_training import SuperResolutionRecipe, train_super_resolution
-from transforms.training_loop import RecipeError
+from transforms.training import loop
+from transforms.training.loop_recipe import RecipeError
+from transforms.training.super_resolution import SuperResolutionRecipe, train_super_resolution
 
 CPU = torch.device("cpu")
 
@@ -104,7 +105,7 @@ def recipe(tmp_path: Path, gradient: Callable[[int, int], Image.Image]) -> Super
 def test_the_loss_falls_and_a_checkpoint_is_written(
     recipe: SuperResolutionRecipe, change: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_loop, "_ITERATIONS_PER_REPORT", 1)
+    monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 1)
     lines: list[str] = []
     longer = recipe.model_copy(update={**change, "iterations": 30})
     train_super_resolution(longer, lines.append)

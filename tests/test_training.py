@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 from pydantic import ValidationError
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from transforms import training_loop
 from transforms.checkpoints import parse_checkpoint
-from transforms.training import train
-from transforms.training_data import ContentCrops
-from transforms.training_loop import RecipeError, TrainingError, one_cycle, run_iterations
-from transforms.training_recipe import TrainingRecipe
+from transforms.training import loop
+from transforms.training.clock import one_cycle
+from transforms.training.data import ContentCrops, list_images
+from transforms.training.loop import run_iterations
+from transforms.training.loop_recipe import RecipeError, TrainingError
+from transforms.training.style import train
+from transforms.training.style_recipe import TrainingRecipe
 from transforms.vgg import Vgg
 
 
@@ -59,7 +63,7 @@ def recipe(
 def test_the_loss_falls_and_a_checkpoint_is_written(
     recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_loop, "_ITERATIONS_PER_REPORT", 1)
+    monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 1)
     lines: list[str] = []
     train(recipe.model_copy(update={"iterations": 25}), lines.append)
     losses = [float(line.split("loss ")[1].split()[0]) for line in lines]
@@ -196,7 +200,7 @@ def test_what_is_written_is_the_moving_average(recipe: TrainingRecipe) -> None:
         run_iterations(
             recipe.model_copy(update={"iterations": 5}),
             counter,
-            ContentCrops(recipe.content_images, 32, seed=1),
+            ContentCrops(list_images(recipe.content_images), 32, seed=1),
             lambda iteration, batch, counter=counter: {"loss": counter.count * 0},
             lambda line: None,
             [Step(counter.parameters())],
@@ -205,11 +209,38 @@ def test_what_is_written_is_the_moving_average(recipe: TrainingRecipe) -> None:
         assert counter.count.item() == pytest.approx(value)
 
 
+def test_held_out_photographs_judge_and_are_not_learned_from(
+    recipe: TrainingRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_ITERATIONS_PER_STATE", 3)
+    folder = tmp_path / "log"
+    judged = recipe.model_copy(update={"held_out": ("0.png",), "tensorboard": folder})
+    lines: list[str] = []
+    checkpoint = train(judged, lines.append)
+    assert len([line for line in lines if line.startswith("held-out loss")]) == 2
+    about = checkpoint.styles["style"].recipe
+    assert about["content_images"] == "3 photographs"
+    assert "tensorboard" not in about
+    log = EventAccumulator(str(folder), size_guidance={"images": 0})
+    log.Reload()
+    assert {"loss", "loss: style", "held-out loss"} <= set(log.Tags()["scalars"])
+    assert [event.step for event in log.Scalars("held-out loss: style")] == [3, 6]
+    assert log.Tags()["images"]
+
+
+def test_a_log_without_its_package_is_said(
+    recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(RecipeError, match="pip install tensorboard"):
+        train(recipe.model_copy(update={"tensorboard": Path("log")}), print)
+
+
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(
     recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_loop, "_ITERATIONS_PER_STATE", 2)
-    monkeypatch.setattr(training_loop, "_ITERATIONS_PER_REPORT", 1)
+    monkeypatch.setattr(loop, "_ITERATIONS_PER_STATE", 2)
+    monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 1)
     whole = train(recipe, lambda line: None)
 
     class KilledError(Exception):
@@ -237,7 +268,7 @@ def test_it_trains_for_as_many_minutes_as_asked_for(
 ) -> None:
     """With a clock that goes on by six seconds at every look."""
     ticks = itertools.count(step=6)
-    monkeypatch.setattr("transforms.training_loop.time.monotonic", lambda: next(ticks))
+    monkeypatch.setattr("transforms.training.clock.time.monotonic", lambda: next(ticks))
     lines: list[str] = []
     train(recipe.model_copy(update={"minutes": 1.0, "iterations": 1}), lines.append)
     iteration, minutes = re.match(r"iteration (\d+), ([\d.]+) of 1 minutes", lines[-1]).groups()
@@ -264,8 +295,8 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
 def test_the_state_of_another_recipe_is_not_taken_up(
     recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_loop, "_ITERATIONS_PER_STATE", 2)
-    monkeypatch.setattr(training_loop, "_ITERATIONS_PER_REPORT", 3)
+    monkeypatch.setattr(loop, "_ITERATIONS_PER_STATE", 2)
+    monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 3)
 
     def kill(line: str) -> None:
         raise KeyboardInterrupt
@@ -290,9 +321,9 @@ def test_a_damaged_photograph_is_named(recipe: TrainingRecipe) -> None:
 
 
 def test_crops_depend_on_seed_and_number_alone(recipe: TrainingRecipe) -> None:
-    crops = ContentCrops(recipe.content_images, 32, seed=1)
-    again = ContentCrops(recipe.content_images, 32, seed=1)
-    other = ContentCrops(recipe.content_images, 32, seed=2)
+    crops = ContentCrops(list_images(recipe.content_images), 32, seed=1)
+    again = ContentCrops(list_images(recipe.content_images), 32, seed=1)
+    other = ContentCrops(list_images(recipe.content_images), 32, seed=2)
     assert torch.equal(crops[57], again[57])
     assert not torch.equal(crops[57], crops[58])
     assert not torch.equal(crops[57], other[57])

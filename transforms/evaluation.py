@@ -23,10 +23,10 @@ from transforms.feed_forward import FeedForwardStylizer
 from transforms.image_quality import psnr, ssim
 from transforms.networks import STYLE_NETWORK_NAMES
 from transforms.perceptual_loss import PerceptualLoss
-from transforms.perceptual_recipe import PerceptualLossRecipe
 from transforms.super_resolution import SuperResolver, reduced
-from transforms.training_data import list_images, read_style_image
-from transforms.training_loop import RecipeError
+from transforms.training.data import list_images, read_style_image
+from transforms.training.loop_recipe import RecipeError
+from transforms.training.perceptual_recipe import PerceptualLossRecipe
 
 _PHOTOS_IN_GRID = 3
 _GRID_CELL = 288, 384  # height and width

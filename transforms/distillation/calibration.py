@@ -19,7 +19,7 @@ from transforms.losses import (
     gram_matrix,
     style_reconstruction_loss,
 )
-from transforms.training_data import Draw, random_crop
+from transforms.training.data import Draw, random_crop
 
 CONTENT_LAYER = "relu4_2"
 """The layer that is calibrated by its content loss, and the others by their style loss."""

@@ -24,8 +24,9 @@ from transforms.embedded_network import (
     save_embedded_network,
 )
 from transforms.loss_network import interior_activations, load_loss_network
-from transforms.training_data import list_images, read_style_image
-from transforms.training_loop import LoopRecipe, RecipeError, run_iterations
+from transforms.training.data import list_images, read_style_image
+from transforms.training.loop import run_iterations
+from transforms.training.loop_recipe import LoopRecipe, RecipeError
 
 _IMAGES_FOR_START = 200
 _IMAGES_FOR_MEANS = 48
@@ -138,7 +139,8 @@ def distill(
     )
     about = {
         "recipe": recipe.model_dump(
-            mode="json", exclude={"output", "device", "content_images", "style_images"}
+            mode="json",
+            exclude={"output", "device", "content_images", "style_images", "tensorboard"},
         ),
         "iterations": finished.iterations,
         "photographs": len(images.photographs),

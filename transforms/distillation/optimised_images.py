@@ -14,7 +14,7 @@ from torch import Tensor
 from transforms.distillation.calibration import CONTENT_LAYER
 from transforms.loss_network import LossNetwork
 from transforms.perceptual_loss import PerceptualLoss
-from transforms.training_data import Draw, random_crop
+from transforms.training.data import Draw, random_crop
 
 _STYLE_WEIGHTS = (5.0, 80.0)
 _LEARNING_RATES = (0.02, 0.06)

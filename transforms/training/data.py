@@ -34,21 +34,24 @@ class Draw:
 
 
 class ContentCrops(Dataset[Tensor]):
-    """Random square crops of a folder's photographs; crop i depends on the seed and i alone."""
+    """Random square crops of photographs; crop i depends on the seed and i alone.
 
-    def __init__(self, folder: Path, crop_size: int, seed: int, smallest: float = 0.5) -> None:
-        """List the folder.
+    Attributes:
+        files: the photographs.
+    """
+
+    def __init__(
+        self, files: Sequence[Path], crop_size: int, seed: int, smallest: float = 0.5
+    ) -> None:
+        """Take note of what to crop.
 
         Args:
-            folder: searched recursively for images.
+            files: photographs, at least one.
             crop_size: side of a crop in pixels.
             seed: decides every crop.
             smallest: the least that a crop shows of the photograph's short side, from 0 to 1.
-
-        Raises:
-            ValueError: the folder holds no images.
         """
-        self.files = list_images(folder)
+        self.files = files
         self._crop_size = crop_size
         self._seed = seed
         self._smallest = smallest

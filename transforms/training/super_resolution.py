@@ -15,8 +15,9 @@ from transforms.losses import feature_reconstruction_loss, pixel_loss
 from transforms.networks import build_network
 from transforms.networks.layers import Upsampling
 from transforms.super_resolution import reduced
-from transforms.training_data import ContentCrops
-from transforms.training_loop import LoopRecipe, RecipeError, run_iterations
+from transforms.training.data import ContentCrops, list_images
+from transforms.training.loop import run_iterations
+from transforms.training.loop_recipe import LoopRecipe, RecipeError
 
 # Smaller parts of a photograph would have to be enlarged to make a crop, and are blurred.
 _SMALLEST_PART = 0.3
@@ -95,9 +96,10 @@ def train_super_resolution(
     arguments = {"factor": recipe.factor, "upsampling": recipe.upsampling}
     network = build_network("super_resolution", arguments)
     try:
-        crops = ContentCrops(recipe.content_images, recipe.crop_size, recipe.seed, _SMALLEST_PART)
+        files = list_images(recipe.content_images)
     except ValueError as error:
         raise RecipeError(f"content_images: {error}.") from error
+    crops = ContentCrops(files, recipe.crop_size, recipe.seed, _SMALLEST_PART)
     loss_of = _loss(recipe, device, precision)
     network.to(device).to(memory_format=torch.channels_last)
 
@@ -156,7 +158,7 @@ def _published_recipe(
     recipe: SuperResolutionRecipe, content_images: int, iterations: int
 ) -> dict[str, Any]:
     """The recipe without the paths of the machine that trained, and with what came of it."""
-    published = recipe.model_dump(mode="json", exclude={"output", "device"})
+    published = recipe.model_dump(mode="json", exclude={"output", "device", "tensorboard"})
     published["content_images"] = f"{content_images} photographs"
     published["iterations"] = iterations
     return published

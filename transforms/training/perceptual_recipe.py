@@ -10,8 +10,8 @@ from transforms.distances import Distance, DistanceName
 from transforms.image_io import ImageError
 from transforms.loss_network import LossNetworkName, load_loss_network
 from transforms.perceptual_loss import PerceptualLoss
-from transforms.training_data import read_style_image
-from transforms.training_loop import RecipeError
+from transforms.training.data import read_style_image
+from transforms.training.loop_recipe import RecipeError
 
 
 class PerceptualLossRecipe(BaseModel):

@@ -16,9 +16,14 @@ from transforms.checkpoints import (
     save_checkpoint,
 )
 from transforms.networks import build_network, style_size, stylize
-from transforms.training_data import ContentCrops, list_images
-from transforms.training_loop import RecipeError, run_iterations
-from transforms.training_recipe import TrainingRecipe
+from transforms.perceptual_loss import PerceptualLoss
+from transforms.training.data import ContentCrops, list_images
+from transforms.training.log import Judgement
+from transforms.training.loop import run_iterations
+from transforms.training.loop_recipe import RecipeError
+from transforms.training.style_recipe import TrainingRecipe
+
+_CROPS_JUDGED = 6
 
 
 def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Checkpoint:
@@ -54,7 +59,15 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
             stylized = model(content, styles)
         return perceptual_loss(stylized.float(), content, styles)._asdict()
 
-    finished = run_iterations(recipe, model, crops, terms_of, report, ema_decay=recipe.ema_decay)
+    finished = run_iterations(
+        recipe,
+        model,
+        crops,
+        terms_of,
+        report,
+        ema_decay=recipe.ema_decay,
+        judge=_judge(recipe, perceptual_loss, len(paintings), device),
+    )
     trained = {}
     for (name, painting), vector in zip(paintings.items(), model.vectors, strict=True):
         about = _published_recipe(recipe, start, painting, len(crops.files), finished.iterations)
@@ -151,9 +164,30 @@ def _start(recipe: TrainingRecipe, names: Iterable[str]) -> Checkpoint:
 
 def _crops(recipe: TrainingRecipe) -> ContentCrops:
     try:
-        return ContentCrops(recipe.content_images, recipe.crop_size, recipe.seed)
+        files = list_images(recipe.content_images, without=recipe.held_out)
     except ValueError as error:
         raise RecipeError(f"content_images: {error}.") from error
+    return ContentCrops(files, recipe.crop_size, recipe.seed)
+
+
+def _judge(
+    recipe: TrainingRecipe, perceptual_loss: PerceptualLoss, styles: int, device: torch.device
+) -> Callable[[nn.Module], Judgement] | None:
+    """Return what judges the network by crops of the photographs that are held out, if any are."""
+    files = sorted(set(list_images(recipe.content_images)) - set(_crops(recipe).files))
+    if not files:
+        return None
+    crops = ContentCrops(files, recipe.crop_size, recipe.seed)
+    content = torch.stack([crops[number] for number in range(_CROPS_JUDGED)]).to(device)
+    in_style = [number % styles for number in range(_CROPS_JUDGED)]
+
+    @torch.no_grad()
+    def judge(model: nn.Module) -> Judgement:
+        stylized = model(content, in_style)
+        terms = perceptual_loss(stylized, content, in_style)
+        return Judgement(terms._asdict(), stylized)
+
+    return judge
 
 
 def _published_recipe(
@@ -164,7 +198,9 @@ def _published_recipe(
     iterations: int,
 ) -> dict[str, Any]:
     """The recipe without the paths of the machine that trained, and with what came of it."""
-    published = recipe.model_dump(mode="json", exclude={"output", "device", "style_images"})
+    published = recipe.model_dump(
+        mode="json", exclude={"output", "device", "style_images", "tensorboard"}
+    )
     published["network"], published["network_arguments"] = start.network, start.arguments
     published["style_image"] = painting.name
     published["style_image_sha256"] = hashlib.sha256(painting.read_bytes()).hexdigest()

@@ -5,8 +5,8 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from transforms.networks import STYLE_NETWORK_NAMES
-from transforms.perceptual_recipe import PerceptualLossRecipe
-from transforms.training_loop import LoopRecipe
+from transforms.training.loop_recipe import LoopRecipe
+from transforms.training.perceptual_recipe import PerceptualLossRecipe
 
 
 class TrainingRecipe(LoopRecipe, PerceptualLossRecipe):
@@ -17,6 +17,11 @@ class TrainingRecipe(LoopRecipe, PerceptualLossRecipe):
         default=None, description="Instead of one, a folder of paintings for network: multi_style."
     )
     content_images: Path = Field(description="A folder of photographs, searched recursively.")
+    held_out: tuple[str, ...] = Field(
+        default=(),
+        description="Patterns of names, such as 01*.jpg, of photographs to judge by now and then,"
+        " and not to learn from.",
+    )
     add_to: Path | None = Field(
         default=None,
         description="A checkpoint of network multi_style, to which the painting is added: its"

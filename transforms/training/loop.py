@@ -1,0 +1,139 @@
+"""The loop that every training runs: Adam on a one-cycle schedule, resumable after a kill.
+
+What an iteration sees depends on the seed and its number alone, so that a training which was
+killed goes on exactly where its last state file left it.
+"""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader, Dataset
+
+from transforms.image_io import ImageError
+from transforms.training.clock import Clock, one_cycle
+from transforms.training.log import Judgement, TrainingLog
+from transforms.training.loop_recipe import LoopRecipe, TrainingError
+from transforms.training.state import State
+
+_ITERATIONS_PER_STATE = 200
+_ITERATIONS_PER_REPORT = 20
+_MOST_LOADERS = 8
+
+
+class Finished(NamedTuple):
+    """A training that is done, its output yet to be written.
+
+    Attributes:
+        iterations: how many there were.
+        state: the path of the state file, to be deleted once the output is written.
+    """
+
+    iterations: int
+    state: Path
+
+
+def run_iterations(
+    recipe: LoopRecipe,
+    model: nn.Module,
+    crops: Dataset[Tensor],
+    terms_of: Callable[[int, Tensor], Mapping[str, Tensor]],
+    report: Callable[[str], None],
+    optimizers: Sequence[torch.optim.Optimizer] = (),
+    ema_decay: float = 0.0,
+    judge: Callable[[nn.Module], Judgement] | None = None,
+) -> Finished:
+    """Train a model's parameters in place.
+
+    Beside the output a state file `*.state` is kept; a training of the same recipe that finds one
+    goes on from there.
+
+    Args:
+        recipe: how long, how fast.
+        model: what is trained.
+        crops: crop i, shape (3, crop_size, crop_size), for every i from 0 up.
+        terms_of: returns the terms of the loss, by name, of an iteration and its batch.
+        report: receives a line of progress now and then.
+        optimizers: of the model's parameters, their learning rates at the peak; by default Adam.
+        ema_decay: what is kept at each iteration of the moving average of the parameters, which
+            the model has in the end; 0 for the parameters as they are.
+        judge: takes the model as it would be written now; called now and then.
+
+    Raises:
+        RecipeError: the state file cannot be read, or is of another recipe.
+        TrainingError: an image cannot be read, or the loss is no longer finite.
+    """
+    optimizers = optimizers or [torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)]
+    average = AveragedModel(model, avg_fn=_moving_average(ema_decay)) if ema_decay else None
+    state = State(recipe, [model, average] if average else [model], optimizers)
+    peaks = [group["lr"] for group in _groups(optimizers)]
+    done, seconds = state.load()
+    if done:
+        report(f"Going on from iteration {done}.")
+    log = TrainingLog(report, recipe.tensorboard)
+    clock = Clock(recipe, done, seconds)
+    model.train()
+    for batch in clock.waiting_for(_batches(crops, recipe, done)):
+        if clock.fraction >= 1:
+            break
+        for group, peak in zip(_groups(optimizers), peaks, strict=True):
+            group["lr"] = peak * one_cycle(clock.fraction)
+        terms = terms_of(clock.done, batch)
+        loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"The loss was no longer finite at iteration {clock.done}: lower learning_rate"
+                f" (now {recipe.learning_rate})."
+            )
+        model.zero_grad()
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        if average:
+            average.update_parameters(model)
+        clock.tick()
+        last = clock.fraction >= 1
+        if clock.done % _ITERATIONS_PER_REPORT == 0 or last:
+            log.iteration(clock, terms)
+        if judge and (clock.done % _ITERATIONS_PER_STATE == 0 or last):
+            log.judgement(clock, judge(average.module if average else model))
+        if clock.done % _ITERATIONS_PER_STATE == 0:
+            state.save(clock.done, clock.seconds)
+    log.close()
+    if average:
+        model.load_state_dict(average.module.state_dict())
+    model.eval()
+    return Finished(clock.done, state.path)
+
+
+def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Return how an average of so many values, and the next value, make the next average.
+
+    The first averages are of few values, that the weights of the beginning are soon forgotten.
+    """
+
+    def update(average: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
+        return torch.lerp(value, average, min(decay, (1 + float(count)) / (10 + float(count))))
+
+    return update
+
+
+def _batches(crops: Dataset[Tensor], recipe: LoopRecipe, first: int) -> Iterator[Tensor]:
+    """Yield the batches from iteration `first` on, without end."""
+    device, _ = recipe.choose_device()
+    # On the CPU, processes that load would take from the one that trains.
+    workers = min(_MOST_LOADERS, os.cpu_count() or 1) if device.type == "cuda" else 0
+    numbers = itertools.count(first * recipe.batch_size)
+    try:
+        yield from DataLoader(crops, recipe.batch_size, sampler=numbers, num_workers=workers)
+    except (OSError, ImageError) as error:
+        raise TrainingError(f"{error} Remove that file.") from error
+
+
+def _groups(optimizers: Sequence[torch.optim.Optimizer]) -> list[dict[str, Any]]:
+    return [group for optimizer in optimizers for group in optimizer.param_groups]
