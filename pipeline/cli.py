@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         "train a network that enlarges images",
         "Train a network for method: super_resolution on a folder of photos. A training that was"
         " stopped goes on where it was when the same command is given again.",
-        "stylebeam train-super-resolution configs/train/super_resolution_pixel.yaml",
+        "stylebeam train-super-resolution configs/train_super_resolution/x4_pixel.yaml",
     )
     evaluation = _command(
         subparsers,

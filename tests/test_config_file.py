@@ -7,10 +7,12 @@ import torch
 
 from pipeline.config import RunConfig
 from pipeline.config_file import ConfigError, load_config
-from transforms.checkpoints import Checkpoint, Style, save_checkpoint
+from transforms.checkpoints import Checkpoint, Style, save_checkpoint, shipped_checkpoints
 from transforms.distillation.distill import DistillationRecipe
 from transforms.embedded_network import SHIPPED_WEIGHTS
-from transforms.training.style import TrainingRecipe
+from transforms.evaluation import EvaluationRecipe
+from transforms.training.style_recipe import TrainingRecipe
+from transforms.training.super_resolution import SuperResolutionRecipe
 
 
 @pytest.fixture
@@ -216,18 +218,32 @@ def test_a_config_that_is_not_there_is_said(tmp_path: Path) -> None:
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+MODELS = {
+    "configs": RunConfig,
+    "distill": DistillationRecipe,
+    "evaluate": EvaluationRecipe,
+    "train": TrainingRecipe,
+    "train_super_resolution": SuperResolutionRecipe,
+}
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_config_is_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CONFIGS.parent)
-    load_config(str(path), RunConfig)
+    load_config(str(path), MODELS[path.parent.name])
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("train/*.yaml")), ids=lambda path: path.name)
-def test_every_shipped_training_recipe_is_valid(path: Path) -> None:
-    recipe = load_config(str(path), TrainingRecipe)
-    assert recipe.output == Path(f"transforms/weights/{path.stem}.safetensors")
+@pytest.mark.parametrize("path", list(shipped_checkpoints()), ids=lambda path: path.name)
+def test_every_shipped_checkpoint_has_its_recipe(path: Path) -> None:
+    recipe = load_config(str(CONFIGS / "train" / f"{path.stem}.yaml"), TrainingRecipe)
+    assert path.as_posix().endswith(recipe.output.as_posix())
 
 
-def test_the_recipe_of_the_shipped_loss_network_is_valid() -> None:
-    recipe = load_config(str(CONFIGS / "distill" / "embedded.yaml"), DistillationRecipe)
-    assert SHIPPED_WEIGHTS.as_posix().endswith(recipe.output.as_posix())
+def test_the_shipped_loss_network_has_its_recipes() -> None:
+    first, further = (
+        load_config(str(CONFIGS / "distill" / name), DistillationRecipe)
+        for name in ("embedded.yaml", "embedded_further.yaml")
+    )
+    assert further.start == first.output
+    assert further.held_out == first.held_out
+    assert SHIPPED_WEIGHTS.as_posix().endswith(further.output.as_posix())
