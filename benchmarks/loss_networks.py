@@ -1,7 +1,8 @@
 """Compares the embedded loss network with VGG-19, as the judge in optimisations of images.
 
-Each photograph is optimised towards a painting by VGG-19, by the embedded network for as many
-iterations, and by the embedded network for as long; VGG-19's and VGG-16's losses judge the results.
+Each photograph is optimised towards a painting by VGG-19 for some numbers of iterations, by the
+embedded network for as many iterations, and by the embedded network for as long; VGG-19's and
+VGG-16's losses judge the results.
 
     python benchmarks/loss_networks.py photos paintings out
 """
@@ -103,52 +104,55 @@ class Optimisation:
 
 
 class Comparison(NamedTuple):
-    """What came of a pair.
+    """What came of a pair by a number of iterations of VGG-19.
 
     Attributes:
         images: by what made them.
         iterations: likewise.
         scores: likewise, by judge.
-        speed: iterations of the embedded network in the time of one of VGG-19.
     """
 
     images: dict[str, Tensor]
     iterations: dict[str, int]
     scores: dict[str, dict[str, LossTerms]]
-    speed: float
 
 
-def compare(photo: Tensor, painting: Tensor, iterations: int) -> Comparison:
-    """Optimise a photograph towards a painting, and judge the results."""
+def compare(photo: Tensor, painting: Tensor, budgets: Sequence[int]) -> dict[int, Comparison]:
+    """Optimise a photograph towards a painting, and judge what there is after some iterations."""
     judges = {
         "VGG-19": Judge("vgg19", in_units_of_vgg19(EMBEDDED), photo, painting),
         "VGG-16": Judge("vgg16", VGG16, photo, painting),
     }
     by_vgg = Optimisation(judges["VGG-19"], photo)
     embedded = Optimisation(Judge("embedded", EMBEDDED, photo, painting), photo)
-    for _ in range(iterations):
+    after: dict[int, Tensor] = {}
+    comparisons = {}
+    for iteration in range(1, max(budgets) + 1):
         by_vgg.step()
-        embedded.step()
-    images = {"photograph": photo, "VGG-19": by_vgg.image, SAME_ITERATIONS: embedded.image}
-    while sum(embedded.seconds) < sum(by_vgg.seconds):
-        embedded.step()
-    images[SAME_TIME] = embedded.image
-    with torch.no_grad():
-        scores = {
-            name: {by: judge(image) for by, judge in judges.items()}
-            for name, image in images.items()
-        }
-    return Comparison(
-        images,
-        {
-            "photograph": 0,
-            "VGG-19": iterations,
-            SAME_ITERATIONS: iterations,
-            SAME_TIME: len(embedded.seconds),
-        },
-        scores,
-        statistics.median(by_vgg.seconds) / statistics.median(embedded.seconds),
-    )
+        # In turn, so that a slower minute of the machine slows both alike.
+        while sum(embedded.seconds) < sum(by_vgg.seconds):
+            embedded.step()
+            if len(embedded.seconds) in budgets:
+                after[len(embedded.seconds)] = embedded.image
+        if iteration in budgets:
+            images = {
+                "photograph": photo,
+                "VGG-19": by_vgg.image,
+                SAME_ITERATIONS: after[iteration],
+                SAME_TIME: embedded.image,
+            }
+            iterations = (0, iteration, iteration, len(embedded.seconds))
+            comparisons[iteration] = Comparison(
+                images,
+                dict(zip(images, iterations, strict=True)),
+                {name: _judged(image, judges) for name, image in images.items()},
+            )
+    return comparisons
+
+
+@torch.no_grad()
+def _judged(image: Tensor, judges: Mapping[str, Judge]) -> dict[str, LossTerms]:
+    return {by: judge(image) for by, judge in judges.items()}
 
 
 def report(pair: str, comparison: Comparison) -> None:
@@ -158,11 +162,10 @@ def report(pair: str, comparison: Comparison) -> None:
             " ".join(f"{part.item():.3f}" for part in (terms.content, terms.style, terms.total))
             for terms in by_judge.values()
         )
-        print(f"{pair} | {name} | {comparison.iterations[name]} | {judgements}")
-    print(f"{pair}: an iteration of embedded is {comparison.speed:.1f} times as fast", flush=True)
+        print(f"{pair} | {name} | {comparison.iterations[name]} | {judgements}", flush=True)
 
 
-def summarize(comparisons: Sequence[Comparison]) -> None:
+def summarize(budget: int, comparisons: Sequence[Comparison]) -> None:
     """Print how the results compare with VGG-19's own, over all pairs."""
     ratios: dict[str, list[float]] = defaultdict(list)
     for comparison in comparisons:
@@ -172,9 +175,11 @@ def summarize(comparisons: Sequence[Comparison]) -> None:
                 for part in ("content", "style", "total"):
                     ratio = getattr(terms, part) / getattr(reference, part)
                     ratios[f"{name}: {part} by {by}"].append(ratio.item())
-    print("Relative to VGG-19's own result, the median over the pairs (and the range):")
+    print(f"Relative to VGG-19's own result after {budget} iterations, the median over the pairs:")
     for what, values in ratios.items():
         print(f"{what}: {statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})")
+    iterations = statistics.median(each.iterations[SAME_TIME] for each in comparisons)
+    print(f"iterations of embedded in the time of these {budget}: {iterations:.0f}", flush=True)
 
 
 def contact_sheet(painting: Tensor, images: Sequence[Tensor], height: int) -> Tensor:
@@ -191,23 +196,24 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="a folder for the contact sheets")
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--size", type=int, default=256, help="short side in pixels")
-    parser.add_argument("--iterations", type=int, default=100)
+    parser.add_argument("--iterations", type=int, nargs="+", default=[15, 30, 60])
     args = parser.parse_args()
     photos, paintings = list_images(args.photos), list_images(args.paintings)
     args.out.mkdir(parents=True, exist_ok=True)
     print("pair | result | iterations | VGG-19: content style total | VGG-16: content style total")
-    comparisons = []
+    comparisons: dict[int, list[Comparison]] = defaultdict(list)
     for number in range(args.pairs):
         photo_path, painting_path = photos[number % len(photos)], paintings[number % len(paintings)]
         photo, painting = (
             read_style_image(path, args.size).to(DEVICE) for path in (photo_path, painting_path)
         )
-        comparison = compare(photo, painting, args.iterations)
-        report(f"{photo_path.stem} + {painting_path.stem}", comparison)
-        sheet = contact_sheet(painting, list(comparison.images.values()), args.size)
-        to_pil_image(sheet.cpu()).save(args.out / f"{number:02}.png")
-        comparisons.append(comparison)
-    summarize(comparisons)
+        for budget, comparison in compare(photo, painting, args.iterations).items():
+            report(f"{photo_path.stem} + {painting_path.stem}", comparison)
+            sheet = contact_sheet(painting, list(comparison.images.values()), args.size)
+            to_pil_image(sheet.cpu()).save(args.out / f"{number:02}_{budget}.png")
+            comparisons[budget].append(comparison)
+    for budget, of_pairs in comparisons.items():
+        summarize(budget, of_pairs)
 
 
 if __name__ == "__main__":
