@@ -72,3 +72,17 @@ class LoopRecipe(BaseModel):
         # float16, which a GPU is fastest in, would need its gradients scaled.
         precision = torch.bfloat16 if device.type == "cuda" else fast_precision(device)
         return device, precision
+
+
+class NetworkRecipe(LoopRecipe):
+    """What every recipe of an image transformation network has."""
+
+    content_images: Path = Field(description="A folder of photographs, searched recursively.")
+    ema_decay: float = Field(
+        default=0.99,
+        ge=0,
+        lt=1,
+        strict=True,
+        description="What is kept at each iteration of the moving average of the weights, which is"
+        " what is written; 0 for the weights as they are.",
+    )

@@ -5,18 +5,17 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from transforms.networks import STYLE_NETWORK_NAMES
-from transforms.training.loop_recipe import LoopRecipe
+from transforms.training.loop_recipe import NetworkRecipe
 from transforms.training.perceptual_recipe import PerceptualLossRecipe
 
 
-class TrainingRecipe(LoopRecipe, PerceptualLossRecipe):
+class TrainingRecipe(NetworkRecipe, PerceptualLossRecipe):
     """Everything that decides what a training makes: a network, or a style for one."""
 
     style_image: Path | None = Field(default=None, description="The painting.")
     style_images: Path | None = Field(
         default=None, description="Instead of one, a folder of paintings for network: multi_style."
     )
-    content_images: Path = Field(description="A folder of photographs, searched recursively.")
     held_out: tuple[str, ...] = Field(
         default=(),
         description="Patterns of names, such as 01*.jpg, of photographs to judge by now and then,"
@@ -30,14 +29,6 @@ class TrainingRecipe(LoopRecipe, PerceptualLossRecipe):
     network: str = Field(default="johnson", description="The network to train.")
     network_arguments: dict[str, int | str] = Field(
         default={}, description="What it is built with, such as {upsampling: transposed}."
-    )
-    ema_decay: float = Field(
-        default=0.99,
-        ge=0,
-        lt=1,
-        strict=True,
-        description="What is kept at each iteration of the moving average of the weights, which is"
-        " what is written; 0 for the weights as they are.",
     )
 
     @model_validator(mode="after")

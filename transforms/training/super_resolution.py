@@ -1,7 +1,6 @@
 """Training of a super-resolution network by pixel or feature loss (Johnson et al. 2016)."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -17,13 +16,13 @@ from transforms.networks.layers import Upsampling
 from transforms.super_resolution import reduced
 from transforms.training.data import ContentCrops, list_images
 from transforms.training.loop import run_iterations
-from transforms.training.loop_recipe import LoopRecipe, RecipeError
+from transforms.training.loop_recipe import NetworkRecipe, RecipeError
 
 # Smaller parts of a photograph would have to be enlarged to make a crop, and are blurred.
 _SMALLEST_PART = 0.3
 
 
-class SuperResolutionRecipe(LoopRecipe):
+class SuperResolutionRecipe(NetworkRecipe):
     """Everything that decides what a training of a super-resolution network makes.
 
     The loss of a batch is `pixel_weight` * pixel loss, and the sum over `feature_weights` of
@@ -31,7 +30,6 @@ class SuperResolutionRecipe(LoopRecipe):
     what it was before.
     """
 
-    content_images: Path = Field(description="A folder of photographs, searched recursively.")
     factor: Literal[2, 4, 8] = Field(default=4, description="By which each side of an image grows.")
     upsampling: Upsampling = Field(
         default="transposed", description="How the network doubles the resolution."
@@ -54,14 +52,6 @@ class SuperResolutionRecipe(LoopRecipe):
     )
     charbonnier_epsilon: float = Field(
         default=1e-3, gt=0, strict=True, description="Where the Charbonnier distance bends."
-    )
-    ema_decay: float = Field(
-        default=0.99,
-        ge=0,
-        lt=1,
-        strict=True,
-        description="What is kept at each iteration of the moving average of the weights, which is"
-        " what is written; 0 for the weights as they are.",
     )
 
     @model_validator(mode="after")
