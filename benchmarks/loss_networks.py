@@ -8,7 +8,6 @@ VGG-16's losses judge the results.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections import defaultdict
@@ -16,14 +15,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import safetensors
 import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize, to_pil_image
 from torchvision.utils import make_grid
 
 from transforms.devices import choose_device, fast_precision
-from transforms.embedded_network import SHIPPED_WEIGHTS
+from transforms.embedded_network import about_embedded_network
 from transforms.loss_network import LossNetworkName, interior_activations, load_loss_network
 from transforms.perceptual_loss import LossTerms, PerceptualLoss
 from transforms.training.data import list_images, read_style_image
@@ -52,8 +50,7 @@ VGG16 = Objective(
 
 def in_units_of_vgg19(objective: Objective) -> Objective:
     """Return the same objective for VGG-19, whose activations have not a mean square of 1."""
-    with safetensors.safe_open(SHIPPED_WEIGHTS, "pt") as file:
-        scales = json.loads(file.metadata()["about"])["scales"]
+    scales = about_embedded_network()["scales"]
     return Objective(
         {layer: weight / scales[layer] ** 2 for layer, weight in objective.content.items()},
         {layer: weight / scales[layer] ** 4 for layer, weight in objective.style.items()},

@@ -17,6 +17,7 @@ from transforms.embedded_network import (
     LAYERS,
     READ_LAYERS,
     EmbeddedNetwork,
+    about_embedded_network,
     load_embedded_network,
     save_embedded_network,
 )
@@ -182,7 +183,7 @@ def test_it_improves_a_network_that_is_there(
     recipe: DistillationRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = tmp_path / "first.safetensors"
-    save_embedded_network(random_encoder(), {}, start)
+    save_embedded_network(random_encoder(), {"iterations": 7}, start)
     monkeypatch.setattr(distillation, "compress", None)  # Not called.
     lines: list[str] = []
     distill(
@@ -190,6 +191,7 @@ def test_it_improves_a_network_that_is_there(
         lines.append,
     )
     assert lines[0] == f"Going on from {start}."
+    assert about_embedded_network(recipe.output)["start"] == {"iterations": 7}
     layers = sorted(set(LAYERS) - set(READ_LAYERS))  # The readouts are solved for anew.
     images = torch.rand(1, 3, 64, 64)
     before, after = (load_embedded_network(layers, path)(images) for path in (start, recipe.output))

@@ -201,6 +201,23 @@ def save_embedded_network(network: EmbeddedNetwork, about: Mapping[str, Any], pa
     write_whole(path, safetensors.torch.save(tensors, metadata))
 
 
+def about_embedded_network(weights: Path = SHIPPED_WEIGHTS) -> dict[str, Any]:
+    """Return what `save_embedded_network` was told of how a network was made.
+
+    Args:
+        weights: a file that it wrote; by default the one that is shipped.
+
+    Raises:
+        WeightsUnavailableError: the file cannot be read or holds something else.
+    """
+    try:
+        with safetensors.safe_open(weights, "pt") as file:
+            about: dict[str, Any] = json.loads(file.metadata()["about"])
+            return about
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise _unreadable(weights, error) from error
+
+
 def load_embedded_network(
     layers: Iterable[str], weights: Path = SHIPPED_WEIGHTS
 ) -> EmbeddedNetwork:
@@ -220,7 +237,11 @@ def load_embedded_network(
         chosen = {name: tensors[name].float() for name in network.state_dict()}
         network.load_state_dict(chosen)
     except (OSError, safetensors.SafetensorError, KeyError, RuntimeError) as error:
-        raise WeightsUnavailableError(
-            f"The weights of the embedded loss network cannot be read from {weights}: {error}"
-        ) from error
+        raise _unreadable(weights, error) from error
     return network.eval().requires_grad_(False)
+
+
+def _unreadable(weights: Path, error: Exception) -> WeightsUnavailableError:
+    return WeightsUnavailableError(
+        f"The weights of the embedded loss network cannot be read from {weights}: {error}"
+    )

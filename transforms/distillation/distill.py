@@ -20,6 +20,7 @@ from transforms.distillation.teacher import Teacher
 from transforms.embedded_network import (
     LAYERS,
     WIDTHS,
+    about_embedded_network,
     load_embedded_network,
     save_embedded_network,
 )
@@ -148,6 +149,7 @@ def distill(
         "unexplained_variance": unexplained,
         "scales": teacher.scales,
         "gains": gains,
+        "start": about_embedded_network(recipe.start) if recipe.start else None,
     }
     save_embedded_network(embedded, about, recipe.output)
     finished.state.unlink(missing_ok=True)
