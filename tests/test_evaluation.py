@@ -111,3 +111,10 @@ def test_what_cannot_be_evaluated_is_said(
 ) -> None:
     with pytest.raises(RecipeError, match=message):
         evaluate(recipe.model_copy(update=change), print)
+
+
+def test_a_style_without_its_painting_is_said(
+    recipe: EvaluationRecipe, checkpoint_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match="does not say of which painting random is"):
+        evaluate(recipe.model_copy(update={"checkpoints": (checkpoint_path,)}), print)

@@ -148,6 +148,8 @@ def _styles(
     if recipe.style_images is None:
         raise RecipeError("style_images: must be given, to measure styles.")
     for style, of_style in checkpoint.styles.items():
+        if "style_image" not in of_style.recipe:
+            raise RecipeError(f"checkpoints: {name} does not say of which painting {style} is.")
         painting = recipe.style_images / of_style.recipe["style_image"]
         loss = recipe.perceptual_loss([painting], device, fast_precision(device))
         yield _Entry(
