@@ -66,7 +66,7 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
         terms_of,
         report,
         ema_decay=recipe.ema_decay,
-        judge=_judge(recipe, perceptual_loss, len(paintings), device),
+        judge=_judge(recipe, crops.files, perceptual_loss, len(paintings), device),
     )
     trained = {}
     for (name, painting), vector in zip(paintings.items(), model.vectors, strict=True):
@@ -171,10 +171,14 @@ def _crops(recipe: TrainingRecipe) -> ContentCrops:
 
 
 def _judge(
-    recipe: TrainingRecipe, perceptual_loss: PerceptualLoss, styles: int, device: torch.device
+    recipe: TrainingRecipe,
+    learned_from: Sequence[Path],
+    perceptual_loss: PerceptualLoss,
+    styles: int,
+    device: torch.device,
 ) -> Callable[[nn.Module], Judgement] | None:
     """Return what judges the network by crops of the photographs that are held out, if any are."""
-    files = sorted(set(list_images(recipe.content_images)) - set(_crops(recipe).files))
+    files = sorted(set(list_images(recipe.content_images)) - set(learned_from))
     if not files:
         return None
     crops = ContentCrops(files, recipe.crop_size, recipe.seed)
