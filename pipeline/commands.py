@@ -3,8 +3,9 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline import storage
 from pipeline.beam_options import is_local, parse_beam_options
@@ -98,18 +99,26 @@ def distill(args: argparse.Namespace) -> int:
 
 
 def styles(args: argparse.Namespace) -> int:
-    """List the styles that are shipped."""
+    """List the styles, and the networks for super-resolution, that are shipped."""
     for path in shipped_checkpoints():
         checkpoint = parse_checkpoint(path.read_bytes())
+        of_network = f"{checkpoint.network}, {path.stat().st_size / 1e6:.1f} MB"
         for name, style in checkpoint.styles.items():
             recipe = style.recipe
             print(
-                f"{name}: {checkpoint.network}, {path.stat().st_size / 1e6:.1f} MB;"
-                f" {recipe['iterations']} iterations of {recipe['batch_size']} crops of"
-                f" {recipe['crop_size']} px on {recipe['style_image']} at {recipe['style_size']}"
-                f" px, {recipe['loss_network']}"
+                f"{name}: {of_network}; {_trained(recipe)} on {recipe['style_image']} at"
+                f" {recipe['style_size']} px"
             )
+        if not checkpoint.styles:
+            print(f"{path.stem}: {of_network}; {_trained(checkpoint.recipe)}")
     return EXIT_DONE
+
+
+def _trained(recipe: Mapping[str, Any]) -> str:
+    return (
+        f"{recipe['iterations']} iterations of {recipe['batch_size']} crops of"
+        f" {recipe['crop_size']} px, {recipe['loss_network']}"
+    )
 
 
 def stylize(args: argparse.Namespace) -> int:

@@ -119,7 +119,10 @@ class SuperResolutionOptions(_Strict):
     """Options of super-resolution."""
 
     checkpoint: str = Field(
-        min_length=1, description="The path or URI of a .safetensors checkpoint of its network."
+        default="x4_pixel",
+        min_length=1,
+        description="A shipped network, x4_pixel (faithful) or x4_feature (sharper), or the path or"
+        " URI of a .safetensors checkpoint.",
     )
 
     @field_validator("checkpoint")
@@ -150,8 +153,8 @@ class Batch(_Strict):
     method: BuiltMethod = Field(default="fast", description="How images are stylised.")
     fast: FastOptions | None = Field(default=None, description="Options of method: fast.")
     gatys: dict[str, Any] | None = Field(default=None, description="Not built yet.")
-    super_resolution: SuperResolutionOptions | None = Field(
-        default=None, description="Options of method: super_resolution."
+    super_resolution: SuperResolutionOptions = Field(
+        default=SuperResolutionOptions(), description="Options of method: super_resolution."
     )
     format: OutputFormat = Field(
         default="same", description="File format of the outputs; same keeps each input's."
@@ -163,19 +166,15 @@ class Batch(_Strict):
     @property
     def options(self) -> FastOptions | SuperResolutionOptions:
         """The options of the batch's method."""
-        options = self.fast if self.method == "fast" else self.super_resolution
-        assert options is not None, "_method_has_options sees to it"
-        return options
+        if self.method == "super_resolution":
+            return self.super_resolution
+        assert self.fast is not None, "_fast_has_a_style sees to it"
+        return self.fast
 
     @model_validator(mode="after")
-    def _method_has_options(self) -> "Batch":
+    def _fast_has_a_style(self) -> "Batch":
         if self.method == "fast" and self.fast is None:
             raise ValueError("method: fast needs a style, as in fast: {style: starry_night}")
-        if self.method == "super_resolution" and self.super_resolution is None:
-            raise ValueError(
-                "method: super_resolution needs a network, as in super_resolution:"
-                " {checkpoint: x4.safetensors}"
-            )
         return self
 
 

@@ -13,6 +13,8 @@ from transforms.checkpoints import (
     weights_digest,
 )
 
+_EXTENSION = ".safetensors"
+
 
 class StyleError(ValueError):
     """A style that is not there or cannot be used; the message says why."""
@@ -75,17 +77,18 @@ def choose_super_resolution(checkpoint: str) -> Choice:
     """Return the choice of a super-resolution network, which has no styles.
 
     Args:
-        checkpoint: its path or URI.
+        checkpoint: the name of a shipped one, or the path or URI of a .safetensors checkpoint.
 
     Raises:
-        StyleError: it cannot be read or used, or is of another network.
+        StyleError: it is not there, cannot be read or used, or is of another network.
     """
-    held, weights = read_checkpoint(checkpoint)
+    location = _locate_super_resolution(checkpoint)
+    held, weights = read_checkpoint(location)
     if held.network != "super_resolution":
         raise StyleError(
             f"{checkpoint} is of the network {held.network}, which does not enlarge images"
         )
-    return Choice(checkpoint, weights)
+    return Choice(location, weights)
 
 
 def read_checkpoint(location: str) -> tuple[Checkpoint, str]:
@@ -111,20 +114,33 @@ def _locate(names: Collection[str], checkpoint: str | None) -> str:
         return checkpoint
     if len(names) == 1:
         [name] = names
-        if name.endswith(".safetensors"):
+        if name.endswith(_EXTENSION):
             return name
     shipped = shipped_checkpoints()
+    known = {style for styles in shipped.values() for style in styles}
     for name in names:
-        if not any(name in styles for styles in shipped.values()):
-            known = sorted({style for styles in shipped.values() for style in styles})
-            raise StyleError(
-                f"there is no shipped style {name!r}"
-                + (nearest(name, known) or f"; there is {', '.join(known)}.")
-                + " (A checkpoint of your own is named by its path, ending in .safetensors.)"
-            )
+        if name not in known:
+            raise _not_shipped("style", name, known)
     for path, styles in shipped.items():
         if all(name in styles for name in names):
             return str(path)
     raise StyleError(
         f"{' and '.join(names)} are styles of different networks, and cannot be blended"
+    )
+
+
+def _locate_super_resolution(checkpoint: str) -> str:
+    if checkpoint.endswith(_EXTENSION):
+        return checkpoint
+    shipped = {path.stem: path for path, styles in shipped_checkpoints().items() if not styles}
+    if checkpoint not in shipped:
+        raise _not_shipped("super-resolution network", checkpoint, shipped)
+    return str(shipped[checkpoint])
+
+
+def _not_shipped(kind: str, name: str, known: Collection[str]) -> StyleError:
+    return StyleError(
+        f"there is no shipped {kind} {name!r}"
+        + (nearest(name, known) or f"; there is {', '.join(sorted(known))}.")
+        + f" (A checkpoint of your own is named by its path, ending in {_EXTENSION}.)"
     )

@@ -235,7 +235,8 @@ def test_every_shipped_config_is_valid(path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("path", list(shipped_checkpoints()), ids=lambda path: path.name)
 def test_every_shipped_checkpoint_has_its_recipe(path: Path) -> None:
-    recipe = load_config(str(CONFIGS / "train" / f"{path.stem}.yaml"), TrainingRecipe)
+    folder = "train" if shipped_checkpoints()[path] else "train_super_resolution"
+    recipe = load_config(str(CONFIGS / folder / f"{path.stem}.yaml"), MODELS[folder])
     assert path.as_posix().endswith(recipe.output.as_posix())
 
 

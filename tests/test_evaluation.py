@@ -68,6 +68,17 @@ def test_every_style_and_network_is_measured_and_pictured(recipe: EvaluationReci
         assert grid.width == 6 * (384 + 2) + 2
 
 
+def test_an_optimisation_of_each_photograph_is_better_than_a_network_without_training(
+    recipe: EvaluationRecipe,
+) -> None:
+    rows = rows_of(
+        evaluate(recipe.model_copy(update={"optimisation_iterations": 10}), lambda line: None)
+    )
+    for style, painting in (("single", "one"), ("many: one", "one"), ("many: two", "two")):
+        assert float(rows[f"{painting}, 10 iterations"][3]) < float(rows[style][3])
+    assert list(rows)[2:6] == ["one, 10 iterations", "single", "many: one", "two, 10 iterations"]
+
+
 def test_the_figures_are_means_over_the_photographs(recipe: EvaluationRecipe) -> None:
     row = rows_of(evaluate(recipe, lambda line: None))["many: two"]
     checkpoint = parse_checkpoint(recipe.checkpoints[1].read_bytes())

@@ -1,10 +1,16 @@
 """The image transformation networks: size, shapes, construction by name."""
 
+from pathlib import Path
+
 import pytest
 import torch
+import torch.nn.functional as F
 
 from transforms.networks import MIN_SIDE, build_network, style_size, stylize
+from transforms.networks.layers import InstanceNorm, convolve_upsampled, instance_norm
+from transforms.training.data import read_style_image
 
+SAMPLES = Path(__file__).parent.parent / "samples" / "photos"
 NETWORKS = [
     ("johnson", {}),
     ("johnson", {"upsampling": "transposed"}),
@@ -77,7 +83,7 @@ def test_the_output_lies_where_the_input_lies(name: str, arguments: dict) -> Non
     network = build_network(name, arguments).eval()
     # Without normalisation, whose statistics see the whole image, influence is local.
     for module in network.modules():
-        if isinstance(module, torch.nn.InstanceNorm2d):
+        if isinstance(module, InstanceNorm):
             module.forward = lambda x: x
     images = torch.rand(1, 3, 321, 321, requires_grad=True)
     network(images)[0, :, 201, 157].sum().backward()
@@ -137,18 +143,50 @@ def test_the_first_scales_and_the_last_shifts_of_a_style_are_those_of_their_chan
         assert not torch.equal(shifted, flat)
 
 
+def test_no_pixel_of_a_block_is_brighter_than_the_others(multi_style: torch.nn.Module) -> None:
+    """Else there would be a grid, at the periods of 2 and 4 pixels that are upsampled."""
+    images = read_style_image(SAMPLES / "canyon.jpg", 320)
+    with torch.inference_mode():
+        features = []
+        multi_style.out.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+        stylize(multi_style, images, 0.3 * torch.randn(1, style_size(multi_style)))
+    means = F.pixel_unshuffle(features[0], 4).mean((2, 3)).unflatten(1, (-1, 16))
+    spread = means.std(-1) / features[0].std((2, 3))
+    assert spread.max() < 0.02
+
+
 def test_a_change_of_a_pixel_stays_near_it(multi_style: torch.nn.Module) -> None:
     network = multi_style
     images = torch.rand(1, 3, 320, 320, requires_grad=True)
     with pytest.MonkeyPatch.context() as patch:
         # Without normalisation, whose statistics see the whole image, influence is local.
-        patch.setattr("torch.nn.functional.instance_norm", lambda x: x)
+        patch.setattr("transforms.networks.multi_style.instance_norm", lambda x, scale, shift: x)
         stylized = stylize(network, images, torch.zeros(1, style_size(network)))
         stylized[0, :, 200, 157].sum().backward()
     influence = images.grad.abs().sum((0, 1))
     places = torch.arange(320.0)
     assert abs((influence.sum(1) * places).sum() / influence.sum() - 200) < 6
     assert abs((influence.sum(0) * places).sum() / influence.sum() - 157) < 6
+
+
+def test_instance_norm_is_that_of_torch() -> None:
+    features = 3 + torch.randn(3, 5, 8, 9, dtype=torch.float64)
+    scale, shift = torch.randn(2, 3, 5, dtype=torch.float64)
+    normalized = F.instance_norm(features)
+    expected = normalized * scale[..., None, None] + shift[..., None, None]
+    torch.testing.assert_close(instance_norm(features, scale, shift), expected)
+    of_all = normalized * scale[0][:, None, None] + shift[0][:, None, None]
+    torch.testing.assert_close(instance_norm(features, scale[:1], shift[:1]), of_all)
+
+
+@pytest.mark.parametrize("padding", [1, 3])
+def test_a_convolution_before_the_upsampling_is_that_after_it(padding: int) -> None:
+    features = torch.randn(2, 5, 8, 9, dtype=torch.float64)
+    layer = torch.nn.Conv2d(5, 7, 3).double()
+    continued = F.pad(features, [padding] * 4, mode="replicate")
+    upsampled = F.interpolate(continued, scale_factor=2.0, mode="nearest")
+    convolved = F.pixel_shuffle(convolve_upsampled(features, layer, padding), 2)
+    torch.testing.assert_close(convolved, layer(upsampled)[..., 1:-1, 1:-1])
 
 
 @pytest.mark.parametrize("upsampling", ["transposed", "nearest", "nearest_and_bilinear"])

@@ -67,6 +67,10 @@ def test_shipped_styles_that_are_not_there_or_of_different_networks(
 def test_each_method_wants_its_own_kind_of_network(checkpoint_path: Path, tmp_path: Path) -> None:
     with pytest.raises(StyleError, match="of the network johnson, which does not enlarge images"):
         choose_super_resolution(str(checkpoint_path))
+    shipped = choose_super_resolution("x4_pixel")
+    assert Path(shipped.checkpoint).name == "x4_pixel.safetensors"
+    with pytest.raises(StyleError, match="no shipped super-resolution network 'x4_pixl'; did you"):
+        choose_super_resolution("x4_pixl")
     path = tmp_path / "x4.safetensors"
     network = build_network("super_resolution", {})
     save_checkpoint(Checkpoint("super_resolution", network.state_dict(), {}), path)

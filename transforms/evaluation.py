@@ -4,7 +4,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from transforms.training.perceptual_recipe import PerceptualLossRecipe
 
 _PHOTOS_IN_GRID = 3
 _GRID_CELL = 288, 384  # height and width
+_OPTIMISATION_RATE = 0.02
 
 
 class EvaluationRecipe(PerceptualLossRecipe):
@@ -46,6 +47,13 @@ class EvaluationRecipe(PerceptualLossRecipe):
     output: Path = Field(description="A folder for the table and the pictures.")
     size: int = Field(
         default=512, ge=64, strict=True, description="Short side of the photographs in pixels."
+    )
+    optimisation_iterations: int = Field(
+        default=0,
+        ge=0,
+        strict=True,
+        description="How far to optimise each photograph itself towards each painting, for"
+        " comparison (Gatys et al. 2016); 0 for not at all.",
     )
     device: DeviceName = Field(default="auto", description="Where to compute.")
 
@@ -120,7 +128,9 @@ def evaluate(recipe: EvaluationRecipe, report: Callable[[str], None] = print) ->
 
 
 def _entries(recipe: EvaluationRecipe, device: torch.device) -> Iterator[_Entry]:
+    """Yield what is measured, and once for each painting or factor what it compares with."""
     factors = set()
+    losses: dict[Path, PerceptualLoss] = {}
     for path in recipe.checkpoints:
         try:
             checkpoint = parse_checkpoint(path.read_bytes())
@@ -128,7 +138,15 @@ def _entries(recipe: EvaluationRecipe, device: torch.device) -> Iterator[_Entry]
         except (OSError, CheckpointError) as error:
             raise RecipeError(f"checkpoints: {path} cannot be read: {error}") from error
         if checkpoint.network in STYLE_NETWORK_NAMES:
-            yield from _styles(recipe, path.stem, checkpoint, parameters, device)
+            for style in checkpoint.styles:
+                painting = _painting(recipe, path.stem, checkpoint, style)
+                if painting not in losses:
+                    precision = fast_precision(device)
+                    losses[painting] = recipe.perceptual_loss([painting], device, precision)
+                    if recipe.optimisation_iterations:
+                        iterations = recipe.optimisation_iterations
+                        yield _optimised(painting.stem, iterations, losses[painting], device)
+                yield _stylized(path.stem, checkpoint, style, parameters, losses[painting], device)
             continue
         resolver = SuperResolver(checkpoint, device)
         if resolver.factor not in factors:
@@ -137,28 +155,55 @@ def _entries(recipe: EvaluationRecipe, device: torch.device) -> Iterator[_Entry]
         yield _super_resolution(path.stem, resolver, parameters)
 
 
-def _styles(
-    recipe: EvaluationRecipe,
-    name: str,
-    checkpoint: Checkpoint,
-    parameters: int,
-    device: torch.device,
-) -> Iterator[_Entry]:
-    stylizer = FeedForwardStylizer(checkpoint, device)
+def _painting(recipe: EvaluationRecipe, name: str, checkpoint: Checkpoint, style: str) -> Path:
     if recipe.style_images is None:
         raise RecipeError("style_images: must be given, to measure styles.")
-    for style, of_style in checkpoint.styles.items():
-        if "style_image" not in of_style.recipe:
-            raise RecipeError(f"checkpoints: {name} does not say of which painting {style} is.")
-        painting = recipe.style_images / of_style.recipe["style_image"]
-        loss = recipe.perceptual_loss([painting], device, fast_precision(device))
-        yield _Entry(
-            name=name if len(checkpoint.styles) == 1 else f"{name}: {style}",
-            network=checkpoint.network,
-            parameters=parameters,
-            make=partial(stylizer.stylize, styles={style: 1.0}),
-            measure=partial(_losses, loss, device),
-        )
+    about = checkpoint.styles[style].recipe
+    if "style_image" not in about:
+        raise RecipeError(f"checkpoints: {name} does not say of which painting {style} is.")
+    return recipe.style_images / about["style_image"]
+
+
+def _stylized(
+    name: str,
+    checkpoint: Checkpoint,
+    style: str,
+    parameters: int,
+    loss: PerceptualLoss,
+    device: torch.device,
+) -> _Entry:
+    of_style = replace(checkpoint, styles={style: checkpoint.styles[style]})
+    return _Entry(
+        name=name if len(checkpoint.styles) == 1 else f"{name}: {style}",
+        network=checkpoint.network,
+        parameters=parameters,
+        make=FeedForwardStylizer(of_style, device).stylize,
+        measure=partial(_losses, loss, device),
+    )
+
+
+def _optimised(
+    painting: str, iterations: int, loss: PerceptualLoss, device: torch.device
+) -> _Entry:
+    def optimise(photo: Tensor) -> Tensor:
+        content = photo[None].to(device).float() / 255
+        image = content.clone().requires_grad_()
+        optimizer = torch.optim.Adam([image], lr=_OPTIMISATION_RATE)
+        for _ in range(iterations):
+            optimizer.zero_grad()
+            loss(image, content).total.backward()
+            optimizer.step()
+            with torch.no_grad():
+                image.clamp_(0, 1)
+        return (image.detach()[0] * 255).round().byte().cpu()
+
+    return _Entry(
+        name=f"{painting}, {iterations} iterations",
+        network="none",
+        parameters=0,
+        make=optimise,
+        measure=partial(_losses, loss, device),
+    )
 
 
 @torch.inference_mode()

@@ -16,13 +16,46 @@ _INTERPOLATIONS: Mapping[Upsampling, tuple[str, ...]] = {
     "nearest_and_bilinear": ("nearest", "bilinear"),
 }
 
+# A 3x3 kernel on features of twice the size meets two pixels of the small ones in each direction.
+# For the first and the second pixel of a block: which rows of the kernel fall on which of three.
+_ROWS_MET = [[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]]
+
 Norm = Callable[[int], nn.Module]
 """Makes the normalisation of so many channels."""
 
 
-def instance_norm(channels: int) -> nn.Module:
-    """Return an instance normalisation with a scale and a shift for each channel."""
-    return nn.InstanceNorm2d(channels, affine=True)
+def instance_norm(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Normalise every channel of every image, then scale and shift it.
+
+    Torch's own instance normalisation rearranges channels_last features, there and back; a batch
+    normalisation of each image alone is the same without that, and twice as fast.
+
+    Args:
+        features: of shape (B, C, H, W), more than one pixel each.
+        scale: for each image, or one for all, shape (B, C) or (1, C).
+        shift: likewise.
+    """
+    of_one = zip(
+        features.split(1),
+        scale.expand(len(features), -1),
+        shift.expand(len(features), -1),
+        strict=True,
+    )
+    return torch.cat(
+        [F.batch_norm(one, None, None, weight, bias, training=True) for one, weight, bias in of_one]
+    )
+
+
+class InstanceNorm(nn.Module):
+    """Instance normalisation with a scale and a shift for each channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return instance_norm(x, self.weight[None], self.bias[None])
 
 
 def convolution(
@@ -80,6 +113,28 @@ def check_whole(name: str, value: int, lowest: int) -> None:
         raise ValueError(f"{name} is {value!r}, not a whole number from {lowest} up")
 
 
+def convolve_upsampled(x: Tensor, layer: nn.Conv2d, padding: int) -> Tensor:
+    """Return a 3x3 convolution of the nearest-neighbour upsampling of features by 2.
+
+    It is computed before the upsampling, with the sums of what the kernel meets of each pixel.
+
+    Args:
+        x: of shape (B, C_in, H, W).
+        layer: the convolution.
+        padding: by how many pixels the features are continued on each side, of which the
+            convolution takes one.
+
+    Returns:
+        Each place of the 2x2 blocks as a channel, in the order that `pixel_shuffle` takes, of shape
+        (B, 4 C_out, H + 2 padding - 2, W + 2 padding - 2).
+    """
+    met = layer.weight.new_tensor(_ROWS_MET)
+    kernels = torch.einsum("pac,qbd,oicd->opqiab", met, met, layer.weight).flatten(0, 2)
+    assert layer.bias is not None, "nn.Conv2d has one by default"
+    bias = layer.bias.repeat_interleave(4)
+    return F.conv2d(F.pad(x, [padding] * 4, mode="replicate"), kernels, bias)
+
+
 class ConvNorm(nn.Module):
     """A convolution and a normalisation."""
 
@@ -90,7 +145,7 @@ class ConvNorm(nn.Module):
         kernel: int,
         stride: int = 1,
         channel_multiplier: int | None = None,
-        norm: Norm = instance_norm,
+        norm: Norm = InstanceNorm,
     ) -> None:
         super().__init__()
         self.conv = convolution(channels_in, channels_out, kernel, stride, channel_multiplier)
@@ -104,7 +159,7 @@ class ResidualBlock(nn.Module):
     """Two 3x3 convolutions beside an identity connection, without a rectifier after the sum."""
 
     def __init__(
-        self, channels: int, channel_multiplier: int | None = None, norm: Norm = instance_norm
+        self, channels: int, channel_multiplier: int | None = None, norm: Norm = InstanceNorm
     ) -> None:
         super().__init__()
         self.first = ConvNorm(channels, channels, 3, 1, channel_multiplier, norm)
@@ -123,7 +178,7 @@ class UpsamplingConvNorm(nn.Module):
         channels_out: int,
         upsampling: Upsampling,
         channel_multiplier: int | None = None,
-        norm: Norm = instance_norm,
+        norm: Norm = InstanceNorm,
     ) -> None:
         """Build the layer with random weights.
 

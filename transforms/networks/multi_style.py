@@ -4,7 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transforms.networks.layers import check_whole, convolution
+from transforms.networks.layers import (
+    check_whole,
+    convolution,
+    convolve_upsampled,
+    instance_norm,
+)
 
 _STRIDE = 4
 # As in `transforms.networks.johnson`, and for the same reasons.
@@ -20,8 +25,9 @@ class MultiStyleNetwork(nn.Module):
     of the network. A weighted mean of vectors is a blend of their styles.
 
     Each 4x4 block of pixels becomes the channels of one place, where all but the last convolutions
-    work; nearest-neighbour upsampling, and not a rearrangement of channels, leads back, since that
-    leaves a grid (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts").
+    work. Nearest-neighbour upsampling leads back, and leaves no grid (Odena et al. 2016,
+    "Deconvolution and Checkerboard Artifacts"): pixels at one place of their blocks are normalised
+    apart from those at other places, so that none can be brighter than the others on the whole.
     """
 
     def __init__(self, channels: int = 64, blocks: int = 5) -> None:
@@ -40,8 +46,9 @@ class MultiStyleNetwork(nn.Module):
         half, whole = channels * 3 // 8, channels * 3 // 16
         self.first = convolution(3 * _STRIDE**2, channels, 3)
         self.residual = nn.ModuleList(convolution(channels, channels, 3) for _ in range(2 * blocks))
-        self.up = nn.ModuleList([convolution(channels, half, 3), convolution(half, whole, 3)])
-        self.out = convolution(whole, 3, 3)
+        self.to_half = nn.Conv2d(channels, half, 3)
+        self.to_whole = nn.Conv2d(half, whole, 3)
+        self.out = nn.Conv2d(whole, 3, 3)
         self._sizes = [channels] * (1 + 2 * blocks) + [half, whole]
 
     @property
@@ -68,11 +75,15 @@ class MultiStyleNetwork(nn.Module):
         for one, other in zip(first, second, strict=True):
             between = F.relu(_normalize(one(x), next(affine)))
             x = x + _normalize(other(between), next(affine))
-        for layer in self.up:
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = F.relu(_normalize(layer(x), next(affine)))
-        stylized = 0.5 + _TANH_SCALE * torch.tanh(self.out(x) / _OUTPUT_DIVISOR)
-        return stylized[..., :height, :width]
+        places = convolve_upsampled(x, self.to_half, padding=1)
+        x = F.pixel_shuffle(F.relu(_normalize(places, next(affine), 2**2)), 2)
+        # A block more on each side is what the last convolution has at the border.
+        places = F.pixel_unshuffle(convolve_upsampled(x, self.to_whole, padding=3), 2)
+        x = F.relu(_normalize(places, next(affine), _STRIDE**2))
+        x = self.out(F.pixel_shuffle(F.pixel_shuffle(x, 2), 2))
+        border = _STRIDE - 1
+        x = x[..., border : border + height, border : border + width]
+        return 0.5 + _TANH_SCALE * torch.tanh(x / _OUTPUT_DIVISOR)
 
 
 def _to_whole_blocks(images: Tensor) -> Tensor:
@@ -81,12 +92,13 @@ def _to_whole_blocks(images: Tensor) -> Tensor:
     return F.pad(images, (0, -width % _STRIDE, 0, -height % _STRIDE), mode="replicate")
 
 
-def _normalize(features: Tensor, affine: Tensor) -> Tensor:
+def _normalize(features: Tensor, affine: Tensor, places: int = 1) -> Tensor:
     """Normalise every channel of every image, then scale and shift it.
 
     Args:
-        features: of shape (B, C, H, W).
+        features: of shape (B, places C, H, W).
         affine: what is added to a scale of 1, then the shift, shape (B, 2 C) or (1, 2 C).
+        places: how many channels follow each other that share a scale and a shift.
     """
-    scale, shift = affine.to(features.dtype)[:, :, None, None].chunk(2, 1)
-    return torch.addcmul(shift, F.instance_norm(features), 1 + scale)
+    scale, shift = affine.repeat_interleave(places, 1).chunk(2, 1)
+    return instance_norm(features, 1 + scale, shift)
