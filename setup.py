@@ -20,6 +20,7 @@ setup(
         "safetensors>=0.5,<1",  # checkpoints that cannot run code
         "torch>=2.13,<3",  # the networks
         "torchvision>=0.28,<1",  # VGG, and images to tensors
+        "tqdm>=4.66,<5",  # the progress bar of trainings
     ],
     extras_require={
         "gcp": ["apache-beam[gcp]"],  # Dataflow
@@ -32,6 +33,7 @@ setup(
             "ruff>=0.12",
             "tensorboard>=2.18",
             "types-PyYAML>=6",
+            "types-tqdm>=4.66",
         ],
     },
     entry_points={"console_scripts": ["stylebeam=pipeline.cli:main"]},

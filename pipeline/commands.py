@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import storage
+from pipeline import inputs, storage
 from pipeline.beam_options import is_local, parse_beam_options
 from pipeline.config import RunConfig
 from pipeline.config_file import ConfigError, load_config
@@ -61,7 +61,7 @@ def train(args: argparse.Namespace) -> int:
         if (value := getattr(args, key)) is not None
     ]
     recipe = load_config(args.config, TrainingRecipe, [*args.set, *settings])
-    checkpoint = train_network(recipe, report=lambda line: print(line, flush=True))
+    checkpoint = train_network(recipe, _say, inputs.stored_images)
     use = f"style: {recipe.output}"
     if len(checkpoint.styles) > 1:
         use = f"checkpoint: {recipe.output}, style: {list(checkpoint.styles)[-1]}"
@@ -72,7 +72,7 @@ def train(args: argparse.Namespace) -> int:
 def train_super_resolution(args: argparse.Namespace) -> int:
     """Train a super-resolution network."""
     recipe = load_config(args.config, SuperResolutionRecipe, args.set)
-    train_super_resolution_network(recipe, report=lambda line: print(line, flush=True))
+    train_super_resolution_network(recipe, _say, inputs.stored_images)
     print(
         f"The checkpoint is in {recipe.output}. Use it with method: super_resolution, as"
         f" super_resolution: {{checkpoint: {recipe.output}}}."
@@ -83,7 +83,7 @@ def train_super_resolution(args: argparse.Namespace) -> int:
 def evaluate(args: argparse.Namespace) -> int:
     """Measure what checkpoints make of photographs."""
     recipe = load_config(args.config, EvaluationRecipe, args.set)
-    print(evaluate_checkpoints(recipe, report=lambda line: print(line, flush=True)))
+    print(evaluate_checkpoints(recipe, report=_say))
     print(f"The table is in {recipe.output / 'table.md'}, pictures are in grid.png beside it.")
     return EXIT_DONE
 
@@ -91,7 +91,7 @@ def evaluate(args: argparse.Namespace) -> int:
 def distill(args: argparse.Namespace) -> int:
     """Train an embedded loss network."""
     recipe = load_config(args.config, DistillationRecipe, args.set)
-    unexplained = distill_network(recipe, report=lambda line: print(line, flush=True))
+    unexplained = distill_network(recipe, report=_say)
     print(f"The loss network is in {recipe.output}. Unexplained variance of held-out images:")
     for kind, layers in unexplained.items():
         print(f"  {kind}: " + ", ".join(f"{layer} {part:.1%}" for layer, part in layers.items()))
@@ -177,3 +177,7 @@ def _print_summary(summary: RunSummary) -> None:
     print(f"Style networks loaded: {'not known from this runner' if loaded is None else loaded}.")
     folders = ", ".join(sorted({batch.output for batch in summary.batches}))
     print(f"Look in {folders}. What became of each image: _stylebeam/outcomes.jsonl there.")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -4,6 +4,7 @@ import glob
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pipeline import storage
 from transforms.image_io import FORMAT_OF_EXTENSION
@@ -80,6 +81,40 @@ def list_images(location: str) -> Iterator[tuple[str, str]]:
         hidden = any(part.startswith(".") for part in relative.split("/"))
         if image_extension(path) and not hidden:
             yield path, relative
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """An image of an input, as trainings take them (`transforms.training.data.ImageFile`)."""
+
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self.path.rpartition("/")[2]
+
+    def read_bytes(self) -> bytes:
+        """Return what it holds.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        return storage.read(self.path)
+
+    def __str__(self) -> str:
+        return self.path
+
+
+def stored_images(location: str) -> list[StoredImage]:
+    """Return each image of an input.
+
+    Raises:
+        StorageError: there is no such place, or a folder cannot be listed.
+    """
+    if mistake := storage.mistake_in(location) or mistake_in(location):
+        raise storage.StorageError(mistake)
+    return [StoredImage(path) for path, _ in list_images(location)]
 
 
 def _is_glob(location: str) -> bool:

@@ -13,7 +13,7 @@ from apache_beam.io.filesystems import FileSystems
 from transforms.files import write_whole
 
 
-class StorageError(Exception):
+class StorageError(OSError):
     """A file or folder that cannot be listed, read or written; the message says which and why."""
 
 

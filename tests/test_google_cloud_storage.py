@@ -13,6 +13,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from PIL import Image
 
+from transforms.checkpoints import parse_checkpoint
+
 CREDENTIALS = {
     "type": "authorized_user",
     "client_id": "fake",
@@ -82,3 +84,27 @@ batches:
     written["styled/2027/b.png"].download_to_filename(tmp_path / "b.png")
     with Image.open(tmp_path / "b.png") as image:
         assert image.size == (33, 64)
+
+
+def test_a_training_on_photographs_of_a_bucket(
+    bucket: storage.Bucket, photos: Path, tmp_path: Path
+) -> None:
+    for name in ("a.jpg", "below/c.jpeg"):
+        bucket.blob(f"photos/{name}").upload_from_filename(photos / name)
+    command = [sys.executable, "-m", "pipeline", "train", "--style-image", str(photos / "b.png")]
+    options = {"crop_size": 32, "style_size": 32, "iterations": 2, "held_out": "[c.*]"}
+    settings = [f"--set={key}={value}" for key, value in options.items()]
+    paths = ["--content-images", "gs://archive/photos", "--output", "own.safetensors"]
+    done = subprocess.run(
+        [*command, *paths, *settings], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    checkpoint = parse_checkpoint((tmp_path / "own.safetensors").read_bytes())
+    assert checkpoint.styles["own"].recipe["content_images"] == "1 photographs"
+    assert "held-out loss" in done.stdout
+    paths[1] = "gs://archive/nothing"
+    done = subprocess.run(
+        [*command, *paths], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "content_images: there are no images in gs://archive/nothing." in done.stderr

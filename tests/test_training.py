@@ -1,9 +1,16 @@
 """Training: it learns, it resumes exactly, it says what is wrong."""
 
+import contextlib
+import fcntl
 import itertools
 import json
+import os
+import pty
 import re
+import struct
+import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -318,6 +325,38 @@ def test_a_damaged_photograph_is_named(recipe: TrainingRecipe) -> None:
         photograph.write_text("no image")
     with pytest.raises(TrainingError, match=r"photos/\d\.png: The file is not an image"):
         train(recipe, print)
+
+
+def test_a_photograph_that_is_gone_stops_and_the_same_command_goes_on(
+    recipe: TrainingRecipe,
+) -> None:
+    def gone(folder: str) -> list[Path]:
+        return [Path(folder) / "gone.png"]
+
+    with pytest.raises(TrainingError, match=r"gone\.png.* same command goes on from where it was"):
+        train(recipe, print, gone)
+
+
+def test_a_terminal_shows_a_bar_with_the_loss_and_the_time_left(recipe: TrainingRecipe) -> None:
+    settings = recipe.model_copy(update={"iterations": 40}).model_dump_json(exclude={"minutes"})
+    recipe.output.with_name("recipe.yaml").write_text(settings)
+    master, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+    path = str(recipe.output.with_name("recipe.yaml"))
+    command = [sys.executable, "-m", "pipeline", "train", path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal) as process:
+        os.close(terminal)
+        shown = b""
+        # The end of a terminal reads as an error.
+        with contextlib.suppress(OSError):
+            while part := os.read(master, 4096):
+                shown += part
+        said = process.stdout.read().decode()
+    os.close(master)
+    assert process.returncode == 0
+    assert re.search(r"50%\|.+\| [\d:]+ gone, [\d:]+ left, iteration 20, loss \d", shown.decode())
+    assert re.search(r"100%\|.+ left, iteration 40, loss \d", shown.decode())
+    assert "iteration" not in said
 
 
 def test_crops_depend_on_seed_and_number_alone(recipe: TrainingRecipe) -> None:

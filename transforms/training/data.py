@@ -1,9 +1,10 @@
 """What trainings see: random crops of photographs and paintings."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +12,32 @@ from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional
 
 from transforms.image_io import FORMAT_OF_EXTENSION, ImageError, decode
+
+
+class ImageFile(Protocol):
+    """An image file, on the disk (a `Path` is one) or in another storage; `str` says where."""
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+
+    def read_bytes(self) -> bytes:
+        """Return what it holds.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+
+
+ListFiles = Callable[[str], Iterable[ImageFile]]
+"""Lists the files of a folder and below, or of what else it takes. Raises OSError if it cannot."""
+
+AnImageFile = TypeVar("AnImageFile", bound=ImageFile)
+
+
+def files_below(folder: str) -> Iterable[Path]:
+    """Return the files in a folder of the disk, and below."""
+    return Path(folder).rglob("*")
 
 
 class Draw:
@@ -41,7 +68,7 @@ class ContentCrops(Dataset[Tensor]):
     """
 
     def __init__(
-        self, files: Sequence[Path], crop_size: int, seed: int, smallest: float = 0.5
+        self, files: Sequence[ImageFile], crop_size: int, seed: int, smallest: float = 0.5
     ) -> None:
         """Take note of what to crop.
 
@@ -71,7 +98,7 @@ class ContentCrops(Dataset[Tensor]):
 
 
 def list_images(folder: Path, without: Sequence[str] = ()) -> list[Path]:
-    """Return the image files in a folder and below, in order.
+    """Return the image files in a folder of the disk and below, in order.
 
     Args:
         folder: searched recursively.
@@ -80,22 +107,38 @@ def list_images(folder: Path, without: Sequence[str] = ()) -> list[Path]:
     Raises:
         ValueError: there are none.
     """
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in FORMAT_OF_EXTENSION
-        and not any(fnmatch(path.name, pattern) for pattern in without)
-    )
-    if not files:
-        raise ValueError(f"there are no images in {folder}")
-    return files
+    return images_among(files_below(str(folder)), str(folder), without)
 
 
-def random_crop(path: Path, size: int, draw: Draw, smallest: float = 0.5) -> Tensor:
+def images_among(
+    files: Iterable[AnImageFile], place: str, without: Sequence[str] = ()
+) -> list[AnImageFile]:
+    """Return the image files among files, in order.
+
+    Args:
+        files: in any order.
+        place: where they come from, to be named if there are none.
+        without: patterns of names to leave out, such as `*.png`.
+
+    Raises:
+        ValueError: there are none.
+    """
+    images = [
+        file
+        for file in files
+        if PurePath(file.name).suffix.lower() in FORMAT_OF_EXTENSION
+        and not any(fnmatch(file.name, pattern) for pattern in without)
+    ]
+    if not images:
+        raise ValueError(f"there are no images in {place}")
+    return sorted(images, key=str)
+
+
+def random_crop(file: ImageFile, size: int, draw: Draw, smallest: float = 0.5) -> Tensor:
     """Return a random crop of an image, one in two mirrored: RGB in [0, 1], shape (3, size, size).
 
     Args:
-        path: the image.
+        file: the image.
         size: side of the crop in pixels.
         draw: decides which.
         smallest: the least that it shows of the image's short side, from 0 to 1.
@@ -104,7 +147,7 @@ def random_crop(path: Path, size: int, draw: Draw, smallest: float = 0.5) -> Ten
         OSError: the image cannot be read.
         ImageError: it cannot be decoded.
     """
-    pixels = _read_pixels(path)
+    pixels = _read_pixels(file)
     height, width = pixels.shape[1:]
     shorter = min(height, width)
     side = draw.integer(max(1, round(shorter * smallest)), shorter)
@@ -127,8 +170,8 @@ def read_style_image(path: Path, short_side: int) -> Tensor:
     return resized.unsqueeze(0).float() / 255
 
 
-def _read_pixels(path: Path) -> Tensor:
+def _read_pixels(file: ImageFile) -> Tensor:
     try:
-        return decode(path.read_bytes()).pixels
+        return decode(file.read_bytes()).pixels
     except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
+        raise ImageError(f"{file}: {error}") from error

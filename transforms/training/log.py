@@ -1,4 +1,4 @@
-"""What a training says of itself: lines of text and, where asked for, TensorBoard's curves."""
+"""What a training says of itself: a progress bar or lines, and TensorBoard's curves if wanted."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -7,9 +7,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from transforms.training.clock import Clock
 from transforms.training.loop_recipe import RecipeError
+
+_BAR = "{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left{postfix}"
 
 
 class Judgement(NamedTuple):
@@ -27,34 +30,45 @@ class Judgement(NamedTuple):
 class TrainingLog:
     """Says how a training goes."""
 
-    def __init__(self, report: Callable[[str], None], tensorboard: Path | None) -> None:
-        """Open the log.
+    def __init__(
+        self, report: Callable[[str], None], tensorboard: Path | None, fraction: float
+    ) -> None:
+        """Open the log. On a terminal, a progress bar takes the place of the lines of iterations.
 
         Args:
             report: receives lines.
             tensorboard: the folder where TensorBoard is to find curves and pictures; is made where
                 it is not there.
+            fraction: of the training that is done already, from 0 to 1.
 
         Raises:
             RecipeError: the package tensorboard is not installed.
         """
         self._report = report
+        # disable=None is tqdm's word for: unless standard error is a terminal.
+        self._bar = tqdm(total=1.0, initial=min(fraction, 1.0), disable=None, bar_format=_BAR)
         self._writer = _writer(tensorboard) if tensorboard else None
 
     def iteration(self, clock: Clock, terms: Mapping[str, Tensor]) -> None:
         """Say how far the training is, and what the loss was."""
-        self._report(f"{clock}; loss {_sum_of(terms)}")
+        if self._bar.disable:
+            self._report(f"{clock}; loss {_sum_of(terms)}")
+        else:
+            self._bar.set_postfix_str(f"iteration {clock.done}, loss {_total(terms):.3f}")
+            self._bar.update(min(clock.fraction, 1.0) - self._bar.n)
         self._curves(clock.done, "loss", terms)
 
     def judgement(self, clock: Clock, judgement: Judgement) -> None:
         """Say what the loss is on what is held out."""
-        self._report(f"held-out loss {_sum_of(judgement.terms)}")
+        with tqdm.external_write_mode():
+            self._report(f"held-out loss {_sum_of(judgement.terms)}")
         self._curves(clock.done, "held-out loss", judgement.terms)
         if self._writer:
             self._writer.add_images("held out", judgement.pictures.clamp(0, 1), clock.done)
 
     def close(self) -> None:
         """Write what is not written yet."""
+        self._bar.close()
         if self._writer:
             self._writer.close()
 

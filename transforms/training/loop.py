@@ -5,15 +5,16 @@ killed goes on exactly where its last state file left it.
 """
 
 import itertools
-import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from transforms.image_io import ImageError
 from transforms.training.clock import Clock, one_cycle
@@ -23,7 +24,8 @@ from transforms.training.state import State
 
 _ITERATIONS_PER_STATE = 200
 _ITERATIONS_PER_REPORT = 20
-_MOST_LOADERS = 8
+_LOADERS = 8
+_BATCHES_AHEAD = 4
 
 
 class Finished(NamedTuple):
@@ -75,8 +77,8 @@ def run_iterations(
     done, seconds = state.load()
     if done:
         report(f"Going on from iteration {done}.")
-    log = TrainingLog(report, recipe.tensorboard)
     clock = Clock(recipe, done, seconds)
+    log = TrainingLog(report, recipe.tensorboard, clock.fraction)
     model.train()
     for batch in clock.waiting_for(_batches(crops, recipe, done)):
         if clock.fraction >= 1:
@@ -124,15 +126,22 @@ def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Te
 
 
 def _batches(crops: Dataset[Tensor], recipe: LoopRecipe, first: int) -> Iterator[Tensor]:
-    """Yield the batches from iteration `first` on, without end."""
-    device, _ = recipe.choose_device()
-    # On the CPU, processes that load would take from the one that trains.
-    workers = min(_MOST_LOADERS, os.cpu_count() or 1) if device.type == "cuda" else 0
+    """Yield the batches from iteration `first` on, without end, and load a few ahead."""
     numbers = itertools.count(first * recipe.batch_size)
+    ahead: deque[Future[Tensor]] = deque()
+    # Threads suffice: what takes time, reading, decoding and scaling, is done outside of Python.
+    pool = ThreadPoolExecutor(_LOADERS)
     try:
-        yield from DataLoader(crops, recipe.batch_size, sampler=numbers, num_workers=workers)
-    except (OSError, ImageError) as error:
+        while True:
+            while len(ahead) < (1 + _BATCHES_AHEAD) * recipe.batch_size:
+                ahead.append(pool.submit(crops.__getitem__, next(numbers)))
+            yield torch.stack([ahead.popleft().result() for _ in range(recipe.batch_size)])
+    except ImageError as error:
         raise TrainingError(f"{error} Remove that file.") from error
+    except OSError as error:
+        raise TrainingError(f"{error} The same command goes on from where it was.") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _groups(optimizers: Sequence[torch.optim.Optimizer]) -> list[dict[str, Any]]:

@@ -1,12 +1,14 @@
 """What every training's recipe has, and what is wrong with a training."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from transforms.devices import DeviceName, choose_device, fast_precision
+from transforms.training.data import ImageFile, ListFiles, images_among
 
 
 class TrainingError(Exception):
@@ -77,7 +79,10 @@ class LoopRecipe(BaseModel):
 class NetworkRecipe(LoopRecipe):
     """What every recipe of an image transformation network has."""
 
-    content_images: Path = Field(description="A folder of photographs, searched recursively.")
+    content_images: str | Path = Field(
+        description="A folder of photographs, searched recursively; stylebeam train takes whatever"
+        " the input of a batch may be, a bucket too."
+    )
     ema_decay: float = Field(
         default=0.99,
         ge=0,
@@ -86,3 +91,19 @@ class NetworkRecipe(LoopRecipe):
         description="What is kept at each iteration of the moving average of the weights, which is"
         " what is written; 0 for the weights as they are.",
     )
+
+    def photographs(self, list_files: ListFiles, without: Sequence[str] = ()) -> list[ImageFile]:
+        """Return the photographs in content_images, in order.
+
+        Args:
+            list_files: lists the files there.
+            without: patterns of names to leave out.
+
+        Raises:
+            RecipeError: there are none, or they cannot be listed.
+        """
+        place = str(self.content_images)
+        try:
+            return images_among(list_files(place), place, without)
+        except (OSError, ValueError) as error:
+            raise RecipeError(f"content_images: {str(error).rstrip('.')}.") from error

@@ -17,7 +17,13 @@ from transforms.checkpoints import (
 )
 from transforms.networks import build_network, style_size, stylize
 from transforms.perceptual_loss import PerceptualLoss
-from transforms.training.data import ContentCrops, list_images
+from transforms.training.data import (
+    ContentCrops,
+    ImageFile,
+    ListFiles,
+    files_below,
+    list_images,
+)
 from transforms.training.log import Judgement
 from transforms.training.loop import run_iterations
 from transforms.training.loop_recipe import RecipeError
@@ -26,7 +32,11 @@ from transforms.training.style_recipe import TrainingRecipe
 _CROPS_JUDGED = 6
 
 
-def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Checkpoint:
+def train(
+    recipe: TrainingRecipe,
+    report: Callable[[str], None] = print,
+    list_files: ListFiles = files_below,
+) -> Checkpoint:
     """Train a network or, added to one, a style; write the checkpoint and return it.
 
     A training of the same recipe that was killed goes on where it was.
@@ -34,6 +44,7 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
     Args:
         recipe: what to train.
         report: receives a line of progress now and then.
+        list_files: lists the files of content_images.
 
     Raises:
         RecipeError: something that the recipe names is not there, or unfit.
@@ -48,7 +59,9 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
     torch.manual_seed(recipe.seed)
     model = _StyledNetwork(start, len(paintings), trains_network=recipe.add_to is None)
     model.to(device).to(memory_format=torch.channels_last)
-    crops = _crops(recipe)
+    photographs = recipe.photographs(list_files, without=recipe.held_out)
+    held_out = _held_out(recipe, photographs, list_files)
+    crops = ContentCrops(photographs, recipe.crop_size, recipe.seed)
     perceptual_loss = recipe.perceptual_loss(paintings.values(), device, precision)
 
     def terms_of(iteration: int, batch: Tensor) -> dict[str, Tensor]:
@@ -66,11 +79,11 @@ def train(recipe: TrainingRecipe, report: Callable[[str], None] = print) -> Chec
         terms_of,
         report,
         ema_decay=recipe.ema_decay,
-        judge=_judge(recipe, crops.files, perceptual_loss, len(paintings), device),
+        judge=_judge(recipe, held_out, perceptual_loss, len(paintings), device),
     )
     trained = {}
     for (name, painting), vector in zip(paintings.items(), model.vectors, strict=True):
-        about = _published_recipe(recipe, start, painting, len(crops.files), finished.iterations)
+        about = _published_recipe(recipe, start, painting, len(photographs), finished.iterations)
         trained[name] = Style(vector.detach().cpu(), about)
     checkpoint = Checkpoint(
         network=start.network,
@@ -162,23 +175,23 @@ def _start(recipe: TrainingRecipe, names: Iterable[str]) -> Checkpoint:
     return checkpoint
 
 
-def _crops(recipe: TrainingRecipe) -> ContentCrops:
-    try:
-        files = list_images(recipe.content_images, without=recipe.held_out)
-    except ValueError as error:
-        raise RecipeError(f"content_images: {error}.") from error
-    return ContentCrops(files, recipe.crop_size, recipe.seed)
+def _held_out(
+    recipe: TrainingRecipe, learned_from: Sequence[ImageFile], list_files: ListFiles
+) -> list[ImageFile]:
+    if not recipe.held_out:
+        return []
+    known = set(map(str, learned_from))
+    return [file for file in recipe.photographs(list_files) if str(file) not in known]
 
 
 def _judge(
     recipe: TrainingRecipe,
-    learned_from: Sequence[Path],
+    files: Sequence[ImageFile],
     perceptual_loss: PerceptualLoss,
     styles: int,
     device: torch.device,
 ) -> Callable[[nn.Module], Judgement] | None:
-    """Return what judges the network by crops of the photographs that are held out, if any are."""
-    files = sorted(set(list_images(recipe.content_images)) - set(learned_from))
+    """Return what judges the network by crops of photographs, if there are any."""
     if not files:
         return None
     crops = ContentCrops(files, recipe.crop_size, recipe.seed)

@@ -14,7 +14,7 @@ from transforms.losses import feature_reconstruction_loss, pixel_loss
 from transforms.networks import build_network
 from transforms.networks.layers import Upsampling
 from transforms.super_resolution import reduced
-from transforms.training.data import ContentCrops, list_images
+from transforms.training.data import ContentCrops, ListFiles, files_below
 from transforms.training.loop import run_iterations
 from transforms.training.loop_recipe import NetworkRecipe, RecipeError
 
@@ -64,7 +64,9 @@ class SuperResolutionRecipe(NetworkRecipe):
 
 
 def train_super_resolution(
-    recipe: SuperResolutionRecipe, report: Callable[[str], None] = print
+    recipe: SuperResolutionRecipe,
+    report: Callable[[str], None] = print,
+    list_files: ListFiles = files_below,
 ) -> Checkpoint:
     """Train a network, write its checkpoint and return it.
 
@@ -73,6 +75,7 @@ def train_super_resolution(
     Args:
         recipe: what to train.
         report: receives a line of progress now and then.
+        list_files: lists the files of content_images.
 
     Raises:
         RecipeError: something that the recipe names is not there, or unfit.
@@ -85,11 +88,8 @@ def train_super_resolution(
     torch.manual_seed(recipe.seed)
     arguments = {"factor": recipe.factor, "upsampling": recipe.upsampling}
     network = build_network("super_resolution", arguments)
-    try:
-        files = list_images(recipe.content_images)
-    except ValueError as error:
-        raise RecipeError(f"content_images: {error}.") from error
-    crops = ContentCrops(files, recipe.crop_size, recipe.seed, _SMALLEST_PART)
+    photographs = recipe.photographs(list_files)
+    crops = ContentCrops(photographs, recipe.crop_size, recipe.seed, _SMALLEST_PART)
     loss_of = _loss(recipe, device, precision)
     network.to(device).to(memory_format=torch.channels_last)
 
@@ -105,7 +105,7 @@ def train_super_resolution(
         tensors=network.state_dict(),
         styles={},
         arguments=arguments,
-        recipe=_published_recipe(recipe, len(crops.files), finished.iterations),
+        recipe=_published_recipe(recipe, len(photographs), finished.iterations),
     )
     save_checkpoint(checkpoint, recipe.output)
     finished.state.unlink(missing_ok=True)
