@@ -1,5 +1,7 @@
 """The losses against closed-form values, slow direct formulas and finite differences."""
 
+import math
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from transforms import losses
 from transforms.losses import (
     feature_reconstruction_loss,
     gram_matrix,
+    grid_loss,
     style_reconstruction_loss,
     total_variation_loss,
 )
@@ -134,3 +137,31 @@ def test_total_variation_of_a_step_and_of_a_ramp() -> None:
 )
 def test_gradients_are_those_of_finite_differences(loss) -> None:
     assert torch.autograd.gradcheck(loss, random(1, 2, 3, 4).requires_grad_())
+
+
+def test_grid_loss_is_the_power_at_the_frequencies_of_a_grid_under_a_window() -> None:
+    images = random(2, 3, 32, 32)
+    window = torch.hann_window(32, dtype=torch.float64)
+    window = window / window.sum()
+    spectrum = torch.fft.fft2(images * window[:, None] * window)
+    power = spectrum[..., ::8, ::8].abs().square().flatten(2)[..., 1:].sum(2)
+    torch.testing.assert_close(grid_loss(images), power.mean())
+
+
+@pytest.mark.parametrize(("period", "share"), [(4.0, 1.0), (2.0, 2.0), (8.0, 0.0), (5.0, 0.0)])
+def test_grid_loss_of_a_cosine(period: float, share: float) -> None:
+    waves = 0.1 * torch.cos(2 * math.pi / period * torch.arange(128.0, dtype=torch.float64))
+    across = (0.5 + waves).expand(1, 3, 64, 128)
+    down = across.transpose(2, 3)
+    for images in (across, down):
+        loss = grid_loss(images).item()
+        assert loss == pytest.approx(share * 0.1**2 / 2, abs=1e-4)
+
+
+def test_grid_loss_sees_a_grid_whose_sign_changes_and_no_gradient_of_light() -> None:
+    columns = torch.arange(256.0, dtype=torch.float64)
+    light = (columns / 256).expand(1, 3, 64, 256)
+    assert grid_loss(light) < 1e-6
+    sign = torch.where(columns < 128, 1.0, -1.0)
+    grid = 0.1 * sign * torch.cos(2 * math.pi / 4 * columns)
+    assert grid_loss(light + grid) > 0.9 * 0.1**2 / 2

@@ -121,6 +121,7 @@ def test_one_network_learns_many_styles(many_styles: TrainingRecipe) -> None:
     one, two = checkpoint.styles.values()
     assert (one.recipe["style_image"], two.recipe["style_image"]) == ("one.png", "two.png")
     assert not torch.equal(one.vector, two.vector)
+    assert one.recipe["grid_weight"] == 10000.0
     assert str(many_styles.content_images.parent) not in json.dumps([one.recipe, two.recipe])
     checkpoint.build()
 

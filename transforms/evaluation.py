@@ -45,8 +45,11 @@ class EvaluationRecipe(PerceptualLossRecipe):
         description="A folder with the paintings of the styles, named as when they were trained.",
     )
     output: Path = Field(description="A folder for the table and the pictures.")
-    size: int = Field(
-        default=512, ge=64, strict=True, description="Short side of the photographs in pixels."
+    size: int | None = Field(
+        default=512,
+        ge=64,
+        strict=True,
+        description="Short side of the photographs in pixels; null leaves each at its own size.",
     )
     optimisation_iterations: int = Field(
         default=0,

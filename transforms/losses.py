@@ -19,6 +19,8 @@ from transforms.distances import SQUARED_ERROR, Distance
 # So many values are converted to float32 at once that they stay in the processor's cache.
 _VALUES_AT_ONCE = 2**21
 
+_GRID_PERIOD, _GRID_WINDOW = 4, 32  # pixels
+
 
 def _at_least_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
@@ -147,6 +149,36 @@ def total_variation_loss(images: Tensor) -> Tensor:
     down = torch.sum((images[:, :, 1:, :] - images[:, :, :-1, :]) ** 2)
     right = torch.sum((images[:, :, :, 1:] - images[:, :, :, :-1]) ** 2)
     return (down + right) / (batch * height * width)
+
+
+def grid_loss(images: Tensor) -> Tensor:
+    """Return the power of patterns that repeat every 4 pixels, which upsampling can leave.
+
+    Networks that work at a half and a quarter of the resolution can make the pixels of each block
+    of 4x4 unlike each other in the same way (Odena et al. 2016, "Deconvolution and Checkerboard
+    Artifacts"). With frequencies k and l from 0 to 3 in units of 1/4,
+
+        l_grid = mean over windows of the sum over (k, l) != (0, 0) of
+                 |sum over a, b of w_a w_b y_ab exp(2 pi i (k a + l b) / 4)|^2
+
+    where w is a Hann window of 32 pixels and the sum 1, set every 8 pixels in each channel, so that
+    a grid counts also if it is brighter in one place and darker in another. A cosine of amplitude A
+    across the image has the loss A^2 / 2.
+
+    Args:
+        images: RGB images, shape (B, 3, H, W), each side at least 32.
+    """
+    images = _at_least_float32(images)
+    pixels = torch.arange(_GRID_WINDOW, dtype=images.dtype, device=images.device)
+    window = 2 / _GRID_WINDOW * torch.sin(torch.pi * pixels / _GRID_WINDOW) ** 2
+    angles = 2 * torch.pi / _GRID_PERIOD * pixels
+    waves = window * torch.exp(1j * torch.outer(pixels[:_GRID_PERIOD], angles))
+    kernels = torch.einsum("ka,lb->klab", waves, waves).flatten(0, 1)[1:, None]
+    channels = images.flatten(0, 1)[:, None]
+    real, imaginary = (
+        F.conv2d(channels, part, stride=_GRID_WINDOW // 4) for part in (kernels.real, kernels.imag)
+    )
+    return (real.square() + imaginary.square()).sum(1).mean()
 
 
 def _read(features: Tensor, readout: Tensor) -> Tensor:

@@ -158,16 +158,17 @@ def random_crop(file: ImageFile, size: int, draw: Draw, smallest: float = 0.5) -
     return crop.float() / 255
 
 
-def read_style_image(path: Path, short_side: int) -> Tensor:
-    """Return a painting: RGB in [0, 1], shape (1, 3, H, W), its short side as given.
+def read_style_image(path: Path, short_side: int | None) -> Tensor:
+    """Return a painting: RGB in [0, 1], shape (1, 3, H, W), its short side as given or, None, own.
 
     Raises:
         OSError: the file cannot be read.
         ImageError: it cannot be decoded.
     """
     pixels = _read_pixels(path)
-    resized = functional.resize(pixels, [short_side], antialias=True)
-    return resized.unsqueeze(0).float() / 255
+    if short_side is not None:
+        pixels = functional.resize(pixels, [short_side], antialias=True)
+    return pixels.unsqueeze(0).float() / 255
 
 
 def _read_pixels(file: ImageFile) -> Tensor:

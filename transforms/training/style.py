@@ -15,6 +15,7 @@ from transforms.checkpoints import (
     parse_checkpoint,
     save_checkpoint,
 )
+from transforms.losses import grid_loss
 from transforms.networks import build_network, style_size, stylize
 from transforms.perceptual_loss import PerceptualLoss
 from transforms.training.data import (
@@ -70,7 +71,7 @@ def train(
         styles = [number % len(paintings) for number in range(first, first + len(batch))]
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             stylized = model(content, styles)
-        return perceptual_loss(stylized.float(), content, styles)._asdict()
+        return _terms(recipe, perceptual_loss, stylized.float(), content, styles)
 
     finished = run_iterations(
         recipe,
@@ -201,10 +202,23 @@ def _judge(
     @torch.no_grad()
     def judge(model: nn.Module) -> Judgement:
         stylized = model(content, in_style)
-        terms = perceptual_loss(stylized, content, in_style)
-        return Judgement(terms._asdict(), stylized)
+        return Judgement(_terms(recipe, perceptual_loss, stylized, content, in_style), stylized)
 
     return judge
+
+
+def _terms(
+    recipe: TrainingRecipe,
+    perceptual_loss: PerceptualLoss,
+    stylized: Tensor,
+    content: Tensor,
+    styles: Sequence[int],
+) -> dict[str, Tensor]:
+    """Return the terms of the loss, by name."""
+    terms = perceptual_loss(stylized, content, styles)._asdict()
+    if recipe.grid_weight:
+        terms["grid"] = recipe.grid_weight * grid_loss(stylized)
+    return terms
 
 
 def _published_recipe(

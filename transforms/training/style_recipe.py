@@ -26,6 +26,12 @@ class TrainingRecipe(NetworkRecipe, PerceptualLossRecipe):
         description="A checkpoint of network multi_style, to which the painting is added: its"
         " vector alone is trained, and nothing else in the checkpoint changes.",
     )
+    grid_weight: float = Field(
+        default=1e4,
+        ge=0,
+        strict=True,
+        description="Weight of the loss of a grid, which upsampling would leave.",
+    )
     network: str = Field(default="johnson", description="The network to train.")
     network_arguments: dict[str, int | str] = Field(
         default={}, description="What it is built with, such as {upsampling: transposed}."
