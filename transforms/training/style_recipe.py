@@ -1,12 +1,15 @@
 """The recipe of a style network's training: everything that decides what comes of it."""
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from transforms.networks import STYLE_NETWORK_NAMES
 from transforms.training.loop_recipe import NetworkRecipe
 from transforms.training.perceptual_recipe import PerceptualLossRecipe
+
+_RATE_OF_VECTORS = 1e-2
 
 
 class TrainingRecipe(NetworkRecipe, PerceptualLossRecipe):
@@ -24,7 +27,8 @@ class TrainingRecipe(NetworkRecipe, PerceptualLossRecipe):
     add_to: Path | None = Field(
         default=None,
         description="A checkpoint of network multi_style, to which the painting is added: its"
-        " vector alone is trained, and nothing else in the checkpoint changes.",
+        " vector alone is trained, by default with learning_rate: 0.01, and nothing else in the"
+        " checkpoint changes.",
     )
     grid_weight: float = Field(
         default=1e4,
@@ -36,6 +40,14 @@ class TrainingRecipe(NetworkRecipe, PerceptualLossRecipe):
     network_arguments: dict[str, int | str] = Field(
         default={}, description="What it is built with, such as {upsampling: transposed}."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _vectors_learn_faster(cls, given: Any) -> Any:
+        """A vector alone has farther to go than the weights, and cannot spoil what they know."""
+        if isinstance(given, dict) and given.get("add_to") is not None:
+            return {"learning_rate": _RATE_OF_VECTORS, **given}
+        return given
 
     @model_validator(mode="after")
     def _says_which_style_and_network(self) -> "TrainingRecipe":
