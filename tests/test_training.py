@@ -128,8 +128,11 @@ def test_one_network_learns_many_styles(many_styles: TrainingRecipe) -> None:
 
 @pytest.mark.parametrize(
     ("given", "rate"),
-    [({}, 0.002), ({"add_to": "x.safetensors"}, 0.01)]
-    + [({"add_to": "x.safetensors", "learning_rate": 0.5}, 0.5)],
+    [
+        ({}, 0.002),
+        ({"add_to": "x.safetensors"}, 0.01),
+        ({"add_to": "x.safetensors", "learning_rate": 0.5}, 0.5),
+    ],
 )
 def test_a_vector_alone_learns_faster_unless_a_rate_is_given(given: dict, rate: float) -> None:
     needed = {"style_image": "a.png", "content_images": "photos", "output": "b.safetensors"}

@@ -24,7 +24,7 @@ Norm = Callable[[int], nn.Module]
 """Makes the normalisation of so many channels."""
 
 
-def instance_norm(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+def instance_norm(features: Tensor, scale: Tensor, shift: Tensor, epsilon: float = 1e-5) -> Tensor:
     """Normalise every channel of every image, then scale and shift it.
 
     Torch's own instance normalisation rearranges channels_last features, there and back; a batch
@@ -34,6 +34,7 @@ def instance_norm(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         features: of shape (B, C, H, W), more than one pixel each.
         scale: for each image, or one for all, shape (B, C) or (1, C).
         shift: likewise.
+        epsilon: is added to the variance.
     """
     of_one = zip(
         features.split(1),
@@ -42,7 +43,10 @@ def instance_norm(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         strict=True,
     )
     return torch.cat(
-        [F.batch_norm(one, None, None, weight, bias, training=True) for one, weight, bias in of_one]
+        [
+            F.batch_norm(one, None, None, weight, bias, training=True, eps=epsilon)
+            for one, weight, bias in of_one
+        ]
     )
 
 

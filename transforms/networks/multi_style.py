@@ -15,6 +15,9 @@ _STRIDE = 4
 # As in `transforms.networks.johnson`, and for the same reasons.
 _TANH_SCALE = 150 / 255
 _OUTPUT_DIVISOR = 4
+# The features of an image of one colour differ by rounding alone, which a division by the root of
+# much less than this would make visible.
+_EPSILON = 1e-3
 
 
 class MultiStyleNetwork(nn.Module):
@@ -101,4 +104,4 @@ def _normalize(features: Tensor, affine: Tensor, places: int = 1) -> Tensor:
         places: how many channels follow each other that share a scale and a shift.
     """
     scale, shift = affine.repeat_interleave(places, 1).chunk(2, 1)
-    return instance_norm(features, 1 + scale, shift)
+    return instance_norm(features, 1 + scale, shift, _EPSILON)
