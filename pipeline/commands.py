@@ -107,17 +107,19 @@ def styles(args: argparse.Namespace) -> int:
             recipe = style.recipe
             print(
                 f"{name}: {of_network}; {_trained(recipe)} on {recipe['style_image']} at"
-                f" {recipe['style_size']} px"
+                f" {recipe['style_size']} px, {recipe['loss_network']}"
             )
         if not checkpoint.styles:
-            print(f"{path.stem}: {of_network}; {_trained(checkpoint.recipe)}")
+            of_features = any(checkpoint.recipe["feature_weights"].values())
+            loss = "feature loss" if of_features else "pixel loss"
+            print(f"{path.stem}: {of_network}; {_trained(checkpoint.recipe)}, {loss}")
     return EXIT_DONE
 
 
 def _trained(recipe: Mapping[str, Any]) -> str:
     return (
         f"{recipe['iterations']} iterations of {recipe['batch_size']} crops of"
-        f" {recipe['crop_size']} px, {recipe['loss_network']}"
+        f" {recipe['crop_size']} px"
     )
 
 

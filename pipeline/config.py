@@ -121,8 +121,7 @@ class SuperResolutionOptions(_Strict):
     checkpoint: str = Field(
         default="x4_pixel",
         min_length=1,
-        description="A shipped network, x4_pixel (faithful) or x4_feature (sharper), or the path or"
-        " URI of a .safetensors checkpoint.",
+        description="A shipped network, or the path or URI of a .safetensors checkpoint.",
     )
 
     @field_validator("checkpoint")
