@@ -29,6 +29,13 @@ def linear_map() -> Tensor:
     return torch.randn(CHANNELS, SMALL_CHANNELS, dtype=torch.float64)
 
 
+def test_of_its_layers_it_returns_those_that_are_wanted() -> None:
+    network, images = EmbeddedNetwork(), torch.rand(1, 3, 32, 32)
+    wanted = network(images, ["relu2_1", "relu1_1"])
+    assert wanted.keys() == {"relu1_1", "relu2_1"}
+    assert torch.equal(wanted["relu2_1"], network(images)["relu2_1"])
+
+
 def features() -> tuple[Tensor, Tensor]:
     small, other = torch.randn(2, 2, SMALL_CHANNELS, 6, 5, dtype=torch.float64)
     return small.requires_grad_(), other

@@ -1,5 +1,7 @@
 """The perceptual loss: its terms, each against a direct computation."""
 
+from collections.abc import Collection
+
 import pytest
 import torch
 
@@ -10,8 +12,10 @@ from transforms.perceptual_loss import PerceptualLoss
 class FakeLossNetwork(torch.nn.Module):
     """Activations that are easy to compute by hand: the image, and twice the image."""
 
-    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"once": 1 * images, "twice": 2 * images}
+    def forward(
+        self, images: torch.Tensor, layers: Collection[str] = ("once", "twice")
+    ) -> dict[str, torch.Tensor]:
+        return {layer: (1 + (layer == "twice")) * images for layer in layers}
 
     def readout(self, layer: str) -> None:
         return None

@@ -35,6 +35,14 @@ def test_it_ends_at_the_deepest_layer_asked_for() -> None:
     assert len(convolutions) == 2 + 2 + 3
 
 
+def test_of_its_layers_it_returns_those_that_are_wanted() -> None:
+    network = random_network("vgg16", ["relu1_1", "relu1_2", "relu2_2"])
+    images = torch.rand(1, 3, 16, 16)
+    wanted = network(images, ["relu1_2"])
+    assert list(wanted) == ["relu1_2"]
+    assert torch.equal(wanted["relu1_2"], network(images)["relu1_2"])
+
+
 def test_a_convolution_is_not_overwritten_by_its_rectifier() -> None:
     activations = random_network("vgg16", ["conv1_1", "relu1_1"])(torch.rand(1, 3, 8, 8))
     assert activations["conv1_1"].min() < 0

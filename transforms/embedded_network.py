@@ -17,7 +17,7 @@ so that R, a square root of A^T A as small as F_s, is all of A that is kept: the
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,16 +105,18 @@ class EmbeddedNetwork(nn.Module):
             {layer: torch.eye(channels_of(layer)) for layer in READ_LAYERS if layer in self.layers}
         )
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
         """Return what stands for the activations of the chosen layers.
 
         Args:
             images: RGB in [0, 1], shape (B, 3, H, W).
+            layers: those that are wanted of the chosen ones; by default all.
 
         Returns:
             By layer name, features of shape (B, C, H', W'), to be read through their `readout`.
         """
         values = normalize(images).to(next(self.convolutions.parameters()).dtype)
+        wanted = self.layers if layers is None else layers
         features: dict[str, Tensor] = {}
         for name, convolution in self.convolutions.items():
             if halves_the_resolution(name):
@@ -122,8 +124,10 @@ class EmbeddedNetwork(nn.Module):
             # What a convolution returns is of no use any more.
             values = F.relu(convolution(values), inplace=True)
             layer = name.replace("conv", "relu")
-            if layer in self.layers:
+            if layer in wanted:
                 features[layer] = values
+            if len(features) == len(wanted):
+                break
         return features
 
     def readout(self, layer: str) -> Tensor | None:

@@ -1,6 +1,6 @@
 """The loss network: the fixed network in whose features images are compared."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 import torch
@@ -23,8 +23,11 @@ class LossNetwork(Protocol):
     def layers(self) -> frozenset[str]:
         """The layers that it returns."""
 
-    def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """Return by layer features of shape (B, C, H', W') of RGB in [0, 1], shape (B, 3, H, W)."""
+    def __call__(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Return by layer features of shape (B, C, H', W') of RGB in [0, 1], shape (B, 3, H, W).
+
+        They are those of `layers`, by default of all that it has.
+        """
 
     def readout(self, layer: str) -> Tensor | None:
         """Return the matrix, shape (C, C), that features are multiplied by, None for none."""

@@ -1,6 +1,7 @@
 """The perceptual loss of a stylised image against its photo and a painting."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -87,8 +88,9 @@ class PerceptualLoss:
         Args:
             content_images: RGB in [0, 1], shape (B, 3, H, W), each side at least 17.
         """
-        activations = interior_activations(self._network, content_images)
-        return {layer: activations[layer] for layer in self._content_weights}
+        # The style's layers are deeper as a rule, and of no use here.
+        network = partial(self._network, layers=self._content_weights.keys())
+        return interior_activations(network, content_images)
 
     def terms(
         self,

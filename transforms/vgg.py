@@ -1,7 +1,7 @@
 """VGG-16 and VGG-19, cut at named layers, with ImageNet weights."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -59,21 +59,25 @@ class Vgg(nn.Module):
                 # In place it would overwrite the activation of the convolution before it.
                 module.inplace = False
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
         """Return the activations of the chosen layers.
 
         Args:
             images: RGB in [0, 1], shape (B, 3, H, W).
+            layers: those that are wanted of the chosen ones; by default all.
 
         Returns:
             By layer name, activations of shape (B, C, H', W').
         """
-        activations = {}
+        wanted = self.layers if layers is None else layers
+        activations: dict[str, Tensor] = {}
         values = normalize(images).to(next(self.features.parameters()).dtype)
         for layer, module in zip(self._names, self.features, strict=True):
             values = module(values)
-            if layer in self.layers:
+            if layer in wanted:
                 activations[layer] = values
+            if len(activations) == len(wanted):
+                break
         return activations
 
     def readout(self, layer: str) -> None:

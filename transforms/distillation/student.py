@@ -1,7 +1,7 @@
 """The student of a distillation: an embedded loss network whose weights are easy to train."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -67,13 +67,14 @@ class Student(nn.Module):
         ).to(images.device)
         self.solve_maps(teacher, images.split(4))
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
         """Return the predicted activations of the teacher, by layer.
 
         Args:
             images: RGB in [0, 1], shape (B, 3, H, W).
+            layers: those that are wanted; by default all.
         """
-        features = self._features(images)
+        features = self._features(images, layers)
         return {
             layer: linear(values, self.maps[layer].to(values.dtype))
             if layer in self.maps
@@ -114,11 +115,11 @@ class Student(nn.Module):
             ridge = 1e-6 * within.diagonal().mean() * torch.eye(channels, dtype=within.dtype)
             linear_map.copy_(torch.linalg.solve(within + ridge, across.T).T)
 
-    def _features(self, images: Tensor) -> dict[str, Tensor]:
+    def _features(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
         tensors = {f"convolutions.{name}": tensor for name, tensor in self._tensors().items()}
         reduced = self._precision != torch.float32
         with torch.autocast(images.device.type, self._precision, enabled=reduced):
-            return functional_call(self._encoder[0], tensors, (images,))
+            return functional_call(self._encoder[0], tensors, (images, layers))
 
     def _tensors(self) -> dict[str, Tensor]:
         """Return the encoder's tensors, as functions of the parameters."""

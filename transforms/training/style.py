@@ -28,6 +28,7 @@ from transforms.training.data import (
 from transforms.training.log import Judgement
 from transforms.training.loop import run_iterations
 from transforms.training.loop_recipe import RecipeError
+from transforms.training.optimizers import optimizers_of
 from transforms.training.style_recipe import TrainingRecipe
 
 _CROPS_JUDGED = 6
@@ -79,8 +80,9 @@ def train(
         crops,
         terms_of,
         report,
-        ema_decay=recipe.ema_decay,
-        judge=_judge(recipe, held_out, perceptual_loss, len(paintings), device),
+        optimizers_of(model, recipe.optimizer, recipe.learning_rate),
+        recipe.ema_decay,
+        _judge(recipe, held_out, perceptual_loss, len(paintings), device),
     )
     trained = {}
     for (name, painting), vector in zip(paintings.items(), model.vectors, strict=True):

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from transforms.networks import STYLE_NETWORK_NAMES
 from transforms.training.loop_recipe import NetworkRecipe
+from transforms.training.optimizers import OptimizerName
 from transforms.training.perceptual_recipe import PerceptualLossRecipe
 
 _RATE_OF_VECTORS = 1e-2
@@ -35,6 +36,12 @@ class TrainingRecipe(NetworkRecipe, PerceptualLossRecipe):
         ge=0,
         strict=True,
         description="Weight of the loss of a grid, which upsampling would leave.",
+    )
+    learning_rate: float = Field(
+        default=5e-3, gt=0, strict=True, description="Peak of the one-cycle schedule."
+    )
+    optimizer: OptimizerName = Field(
+        default="muon", description="What moves the network's weights; style vectors: always Adam."
     )
     network: str = Field(default="johnson", description="The network to train.")
     network_arguments: dict[str, int | str] = Field(
