@@ -7,7 +7,13 @@ import torch
 
 from pipeline.config import RunConfig
 from pipeline.config_file import ConfigError, load_config
-from transforms.checkpoints import Checkpoint, Style, save_checkpoint, shipped_checkpoints
+from transforms.checkpoints import (
+    Checkpoint,
+    Style,
+    parse_checkpoint,
+    save_checkpoint,
+    shipped_checkpoints,
+)
 from transforms.distillation.distill import DistillationRecipe
 from transforms.embedded_network import SHIPPED_WEIGHTS
 from transforms.evaluation import EvaluationRecipe
@@ -238,6 +244,15 @@ def test_every_shipped_checkpoint_has_its_recipe(path: Path) -> None:
     folder = "train" if shipped_checkpoints()[path] else "train_super_resolution"
     recipe = load_config(str(CONFIGS / folder / f"{path.stem}.yaml"), MODELS[folder])
     assert path.as_posix().endswith(recipe.output.as_posix())
+    checkpoint = parse_checkpoint(path.read_bytes())
+    decisive = recipe.model_dump(
+        mode="json",
+        include=recipe.model_fields_set
+        - {"output", "content_images", "style_image", "style_images"},
+    )
+    for about in [style.recipe for style in checkpoint.styles.values()] or [checkpoint.recipe]:
+        # One that was trained before a key came to be does not have it.
+        assert about == {**about, **{key: decisive[key] for key in decisive.keys() & about.keys()}}
 
 
 def test_the_shipped_loss_network_has_its_recipes() -> None:

@@ -10,7 +10,7 @@ from transforms.training.loop_recipe import NetworkRecipe
 from transforms.training.optimizers import OptimizerName
 from transforms.training.perceptual_recipe import PerceptualLossRecipe
 
-_RATE_OF_VECTORS = 1e-2
+_RATE_OF_VECTORS = 5e-2
 
 
 class TrainingRecipe(NetworkRecipe, PerceptualLossRecipe):
@@ -28,7 +28,7 @@ class TrainingRecipe(NetworkRecipe, PerceptualLossRecipe):
     add_to: Path | None = Field(
         default=None,
         description="A checkpoint of network multi_style, to which the painting is added: its"
-        " vector alone is trained, by default with learning_rate: 0.01, and nothing else in the"
+        " vector alone is trained, by default with learning_rate: 0.05, and nothing else in the"
         " checkpoint changes.",
     )
     grid_weight: float = Field(
