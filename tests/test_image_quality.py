@@ -1,4 +1,4 @@
-"""PSNR and SSIM against closed forms and the literature."""
+"""PSNR, SSIM and sharpness against closed forms and the literature."""
 
 import math
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from transforms.image_quality import psnr, ssim
+from transforms.image_quality import psnr, sharpness, ssim
 from transforms.super_resolution import reduced
 
 
@@ -30,6 +30,16 @@ def test_ssim_of_flat_images() -> None:
     expected = (2 * x * y + c1) / (x**2 + y**2 + c1)
     assert ssim(grey(0.2), grey(0.8)).item() == pytest.approx(expected, rel=1e-5)
     assert ssim(grey(0.2), grey(0.2)).item() == pytest.approx(1)
+
+
+def test_sharpness_is_the_power_of_the_laplacian() -> None:
+    # On a wave of so many radians a pixel the Laplacian is a multiplication by 2 cos(x) - 2.
+    slow, fast = 2 * math.pi / 16, 2 * math.pi / 4
+    places = torch.arange(66)
+    waves = [0.5 + 0.4 * torch.sin(speed * places).expand(1, 3, 20, 66) for speed in (slow, fast)]
+    expected = ((2 - 2 * math.cos(slow)) / (2 - 2 * math.cos(fast))) ** 2
+    assert sharpness(*waves).item() == pytest.approx(expected, rel=1e-5)
+    assert sharpness(waves[0] / 2, waves[0]).item() == pytest.approx(0.25)
 
 
 def test_structure_turned_over_is_unlike() -> None:

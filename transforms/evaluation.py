@@ -20,7 +20,7 @@ from torchvision.utils import make_grid
 from transforms.checkpoints import Checkpoint, CheckpointError, parse_checkpoint
 from transforms.devices import DeviceName, choose_device, fast_precision
 from transforms.feed_forward import FeedForwardStylizer
-from transforms.image_quality import psnr, ssim
+from transforms.image_quality import psnr, sharpness, ssim
 from transforms.networks import STYLE_NETWORK_NAMES
 from transforms.perceptual_loss import PerceptualLoss
 from transforms.super_resolution import SuperResolver, reduced
@@ -92,8 +92,8 @@ def evaluate(recipe: EvaluationRecipe, report: Callable[[str], None] = print) ->
     """Measure checkpoints on photographs, and write a table and a grid of pictures.
 
     Styles are measured by content and style loss; super-resolution networks, and bicubic
-    enlargement beside them, by PSNR and SSIM of photographs that were reduced and enlarged again.
-    `table.md` and `grid.png` are written into the output folder.
+    enlargement beside them, by PSNR, SSIM and sharpness of photographs that were reduced and
+    enlarged again. `table.md` and `grid.png` are written into the output folder.
 
     Args:
         recipe: what to measure.
@@ -247,6 +247,7 @@ def _quality(factor: int, made: Tensor, photo: Tensor) -> dict[str, float]:
     return {
         "PSNR": psnr(made, photo, border=factor).item(),
         "SSIM": ssim(made, photo, border=factor).item(),
+        "sharpness": sharpness(made, photo, border=factor).item(),
     }
 
 

@@ -1,4 +1,4 @@
-"""PSNR and SSIM, as the literature on super-resolution measures them: on the luminance."""
+"""What super-resolution is measured by: PSNR, SSIM and sharpness, all of the luminance."""
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,8 @@ _PEAK = 255.0
 _WINDOW = 11
 _SIGMA = 1.5
 _C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
+
+_LAPLACIAN = [[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]
 
 
 def psnr(images: Tensor, target: Tensor, border: int = 0) -> Tensor:
@@ -50,6 +52,26 @@ def ssim(images: Tensor, target: Tensor, border: int = 0) -> Tensor:
     luminance = (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
     structure = (2 * covariance + _C2) / (variance_x + variance_y + _C2)
     return (luminance * structure).mean((1, 2, 3))
+
+
+def sharpness(images: Tensor, target: Tensor, border: int = 0) -> Tensor:
+    """Return the power of the Laplacian of each image's luminance, relative to the target's.
+
+    Args:
+        images: RGB in [0, 1], shape (B, 3, H, W), each side at least 3 within the border.
+        target: what they ought to be, of the same shape; not flat.
+        border: pixels at each side that do not count.
+
+    Returns:
+        Of shape (B,): below 1 what is blurred, above 1 what is sharper than the target.
+    """
+
+    def power(of: Tensor) -> Tensor:
+        luminance = _luminance(of, border)
+        laplacian = F.conv2d(luminance, luminance.new_tensor(_LAPLACIAN)[None, None])
+        return laplacian.square().mean((1, 2, 3))
+
+    return power(images) / power(target)
 
 
 def _luminance(images: Tensor, border: int) -> Tensor:
