@@ -16,8 +16,8 @@ def optimizers_of(
 
     Args:
         model: in the memory format channels_last.
-        name: `adam` moves all of them. With `muon` that is left to Muon for the kernels of
-            convolutions across channels.
+        name: `muon` for Muon on the kernels of convolutions across channels and Adam on the rest;
+            `adam` for Adam on all.
         learning_rate: of every one of them; an update of Muon is as large as one of Adam.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
