@@ -163,6 +163,37 @@ def test_a_style_is_added_and_all_else_stays_as_it_was(
         train(more.model_copy(update={"add_to": more.output}), print)
 
 
+def test_a_training_goes_on_from_a_checkpoint(many_styles: TrainingRecipe) -> None:
+    train(many_styles, lambda line: None)
+    before = parse_checkpoint(many_styles.output.read_bytes())
+    with Image.open(many_styles.style_images / "one.png") as painting:
+        painting.rotate(180).save(many_styles.style_images / "three.png")
+    (many_styles.style_images / "one.png").unlink()
+    # What is learned at this rate is lost in rounding.
+    on = {"start": many_styles.output, "learning_rate": 1e-12}
+    further = many_styles.model_copy(
+        update={**on, "output": many_styles.output.with_stem("further")}
+    )
+    train(further, lambda line: None)
+    after = parse_checkpoint(further.output.read_bytes())
+    for name, tensor in before.tensors.items():
+        assert torch.equal(tensor, after.tensors[name]), name
+    assert list(after.styles) == ["three", "two"]
+    assert torch.equal(after.styles["two"].vector, before.styles["two"].vector)
+    mean = (before.styles["one"].vector.float() + before.styles["two"].vector.float()) / 2
+    assert torch.equal(after.styles["three"].vector, mean.half())
+    assert after.styles["two"].recipe["start"] == "style.safetensors"
+
+
+def test_a_training_goes_on_from_the_same_network_only(
+    recipe: TrainingRecipe, checkpoint_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=r"johnson with \{\}, that of the recipe depsep"):
+        train(recipe.model_copy(update={"start": checkpoint_path, "network": "depsep"}), print)
+    with pytest.raises(RecipeError, match=r"start: .*painting\.png cannot be read"):
+        train(recipe.model_copy(update={"start": recipe.style_image}), print)
+
+
 def test_a_style_is_not_added_to_a_network_of_one_style(
     recipe: TrainingRecipe, checkpoint_path: Path
 ) -> None:
@@ -185,6 +216,7 @@ def test_paintings_of_one_name_are_refused(many_styles: TrainingRecipe) -> None:
         ({"style_images": "paintings"}, "style_image or style_images, one of the two"),
         ({"style_image": None, "style_images": "x"}, "style_images needs network: multi_style"),
         ({"add_to": "x.safetensors", "network": "johnson"}, "are those of the checkpoint"),
+        ({"add_to": "x.safetensors", "start": "x.safetensors"}, "add_to or start, not both"),
         ({"network": "super_resolution"}, "no style network 'super_resolution'; there is johnson"),
     ],
 )

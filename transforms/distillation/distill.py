@@ -28,6 +28,7 @@ from transforms.loss_network import interior_activations, load_loss_network
 from transforms.training.data import list_images, read_style_image
 from transforms.training.loop import run_iterations
 from transforms.training.loop_recipe import LoopRecipe, RecipeError
+from transforms.training.optimizers import Muon
 
 _IMAGES_FOR_START = 200
 _IMAGES_FOR_MEANS = 48
@@ -227,18 +228,9 @@ def unexplained_variance(
 
 
 def _optimizers(student: Student, learning_rate: float) -> list[torch.optim.Optimizer]:
-    """Return Muon (Jordan et al. 2024) for the matrices, and Adam for the rest.
-
-    Muon gives every direction of a matrix an equal part of each step. In the deep convolutions few
-    directions have most of the gradient, and Adam got nowhere in the others.
-    """
+    """Return Muon for the matrices, in whose deep ones Adam got nowhere, and Adam for the rest."""
     return [
-        torch.optim.Muon(
-            student.matrices.parameters(),
-            lr=learning_rate,
-            weight_decay=0.0,
-            adjust_lr_fn="match_rms_adamw",
-        ),
+        Muon(student.matrices.parameters(), learning_rate),
         torch.optim.Adam(
             [*student.vectors.parameters(), *student.maps.parameters()],
             lr=_UPDATE_OF_MUON * learning_rate,

@@ -1,6 +1,6 @@
 """What moves the weights of a network in training."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -28,25 +28,27 @@ def optimizers_of(
     return [_KernelMuon(kernels, learning_rate), torch.optim.Adam(rest, lr=learning_rate)]
 
 
-class _KernelMuon(torch.optim.Muon):
-    """Muon (Jordan et al. 2024) for kernels of convolutions, which PyTorch's takes as matrices.
+class Muon(torch.optim.Muon):
+    """Muon (Jordan et al. 2024) for matrices, an update as large as one of Adam.
 
     It gives every direction of a matrix an equal part of each step, where Adam follows the few that
-    have most of the gradient. In as many iterations a style's loss comes out a seventh lower.
+    have most of the gradient.
     """
+
+    def __init__(self, matrices: Iterable[Tensor], learning_rate: float) -> None:
+        super().__init__(
+            matrices, lr=learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+        )
+
+
+class _KernelMuon(Muon):
+    """Muon for kernels of convolutions: a style's loss ends a seventh lower than with Adam."""
 
     def __init__(self, kernels: Sequence[nn.Parameter], learning_rate: float) -> None:
         """Take kernels of shape (rows, C, H, W), channels_last, in whose memory it works."""
         self._kernels = kernels
-        super().__init__(
-            [
-                nn.Parameter(_columns_last(kernel.detach()).view(len(kernel), -1))
-                for kernel in kernels
-            ],
-            lr=learning_rate,
-            weight_decay=0.0,
-            adjust_lr_fn="match_rms_adamw",
-        )
+        matrices = (_columns_last(kernel.detach()).view(len(kernel), -1) for kernel in kernels)
+        super().__init__(map(nn.Parameter, matrices), learning_rate)
 
     def step(self) -> None:  # type: ignore[override]  # No closure, which nothing here has.
         """Move the kernels by their gradients."""

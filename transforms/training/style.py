@@ -59,7 +59,7 @@ def train(
     paintings = _paintings(recipe)
     start = _start(recipe, paintings)
     torch.manual_seed(recipe.seed)
-    model = _StyledNetwork(start, len(paintings), trains_network=recipe.add_to is None)
+    model = _StyledNetwork(start, paintings, trains_network=recipe.add_to is None)
     model.to(device).to(memory_format=torch.channels_last)
     photographs = recipe.photographs(list_files, without=recipe.held_out)
     held_out = _held_out(recipe, photographs, list_files)
@@ -92,7 +92,7 @@ def train(
         network=start.network,
         arguments=start.arguments,
         tensors=model.network.state_dict() if recipe.add_to is None else start.tensors,
-        styles={**start.styles, **trained},
+        styles=trained if recipe.add_to is None else {**start.styles, **trained},
     )
     save_checkpoint(checkpoint, recipe.output)
     finished.state.unlink(missing_ok=True)
@@ -107,16 +107,17 @@ class _StyledNetwork(nn.Module):
         vectors: of shape (styles, style_size).
     """
 
-    def __init__(self, start: Checkpoint, styles: int, trains_network: bool) -> None:
+    def __init__(self, start: Checkpoint, styles: Iterable[str], trains_network: bool) -> None:
         super().__init__()
         self.network = build_network(start.network, start.arguments)
         if start.tensors:
             self.network.load_state_dict(start.tensors)
         self.network.requires_grad_(trains_network)
-        known = [style.vector.float() for style in start.styles.values()]
+        known = {name: style.vector.float() for name, style in start.styles.items()}
+        nothing = torch.zeros(style_size(self.network))
         # The mean of the styles that are there is nearer to any other than no style is.
-        mean = torch.stack(known).mean(0) if known else torch.zeros(style_size(self.network))
-        self.vectors = nn.Parameter(mean.repeat(styles, 1))
+        mean = torch.stack(list(known.values())).mean(0) if known else nothing
+        self.vectors = nn.Parameter(torch.stack([known.get(name, mean) for name in styles]))
 
     def forward(self, images: Tensor, styles: Sequence[int]) -> Tensor:
         """Return images, RGB of shape (B, 3, H, W), each in the style of that number."""
@@ -149,32 +150,59 @@ def _paintings(recipe: TrainingRecipe) -> dict[str, Path]:
 
 
 def _start(recipe: TrainingRecipe, names: Iterable[str]) -> Checkpoint:
-    """Return the checkpoint that is added to, or one of a network without weights.
+    """Return the checkpoint that is added to or gone on from, or one of a network without weights.
 
     Raises:
-        RecipeError: there is no such network or checkpoint, or a style has the name already.
+        RecipeError: there is no such network or checkpoint, the checkpoint is of another network,
+            or a style that is added is there already.
     """
-    if recipe.add_to is None:
-        try:
-            build_network(recipe.network, recipe.network_arguments)
-        except ValueError as error:
-            raise RecipeError(f"network or network_arguments: {error}") from error
-        return Checkpoint(recipe.network, {}, {}, dict(recipe.network_arguments))
+    if recipe.add_to is not None:
+        return _to_add_to(recipe.add_to, names)
     try:
-        checkpoint = parse_checkpoint(recipe.add_to.read_bytes())
-        network = checkpoint.build()
-    except (OSError, CheckpointError) as error:
-        raise RecipeError(f"add_to: {recipe.add_to} cannot be read: {error}") from error
-    if not style_size(network):
+        build_network(recipe.network, recipe.network_arguments)
+    except ValueError as error:
+        raise RecipeError(f"network or network_arguments: {error}") from error
+    if recipe.start is None:
+        return Checkpoint(recipe.network, {}, {}, dict(recipe.network_arguments))
+    checkpoint = _read_checkpoint("start", recipe.start)
+    if (checkpoint.network, checkpoint.arguments) != (recipe.network, recipe.network_arguments):
         raise RecipeError(
-            f"add_to: the network of {recipe.add_to}, {checkpoint.network}, is of one style. A"
-            " style can be added to the network multi_style."
+            f"start: the network of {recipe.start} is {checkpoint.network} with"
+            f" {checkpoint.arguments}, that of the recipe {recipe.network} with"
+            f" {recipe.network_arguments}. They must be the same."
+        )
+    return checkpoint
+
+
+def _to_add_to(path: Path, names: Iterable[str]) -> Checkpoint:
+    """Return the checkpoint that styles of these names are added to.
+
+    Raises:
+        RecipeError: it cannot be read or holds no more than one style, or has one of the names.
+    """
+    checkpoint = _read_checkpoint("add_to", path)
+    if not style_size(checkpoint.build()):
+        raise RecipeError(
+            f"add_to: the network of {path}, {checkpoint.network}, is of one style. A style can be"
+            " added to the network multi_style."
         )
     for name in names:
         if name in checkpoint.styles:
-            raise RecipeError(
-                f"add_to: {recipe.add_to} has a style {name} already. Rename the painting."
-            )
+            raise RecipeError(f"add_to: {path} has a style {name} already. Rename the painting.")
+    return checkpoint
+
+
+def _read_checkpoint(key: str, path: Path) -> Checkpoint:
+    """Return the checkpoint that a key of the recipe names, whose network can be built.
+
+    Raises:
+        RecipeError: it cannot be read.
+    """
+    try:
+        checkpoint = parse_checkpoint(path.read_bytes())
+        checkpoint.build()
+    except (OSError, CheckpointError) as error:
+        raise RecipeError(f"{key}: {path} cannot be read: {error}") from error
     return checkpoint
 
 
@@ -239,5 +267,6 @@ def _published_recipe(
     published["style_image_sha256"] = hashlib.sha256(painting.read_bytes()).hexdigest()
     published["content_images"] = f"{content_images} photographs"
     published["add_to"] = recipe.add_to and recipe.add_to.name
+    published["start"] = recipe.start and recipe.start.name
     published["iterations"] = iterations
     return published

@@ -25,6 +25,11 @@ class TrainingRecipe(NetworkRecipe, PerceptualLossRecipe):
         description="Patterns of names, such as 01*.jpg, of photographs to judge by now and then,"
         " and not to learn from.",
     )
+    start: Path | None = Field(
+        default=None,
+        description="A checkpoint of the same network, whose weights and styles the training goes"
+        " on from, instead of random ones.",
+    )
     add_to: Path | None = Field(
         default=None,
         description="A checkpoint of network multi_style, to which the painting is added: its"
@@ -62,6 +67,8 @@ class TrainingRecipe(NetworkRecipe, PerceptualLossRecipe):
             raise ValueError("give style_image or style_images, one of the two")
         if self.add_to is not None and {"network", "network_arguments"} & self.model_fields_set:
             raise ValueError("network and network_arguments are those of the checkpoint in add_to")
+        if self.add_to is not None and self.start is not None:
+            raise ValueError("give add_to or start, not both: add_to leaves the network as it is")
         if self.style_images is not None and self.add_to is None and self.network != "multi_style":
             raise ValueError(f"style_images needs network: multi_style, not {self.network}")
         if self.network not in STYLE_NETWORK_NAMES:
