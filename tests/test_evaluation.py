@@ -102,8 +102,9 @@ def test_multiply_adds_are_those_of_the_convolutions(
     gradient(64, 64).save(tmp_path / "one" / "photo.png")
     change = {"content_images": tmp_path / "one", "checkpoints": recipe.checkpoints[:1]}
     row = rows_of(evaluate(recipe.model_copy(update=change), lambda line: None))["single"]
-    sizes = [(3, 32, 9, 64), (32, 64, 3, 32), (64, 128, 3, 16), *[(128, 128, 3, 16)] * 10]
-    sizes += [(128, 64, 3, 32), (64, 32, 3, 64), (32, 3, 9, 64)]
+    # A frame of 16 pixels is stylised along.
+    sizes = [(3, 32, 9, 96), (32, 64, 3, 48), (64, 128, 3, 24), *[(128, 128, 3, 24)] * 10]
+    sizes += [(128, 64, 3, 48), (64, 32, 3, 96), (32, 3, 9, 96)]
     expected = sum(before * after * kernel**2 * side**2 for before, after, kernel, side in sizes)
     assert row[-1] == f"{expected / 1e9:.1f} G"
 

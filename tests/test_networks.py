@@ -95,6 +95,20 @@ def test_the_output_lies_where_the_input_lies(name: str, arguments: dict) -> Non
     assert abs(centre_x - 157) < 4
 
 
+def test_johnson_draws_at_the_border_as_if_the_image_went_on() -> None:
+    torch.manual_seed(0)
+    network = build_network("johnson", {}).eval()
+    for module in network.modules():
+        if isinstance(module, InstanceNorm):
+            module.forward = lambda x: x
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        stylized = network(images)
+        gone_on = network(F.pad(images, [48] * 4, mode="reflect"))[..., 48:-48, 48:-48]
+    difference = (stylized - gone_on)[..., :2, :].abs().mean()
+    assert difference < 0.03 * gone_on.std()
+
+
 @pytest.fixture
 def multi_style() -> torch.nn.Module:
     torch.manual_seed(0)

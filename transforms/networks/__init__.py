@@ -13,7 +13,7 @@ from transforms.networks.layers import Upsampling
 from transforms.networks.multi_style import MultiStyleNetwork
 from transforms.networks.super_resolution import SuperResolutionNetwork
 
-MIN_SIDE = 16
+MIN_SIDE = 17
 """The shortest side, in pixels, that the reflection padding of every network here accepts."""
 
 
