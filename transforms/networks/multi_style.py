@@ -15,6 +15,7 @@ _STRIDE = 4
 # As in `transforms.networks.johnson`, and for the same reasons.
 _TANH_SCALE = 150 / 255
 _OUTPUT_DIVISOR = 4
+_FRAME = 8
 # The features of an image of one colour differ by rounding alone, which a division by the root of
 # much less than this would make visible.
 _EPSILON = 1e-3
@@ -63,7 +64,7 @@ class MultiStyleNetwork(nn.Module):
         """Return the stylised images.
 
         Args:
-            images: RGB in [0, 1], shape (B, 3, H, W), each side at least 5.
+            images: RGB in [0, 1], shape (B, 3, H, W), each side at least 9.
             styles: the style of each image, or one for all, shape (B, style_size) or
                 (1, style_size). Of zeros, normalisations neither scale nor shift.
 
@@ -72,7 +73,8 @@ class MultiStyleNetwork(nn.Module):
         """
         height, width = images.shape[-2:]
         affine = iter(styles.split([2 * size for size in self._sizes], 1))
-        x = F.pixel_unshuffle(_to_whole_blocks(2 * images - 1), _STRIDE)
+        framed = F.pad(2 * images - 1, [_FRAME] * 4, mode="reflect")
+        x = F.pixel_unshuffle(_to_whole_blocks(framed), _STRIDE)
         x = F.relu(_normalize(self.first(x), next(affine)))
         first, second = self.residual[::2], self.residual[1::2]
         for one, other in zip(first, second, strict=True):
@@ -84,7 +86,7 @@ class MultiStyleNetwork(nn.Module):
         places = F.pixel_unshuffle(convolve_upsampled(x, self.to_whole, padding=3), 2)
         x = F.relu(_normalize(places, next(affine), _STRIDE**2))
         x = self.out(F.pixel_shuffle(F.pixel_shuffle(x, 2), 2))
-        border = _STRIDE - 1
+        border = _FRAME + _STRIDE - 1
         x = x[..., border : border + height, border : border + width]
         return 0.5 + _TANH_SCALE * torch.tanh(x / _OUTPUT_DIVISOR)
 
