@@ -169,13 +169,11 @@ def test_a_training_goes_on_from_a_checkpoint(many_styles: TrainingRecipe) -> No
     with Image.open(many_styles.style_images / "one.png") as painting:
         painting.rotate(180).save(many_styles.style_images / "three.png")
     (many_styles.style_images / "one.png").unlink()
+    output = many_styles.output.with_stem("further")
     # What is learned at this rate is lost in rounding.
-    on = {"start": many_styles.output, "learning_rate": 1e-12}
-    further = many_styles.model_copy(
-        update={**on, "output": many_styles.output.with_stem("further")}
-    )
-    train(further, lambda line: None)
-    after = parse_checkpoint(further.output.read_bytes())
+    change = {"start": many_styles.output, "output": output, "learning_rate": 1e-12}
+    train(many_styles.model_copy(update=change), lambda line: None)
+    after = parse_checkpoint(output.read_bytes())
     for name, tensor in before.tensors.items():
         assert torch.equal(tensor, after.tensors[name]), name
     assert list(after.styles) == ["three", "two"]

@@ -15,6 +15,7 @@ _STRIDE = 4
 # As in `transforms.networks.johnson`, and for the same reasons.
 _TANH_SCALE = 150 / 255
 _OUTPUT_DIVISOR = 4
+# Likewise, but narrower for speed: two blocks.
 _FRAME = 8
 # The features of an image of one colour differ by rounding alone, which a division by the root of
 # much less than this would make visible.

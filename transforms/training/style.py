@@ -108,6 +108,13 @@ class _StyledNetwork(nn.Module):
     """
 
     def __init__(self, start: Checkpoint, styles: Iterable[str], trains_network: bool) -> None:
+        """Take up what there is.
+
+        Args:
+            start: the network, its weights if it has any, and the vectors of styles it knows.
+            styles: names of those to train, in the order in which they count.
+            trains_network: whether more than the vectors is trained.
+        """
         super().__init__()
         self.network = build_network(start.network, start.arguments)
         if start.tensors:
@@ -178,10 +185,10 @@ def _to_add_to(path: Path, names: Iterable[str]) -> Checkpoint:
     """Return the checkpoint that styles of these names are added to.
 
     Raises:
-        RecipeError: it cannot be read or holds no more than one style, or has one of the names.
+        RecipeError: it cannot be read, its network takes no vectors, or it has one of the names.
     """
     checkpoint = _read_checkpoint("add_to", path)
-    if not style_size(checkpoint.build()):
+    if not any(len(style.vector) for style in checkpoint.styles.values()):
         raise RecipeError(
             f"add_to: the network of {path}, {checkpoint.network}, is of one style. A style can be"
             " added to the network multi_style."
