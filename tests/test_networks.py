@@ -8,7 +8,12 @@ import torch.nn.functional as F
 
 from transforms.networks import MIN_SIDE, build_network, style_size, stylize
 from transforms.networks import multi_style as multi_style_module
-from transforms.networks.layers import InstanceNorm, convolve_upsampled, instance_norm
+from transforms.networks.layers import (
+    InstanceNorm,
+    SeparableConvolution,
+    convolve_upsampled,
+    instance_norm,
+)
 from transforms.training.data import read_style_image
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "photos"
@@ -56,6 +61,22 @@ def test_separable_networks_have_as_many_parameters_as_their_convolutions(
 def test_four_kernels_a_channel_are_the_default() -> None:
     for name in ("depsep", "depsep_nn", "depsep_nn_bil"):
         assert parameters_of(name) == parameters_of(name, channel_multiplier=4)
+
+
+@pytest.mark.parametrize("multiplier", [1, 2, 4])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (9, 1)])
+def test_a_separable_convolution_is_its_two_convolutions_one_after_the_other(
+    kernel: int, stride: int, multiplier: int
+) -> None:
+    layer = SeparableConvolution(5, 7, kernel, stride, multiplier).double()
+    features = torch.randn(2, 5, 12, 13, dtype=torch.float64)
+    continued = F.pad(features, [kernel // 2] * 4, mode="reflect")
+    of_each_channel = F.conv2d(
+        continued, layer.depthwise.weight, layer.depthwise.bias, stride, groups=5
+    )
+    assert of_each_channel.shape[1] == 5 * multiplier
+    mixed = F.conv2d(of_each_channel, layer.pointwise.weight, layer.pointwise.bias)
+    torch.testing.assert_close(layer(features), mixed)
 
 
 def test_depsep_keeps_the_transposed_convolutions() -> None:
