@@ -117,10 +117,9 @@ def styles(args: argparse.Namespace) -> int:
 
 
 def _trained(recipe: Mapping[str, Any]) -> str:
-    return (
-        f"{recipe['iterations']} iterations of {recipe['batch_size']} crops of"
-        f" {recipe['crop_size']} px"
-    )
+    crops = "1 crop" if recipe["batch_size"] == 1 else f"{recipe['batch_size']} crops"
+    start = f" after those of {Path(recipe['start']).stem}" if recipe.get("start") else ""
+    return f"{recipe['iterations']} iterations of {crops} of {recipe['crop_size']} px{start}"
 
 
 def stylize(args: argparse.Namespace) -> int:

@@ -377,6 +377,8 @@ def test_styles_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> Non
     said = capsys.readouterr().out
     for name in ("starry_night", "udnie"):
         assert f"{name}: johnson, " in said
+    (wave,) = (line for line in said.splitlines() if line.startswith("great_wave: "))
+    assert "iterations of 1 crop of 320 px after those of multi_style_third on" in wave
 
 
 def test_a_style_is_trained_without_a_download_and_used(

@@ -26,9 +26,9 @@ class LoopRecipe(BaseModel):
 
     output: Path = Field(description="The file to write, ending in .safetensors.")
     crop_size: int = Field(
-        default=192, ge=32, strict=True, description="Side of a training crop in pixels."
+        default=320, ge=32, strict=True, description="Side of a training crop in pixels."
     )
-    batch_size: int = Field(default=2, ge=1, strict=True, description="Crops in an iteration.")
+    batch_size: int = Field(default=1, ge=1, strict=True, description="Crops in an iteration.")
     iterations: int = Field(default=2000, ge=1, strict=True, description="How long to train.")
     minutes: float | None = Field(
         default=None, gt=0, description="How long to train, instead of a number of iterations."
