@@ -245,6 +245,7 @@ def test_every_shipped_checkpoint_has_its_recipe(path: Path) -> None:
     recipes = [load_config(str(file), MODELS[folder]) for file in (CONFIGS / folder).iterdir()]
     (recipe,) = [each for each in recipes if path.as_posix().endswith(each.output.as_posix())]
     checkpoint = parse_checkpoint(path.read_bytes())
+    assert len(checkpoint.styles) != 1 or set(checkpoint.styles) == {path.stem}
     decisive = recipe.model_dump(
         mode="json",
         include=recipe.model_fields_set
