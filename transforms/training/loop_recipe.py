@@ -25,6 +25,8 @@ class LoopRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     output: Path = Field(description="The file to write, ending in .safetensors.")
+    # A large crop rather than several small ones: an instance normalisation takes its means over
+    # what it is shown, and in use that is a whole photograph.
     crop_size: int = Field(
         default=320, ge=32, strict=True, description="Side of a training crop in pixels."
     )
