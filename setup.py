@@ -9,7 +9,13 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["pipeline*", "transforms*"]),
-    package_data={"transforms": ["weights/*.safetensors", "weights/loss_network/*.safetensors"]},
+    package_data={
+        "transforms": [
+            "weights/*.safetensors",
+            "weights/loss_network/*.safetensors",
+            "weights/loss_network/*.jpg",
+        ]
+    },
     install_requires=[
         "apache-beam>=2.77,<3",  # the pipeline
         "google-cloud-storage>=3,<4",  # gs:// in Beam's FileSystems

@@ -3,28 +3,24 @@
 import os
 import posixpath
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
 from pipeline import inputs, storage
+from pipeline.options import FastOptions, GatysOptions, Strict, SuperResolutionOptions
+from pipeline.paintings import GatysChoice
 from pipeline.records import Method
-from pipeline.styles import Choice, choose, choose_super_resolution
+from pipeline.styles import Choice
 from pipeline.yaml_nodes import Location
 from transforms.devices import DeviceName
 from transforms.image_io import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY
 
 OutputFormat = Literal["same", "jpeg", "png", "webp", "tiff"]
-BUILT_METHODS = ("fast", "super_resolution")
 
 
 def _normalized(value: str) -> str:
@@ -35,12 +31,6 @@ def _normalized(value: str) -> str:
         scheme, _, path = value.partition("://")
         return f"{scheme}://{path.rstrip('/')}"
     return posixpath.normpath(os.path.expanduser(value))
-
-
-def _built(method: str) -> str:
-    if method not in BUILT_METHODS:
-        raise ValueError(f"{method} is not built yet; there is {', '.join(BUILT_METHODS)}")
-    return method
 
 
 def _listable(location: str) -> str:
@@ -55,103 +45,20 @@ def _no_file(location: str) -> str:
     return location
 
 
-def _parts(style: Any) -> Any:
-    """Make a style that stands alone the one of which the result consists."""
-    return {style: 1.0} if isinstance(style, str) else style
-
-
 Folder = Annotated[str, Field(min_length=1), AfterValidator(_normalized)]
 Input = Annotated[Folder, AfterValidator(_listable)]
 Output = Annotated[Folder, AfterValidator(_no_file)]
-BuiltMethod = Annotated[Method, AfterValidator(_built)]
-Part = Annotated[float, Field(ge=0, strict=True)]
-Style = Annotated[dict[str, Part], BeforeValidator(_parts)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class FastOptions(_Strict):
-    """Options of the fast feed-forward network."""
-
-    checkpoint: str | None = Field(
-        default=None,
-        min_length=1,
-        description="The path or URI of a checkpoint that holds several styles.",
-    )
-    style: Style = Field(
-        description="A style's name, or several with their parts: {starry_night: 0.3, udnie: 0.7}."
-        " They are shipped styles, or those in checkpoint; or, instead of a name, the path or URI"
-        " of a .safetensors checkpoint of one style."
-    )
-    strength: float = Field(
-        default=1.0,
-        ge=0,
-        le=1,
-        strict=True,
-        description="From 0, the photo, to 1, the stylised image.",
-    )
-
-    @field_validator("style")
-    @classmethod
-    def _usable(cls, style: dict[str, float], info: ValidationInfo) -> dict[str, float]:
-        if "checkpoint" in info.data:  # Else it is mistaken, and has been said to be.
-            choose(style, info.data["checkpoint"])
-        return style
-
-    def choose(self) -> Choice:
-        """Find the style.
-
-        Raises:
-            StyleError: it is not there any more.
-        """
-        return choose(self.style, self.checkpoint)._replace(strength=self.strength)
-
-    def __str__(self) -> str:
-        """Name the style, or the styles and how much of each."""
-        if len(self.style) == 1:
-            return next(iter(self.style))
-        return " + ".join(f"{part:g} {name}" for name, part in self.style.items())
-
-
-class SuperResolutionOptions(_Strict):
-    """Options of super-resolution."""
-
-    checkpoint: str = Field(
-        default="x4_pixel",
-        min_length=1,
-        description="A shipped network, or the path or URI of a .safetensors checkpoint.",
-    )
-
-    @field_validator("checkpoint")
-    @classmethod
-    def _usable(cls, checkpoint: str) -> str:
-        choose_super_resolution(checkpoint)
-        return checkpoint
-
-    def choose(self) -> Choice:
-        """Find the network.
-
-        Raises:
-            StyleError: it is not there any more.
-        """
-        return choose_super_resolution(self.checkpoint)
-
-    def __str__(self) -> str:
-        """Name the network."""
-        return self.checkpoint
-
-
-class Batch(_Strict):
+class Batch(Strict):
     """A set of images and what to do with them."""
 
     name: str = Field(min_length=1, description="Names the batch in reports.")
     input: Input = Field(description="Folder (searched recursively), file, or glob; a path or URI.")
     output: Output = Field(description="Folder that mirrors the input's tree; a path or URI.")
-    method: BuiltMethod = Field(default="fast", description="How images are stylised.")
+    method: Method = Field(default="fast", description="How images are stylised.")
     fast: FastOptions | None = Field(default=None, description="Options of method: fast.")
-    gatys: dict[str, Any] | None = Field(default=None, description="Not built yet.")
+    gatys: GatysOptions | None = Field(default=None, description="Options of method: gatys.")
     super_resolution: SuperResolutionOptions = Field(
         default=SuperResolutionOptions(), description="Options of method: super_resolution."
     )
@@ -163,21 +70,42 @@ class Batch(_Strict):
     )
 
     @property
-    def options(self) -> FastOptions | SuperResolutionOptions:
+    def options(self) -> FastOptions | GatysOptions | SuperResolutionOptions:
         """The options of the batch's method."""
-        if self.method == "super_resolution":
-            return self.super_resolution
-        assert self.fast is not None, "_fast_has_a_style sees to it"
-        return self.fast
+        options = getattr(self, self.method)
+        assert options is not None, "_has_the_options_of_its_method sees to it"
+        return options
+
+    def choose(self) -> Choice | GatysChoice:
+        """Find the files that the batch's method needs.
+
+        Raises:
+            StyleError: a checkpoint or a painting is not there any more.
+            WeightsUnavailableError: a loss network's weights are not to be had.
+        """
+        if self.method == "gatys":
+            assert self.gatys is not None, "_has_the_options_of_its_method sees to it"
+            return self.gatys.choose(self.fast)
+        assert not isinstance(self.options, GatysOptions), "gatys is done with"
+        return self.options.choose()
 
     @model_validator(mode="after")
-    def _fast_has_a_style(self) -> "Batch":
+    def _has_the_options_of_its_method(self) -> "Batch":
         if self.method == "fast" and self.fast is None:
             raise ValueError("method: fast needs a style, as in fast: {style: starry_night}")
+        if self.method == "gatys":
+            if self.gatys is None:
+                raise ValueError(
+                    "method: gatys needs a painting, as in gatys: {style_image: painting.jpg}"
+                )
+            if self.gatys.init == "fast" and self.fast is None:
+                raise ValueError(
+                    "init: fast needs a style to begin with, as in fast: {style: starry_night}"
+                )
         return self
 
 
-class RunOptions(_Strict):
+class RunOptions(Strict):
     """What holds for the whole run."""
 
     device: DeviceName = Field(default="auto", description="auto takes the GPU if there is one.")
@@ -189,7 +117,7 @@ class RunOptions(_Strict):
     )
 
 
-class RunConfig(_Strict):
+class RunConfig(Strict):
     """The config of `stylebeam run`. Its file may also hold `defaults:` for every batch."""
 
     batches: tuple[Batch, ...] = Field(description="The batches of the run.")

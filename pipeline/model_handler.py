@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,10 +13,13 @@ from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler
 from torch import Tensor
 
+from pipeline.paintings import GatysChoice, load_gatys_stylizer
 from pipeline.records import Outcome, Recipe, Task
-from pipeline.styles import StyleError, read_checkpoint
+from pipeline.styles import Choice, StyleError, read_checkpoint
+from transforms.checkpoints import Checkpoint
 from transforms.devices import DeviceName, choose_device
 from transforms.feed_forward import FeedForwardStylizer
+from transforms.gatys.stylizer import Stylize
 from transforms.image_io import DEFAULT_MAX_PIXELS, Photo
 from transforms.memory import keep_few_kernels, return_large_blocks
 from transforms.precision import NonFiniteError
@@ -31,8 +35,9 @@ class StylizationError(Exception):
     """An image that cannot be stylised; the message says why."""
 
 
-Effect = Callable[[Tensor, Recipe], Tensor]
-"""What a method does: takes RGB, uint8 of shape (3, H, W), and returns it stylised or enlarged."""
+Effect = Callable[[Sequence[Tensor], Recipe], list[Tensor]]
+"""What a method does: takes images of one size, RGB, uint8 of shape (3, H, W), and returns them
+stylised or enlarged."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,9 @@ class LoadedPhoto:
 class StylizerPool:
     """The networks that a worker process holds, the least recently used out first.
 
-    They are keyed by their weights, so that batches which share a style share its network. One
-    image is stylised at a time: a network uses all cores by itself, and two that compete for them
-    take many times as long, while the other threads of the worker read and write.
+    They are keyed by their weights, so that batches which share a style share its network. One call
+    computes at a time: a network uses all cores by itself, and two that compete for them take many
+    times as long, while the other threads of the worker read and write.
     """
 
     def __init__(self, device: DeviceName, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
@@ -73,60 +78,87 @@ class StylizerPool:
         self._effects: OrderedDict[str, Effect] = OrderedDict()
         self._lock = threading.Lock()
 
-    def stylize(self, pixels: Tensor, recipe: Recipe) -> Tensor:
-        """Return what the recipe makes of the image; its network is loaded if it is not here yet.
+    def stylize(self, photos: Sequence[Tensor], recipe: Recipe) -> list[Tensor]:
+        """Return what the recipe makes of images; its network is loaded if it is not here yet.
 
         Args:
-            pixels: RGB, uint8 of shape (3, H, W).
+            photos: RGB, uint8, all of one shape (3, H, W).
             recipe: names the network and its options.
 
         Returns:
             RGB, uint8 of the same shape or, enlarged, of a larger one.
 
         Raises:
-            StylizationError: this image cannot be stylised.
-            StyleError: the style's checkpoint cannot be read or used.
+            StylizationError: one of these images cannot be stylised.
+            StyleError: the style's checkpoint or a painting cannot be read or used.
+            WeightsUnavailableError: the loss network's weights are not on this worker.
         """
         with self._lock:
             effect = self._get(recipe)
             try:
-                return effect(pixels, recipe)
+                return effect(photos, recipe)
             except (NonFiniteError, RuntimeError, MemoryError) as error:
                 # torch reports a lack of memory, among much else, as a RuntimeError.
                 raise StylizationError(f"The image could not be stylised: {error}") from error
 
     def _get(self, recipe: Recipe) -> Effect:
-        if recipe.weights not in self._effects:
-            self._effects[recipe.weights] = self._load(recipe)
+        weights = recipe.choice.weights
+        if weights not in self._effects:
+            self._effects[weights] = self._load(recipe)
             Metrics.counter(METRICS_NAMESPACE, NETWORKS_LOADED).inc()
-        self._effects.move_to_end(recipe.weights)
+        self._effects.move_to_end(weights)
         while len(self._effects) > _NETWORKS_KEPT:
             self._effects.popitem(last=False)
-        return self._effects[recipe.weights]
+        return self._effects[weights]
 
     def _load(self, recipe: Recipe) -> Effect:
-        checkpoint, weights = read_checkpoint(recipe.checkpoint)
-        if weights != recipe.weights:
-            raise StyleError(
-                f"{recipe.checkpoint} is not the checkpoint that the run was started with: here the"
-                " file has other contents. Start the run anew."
-            )
+        choice = recipe.choice
+        if isinstance(choice, GatysChoice):
+            fast = choice.fast and self._stylize_by(choice.fast)
+            stylizer = load_gatys_stylizer(choice, self._device, fast)
+            return lambda photos, _: stylizer.stylize(photos)
+        checkpoint = _read_unchanged(choice)
         if recipe.method == "super_resolution":
             return self._enlarging(SuperResolver(checkpoint, self._device))
-        stylizer = FeedForwardStylizer(checkpoint, self._device)
-        return lambda pixels, of: stylizer.stylize(pixels, of.strength, dict(of.styles))
+        return _stylizing(FeedForwardStylizer(checkpoint, self._device))
+
+    def _stylize_by(self, choice: Choice) -> Stylize:
+        """Return what a fast network makes of an image by a choice of its styles."""
+        stylizer = FeedForwardStylizer(_read_unchanged(choice), self._device)
+        return partial(stylizer.stylize, strength=choice.strength, styles=dict(choice.styles))
 
     def _enlarging(self, resolver: SuperResolver) -> Effect:
-        def enlarge(pixels: Tensor, _: Recipe) -> Tensor:
-            enlarged = resolver.factor**2 * pixels[0].numel()
+        def enlarge(photos: Sequence[Tensor], _: Recipe) -> list[Tensor]:
+            enlarged = resolver.factor**2 * photos[0][0].numel()
             if enlarged > self._max_pixels:
                 raise StylizationError(
                     f"The enlarged image would have {enlarged} pixels, more than max_pixels"
                     f" ({self._max_pixels})."
                 )
-            return resolver.enlarge(pixels)
+            return [resolver.enlarge(pixels) for pixels in photos]
 
         return enlarge
+
+
+def _stylizing(stylizer: FeedForwardStylizer) -> Effect:
+    """Return what stylises by whichever of the network's styles a recipe names."""
+
+    def stylize(photos: Sequence[Tensor], recipe: Recipe) -> list[Tensor]:
+        assert isinstance(recipe.choice, Choice), "the recipe's method is fast"
+        strength, styles = recipe.choice.strength, dict(recipe.choice.styles)
+        return [stylizer.stylize(pixels, strength, styles) for pixels in photos]
+
+    return stylize
+
+
+def _read_unchanged(choice: Choice) -> Checkpoint:
+    checkpoint, weights = read_checkpoint(choice.checkpoint)
+    if weights != choice.weights:
+        raise StyleError(
+            f"{choice.checkpoint} is not the checkpoint that the run was started with: here the"
+            " file has other contents. Start the run anew."
+        )
+    return checkpoint
 
 
 class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", StylizerPool]):
@@ -137,6 +169,7 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
         device: DeviceName = "auto",
         threads: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        batch_size: int = 1,
     ) -> None:
         """Make the handler.
 
@@ -144,9 +177,10 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
             device: where to compute.
             threads: for torch to use in each worker process; by default its own choice.
             max_pixels: images that would be enlarged to more pixels fail.
+            batch_size: the largest of the recipes'. More than that would only hold back finished
+                photos.
         """
-        # Images are stylised one at a time; a larger batch would only hold back finished ones.
-        super().__init__(min_batch_size=1, max_batch_size=1)
+        super().__init__(min_batch_size=batch_size, max_batch_size=batch_size)
         self._device = device
         self._threads = threads
         self._max_pixels = max_pixels
@@ -179,13 +213,31 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
     def _stylize(
         self, batch: Sequence[LoadedPhoto], pool: StylizerPool
     ) -> Iterator[LoadedPhoto | Outcome]:
-        for loaded in batch:
+        for group in _groups(batch):
             started = time.monotonic()
+            task = group[0].task
             try:
-                pixels = pool.stylize(loaded.photo.pixels, loaded.task.recipe)
+                results = pool.stylize([loaded.photo.pixels for loaded in group], task.recipe)
             except StylizationError as error:
-                seconds = loaded.seconds + time.monotonic() - started
-                yield loaded.task.outcome("failed", seconds, loaded.photo.size, str(error))
-            else:
-                seconds = loaded.seconds + time.monotonic() - started
-                yield replace(loaded, photo=loaded.photo.with_pixels(pixels), seconds=seconds)
+                if len(group) > 1:
+                    for loaded in group:
+                        yield from self._stylize([loaded], pool)
+                else:
+                    seconds = group[0].seconds + time.monotonic() - started
+                    yield task.outcome("failed", seconds, group[0].photo.size, str(error))
+                continue
+            share = (time.monotonic() - started) / len(group)
+            for loaded, pixels in zip(group, results, strict=True):
+                photo = loaded.photo.with_pixels(pixels)
+                yield replace(loaded, photo=photo, seconds=loaded.seconds + share)
+
+
+def _groups(batch: Sequence[LoadedPhoto]) -> Iterator[list[LoadedPhoto]]:
+    """Yield the photos of a batch that are stylised at once: of one size, and by one recipe."""
+    alike: dict[tuple[str, tuple[int, int]], list[LoadedPhoto]] = {}
+    for loaded in batch:
+        alike.setdefault((loaded.task.recipe.digest, loaded.photo.size), []).append(loaded)
+    for group in alike.values():
+        size = group[0].task.recipe.choice.batch_size
+        for first in range(0, len(group), size):
+            yield group[first : first + size]

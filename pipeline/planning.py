@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pipeline import inputs, storage
 from pipeline.config import Batch, RunConfig
 from pipeline.config_file import ConfigError
+from pipeline.paintings import GatysChoice
 from pipeline.records import Recipe, Task
 from pipeline.styles import Choice
 from transforms.image_io import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION
@@ -20,11 +21,11 @@ class BatchPlan:
 
     Attributes:
         batch: the batch of the config.
-        choice: the checkpoint and the styles in it.
+        choice: the checkpoint and the styles in it, or the paintings.
     """
 
     batch: Batch
-    choice: Choice
+    choice: Choice | GatysChoice
 
     def tasks(self) -> Iterator[Task]:
         """List the batch's input and yield a task for each image.
@@ -42,7 +43,7 @@ class BatchPlan:
                 extension = EXTENSION_OF_FORMAT[image_format]
             recipe = Recipe(
                 method=batch.method,
-                **self.choice._asdict(),
+                choice=self.choice,
                 format=image_format,
                 quality=batch.quality,
             )
@@ -54,9 +55,10 @@ def plan(config: RunConfig) -> list[BatchPlan]:
     """Return a plan for each batch of a config.
 
     Raises:
-        StyleError: a style's checkpoint cannot be read.
+        StyleError: a style's checkpoint or a painting cannot be read.
+        WeightsUnavailableError: a loss network's weights are not to be had.
     """
-    return [BatchPlan(batch, batch.options.choose()) for batch in config.batches]
+    return [BatchPlan(batch, batch.choose()) for batch in config.batches]
 
 
 def survey(plans: Iterable[BatchPlan]) -> dict[str, int]:

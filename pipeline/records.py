@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.paintings import GatysChoice
+from pipeline.styles import Choice
 from transforms.image_io import ImageFormat
 
 Status = Literal["done", "skipped", "failed"]
@@ -18,29 +20,25 @@ class Recipe:
 
     Attributes:
         method: how images are stylised.
-        checkpoint: the path or URI of the checkpoint that holds the style.
-        weights: the SHA-256 of the checkpoint, in hexadecimal.
-        styles: names of styles in it, and the parts that they have in the result; none for
-            super-resolution.
-        strength: from 0, the photo, to 1, the stylised image.
+        choice: with which network and which of the method's options.
         format: the output's file format.
         quality: of JPEG and WebP, from 1 to 100.
     """
 
     method: Method
-    checkpoint: str
-    weights: str
-    styles: tuple[tuple[str, float], ...]
-    strength: float
+    choice: Choice | GatysChoice
     format: ImageFormat
     quality: int
 
     @property
     def digest(self) -> str:
         """A stable name for this recipe: equal digests mean equal outputs of equal inputs."""
-        values = dataclasses.asdict(self)
-        # The weights count, not where they lie.
-        del values["checkpoint"]
+        values = {
+            "method": self.method,
+            **self.choice.identity,
+            "format": self.format,
+            "quality": self.quality,
+        }
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -89,7 +89,10 @@ def run_pipeline(
     try:
         pipeline = beam.Pipeline(options=beam_options)
         handler = StylizeModelHandler(
-            run_options.device, threads_per_process(beam_options), run_options.max_pixels
+            run_options.device,
+            threads_per_process(beam_options),
+            run_options.max_pixels,
+            max((each.choice.batch_size for each in plans), default=1),
         )
         build(pipeline, plans, handler, run_options.max_pixels)
         result = pipeline.run()

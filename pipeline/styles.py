@@ -1,7 +1,7 @@
 """Finds the checkpoint and the styles in it that a config asks for."""
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline import storage
 from pipeline.suggestions import nearest
@@ -35,6 +35,16 @@ class Choice(NamedTuple):
     weights: str
     styles: tuple[tuple[str, float], ...] = ()
     strength: float = 1.0
+
+    @property
+    def batch_size(self) -> int:
+        """How many photos are stylised at once: an image by itself keeps all cores busy."""
+        return 1
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides pixels, as plain values: not where the checkpoint lies."""
+        return {"weights": self.weights, "styles": self.styles, "strength": self.strength}
 
 
 def choose(styles: Mapping[str, float], checkpoint: str | None = None) -> Choice:

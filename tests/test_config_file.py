@@ -116,6 +116,7 @@ batches:
     input: photos
     output: out/c
     method: gatys
+    gatys: {recipe: gatys2015, style_image: gone.jpg, iteratons: 5}
 run: {device: gpu}
 """
     said = mistakes(text)
@@ -132,8 +133,12 @@ run: {device: gpu}
     )
     assert said[5:] == (
         "config.yaml:12: batches.b.fast.strength: must be a number, not 'two'",
-        "config.yaml:16: batches.c.method: gatys is not built yet; there is fast, super_resolution",
-        "config.yaml:17: run.device: must be 'auto', 'cpu' or 'cuda', not 'gpu'; did you mean cpu?",
+        "config.yaml:17: batches.c.gatys.recipe: must be 'default', 'gatys2016', 'sum_of_squares'"
+        " or 'frobenius', not 'gatys2015'; did you mean gatys2016?",
+        "config.yaml:17: batches.c.gatys.style_image: gone.jpg cannot be read: there is no such"
+        " file.",
+        "config.yaml:17: batches.c.gatys.iteratons: there is no such key; did you mean iterations?",
+        "config.yaml:18: run.device: must be 'auto', 'cpu' or 'cuda', not 'gpu'; did you mean cpu?",
     )
 
 

@@ -1,6 +1,7 @@
 """The model handler: networks loaded once and shared, failures isolated."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,23 +10,21 @@ import torch
 from pipeline import model_handler
 from pipeline.model_handler import LoadedPhoto, StylizeModelHandler, StylizerPool
 from pipeline.records import Outcome, Recipe, Task
-from pipeline.styles import StyleError
+from pipeline.styles import Choice, StyleError
 from transforms.checkpoints import Checkpoint, save_checkpoint, weights_digest
 from transforms.image_io import Photo
 from transforms.networks import build_network
 
 
 def recipe(checkpoint: Path, **changes: object) -> Recipe:
+    method = changes.pop("method", "fast")
     values = {
-        "method": "fast",
         "checkpoint": str(checkpoint),
         "weights": weights_digest(checkpoint.read_bytes()),
         "styles": (("random", 1.0),),
         "strength": 1.0,
-        "format": "png",
-        "quality": 92,
     }
-    return Recipe(**{**values, **changes})
+    return Recipe(method, Choice(**{**values, **changes}), "png", 92)
 
 
 def loaded(name: str, of: Recipe, size: int = 32) -> LoadedPhoto:
@@ -40,7 +39,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     load = StylizerPool._load
 
     def counting(self: StylizerPool, of: Recipe) -> model_handler.Effect:
-        loads.append(of.weights)
+        loads.append(of.choice.weights)
         return load(self, of)
 
     monkeypatch.setattr(StylizerPool, "_load", counting)
@@ -89,24 +88,25 @@ def test_the_least_recently_used_network_goes(
     pool = StylizerPool("cpu")
     pixels = torch.zeros(3, 16, 16, dtype=torch.uint8)
     for number in (0, 1, 0, 2, 0, 1):
-        pool.stylize(pixels, recipes[number])
-    assert loads == [recipes[number].weights for number in (0, 1, 2, 1)]
+        pool.stylize([pixels], recipes[number])
+    assert loads == [recipes[number].choice.weights for number in (0, 1, 2, 1)]
 
 
 def test_a_changed_checkpoint_is_refused(checkpoint_path: Path) -> None:
     with pytest.raises(StyleError, match="not the checkpoint that the run was started with"):
         StylizerPool("cpu").stylize(
-            torch.zeros(3, 16, 16, dtype=torch.uint8), recipe(checkpoint_path, weights="00")
+            [torch.zeros(3, 16, 16, dtype=torch.uint8)], recipe(checkpoint_path, weights="00")
         )
 
 
-def failing(pixels: torch.Tensor, _: Recipe) -> torch.Tensor:
+def failing(photos: Sequence[torch.Tensor], _: Recipe) -> list[torch.Tensor]:
     """Fail on images of one size, as a device without memory for them does."""
+    [pixels] = photos
     if pixels.shape[1] == 64:
         raise RuntimeError("not enough memory")
     if pixels.shape[1] == 65:
         raise TypeError("a mistake in the program")
-    return 255 - pixels
+    return [255 - pixels]
 
 
 def test_a_failing_image_takes_no_other_with_it(
@@ -116,7 +116,7 @@ def test_a_failing_image_takes_no_other_with_it(
     handler = StylizeModelHandler("cpu")
     of = recipe(checkpoint_path)
     batch = [loaded("a", of), loaded("b", of, size=64), loaded("c", of)]
-    good, failed, also_good = handler.run_inference(batch, handler.load_model())
+    good, also_good, failed = handler.run_inference(batch, handler.load_model())
     assert isinstance(failed, Outcome)
     assert (failed.input, failed.status, failed.height) == ("b", "failed", 64)
     assert failed.error == "The image could not be stylised: not enough memory"

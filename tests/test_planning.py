@@ -27,7 +27,7 @@ def test_outputs_mirror_the_tree_of_the_input(photos: Path, checkpoint_path: Pat
         f"{photos}/below/c.jpeg": ("out/below/c.jpeg", "jpeg"),
     }
     recipe = tasks[f"{photos}/a.jpg"].recipe
-    assert recipe.weights == weights_digest(checkpoint_path.read_bytes())
+    assert recipe.choice.weights == weights_digest(checkpoint_path.read_bytes())
 
 
 def test_a_chosen_format_gives_the_extension(photos: Path, checkpoint_path: Path) -> None:

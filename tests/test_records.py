@@ -5,13 +5,22 @@ import dataclasses
 import pytest
 
 from pipeline.records import Outcome, Recipe, Task
+from pipeline.styles import Choice
 
-RECIPE = Recipe("fast", "style.safetensors", "ab" * 32, (("style", 1.0),), 1.0, "jpeg", 92)
+CHOICE = Choice("style.safetensors", "ab" * 32, (("style", 1.0),))
+RECIPE = Recipe("fast", CHOICE, "jpeg", 92)
 
 
 def test_the_digest_of_a_recipe_is_stable() -> None:
     # A change of this value makes every archive's results count as outdated.
     assert RECIPE.digest == "96aa7cb874ff0f51"
+
+
+def changed(**values: object) -> Recipe:
+    """Return the recipe with other values, of its own or of its choice."""
+    of_choice = {name: value for name, value in values.items() if name in Choice._fields}
+    others = {name: value for name, value in values.items() if name not in of_choice}
+    return dataclasses.replace(RECIPE, choice=CHOICE._replace(**of_choice), **others)
 
 
 @pytest.mark.parametrize(
@@ -25,11 +34,11 @@ def test_the_digest_of_a_recipe_is_stable() -> None:
     ],
 )
 def test_whatever_alters_pixels_alters_the_digest(change: dict[str, object]) -> None:
-    assert dataclasses.replace(RECIPE, **change).digest != RECIPE.digest
+    assert changed(**change).digest != RECIPE.digest
 
 
 def test_where_the_weights_lie_does_not_alter_the_digest() -> None:
-    moved = dataclasses.replace(RECIPE, checkpoint="gs://elsewhere/style.safetensors")
+    moved = changed(checkpoint="gs://elsewhere/style.safetensors")
     assert moved.digest == RECIPE.digest
 
 

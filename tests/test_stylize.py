@@ -14,9 +14,10 @@ from PIL import Image
 from pipeline import ledger
 from pipeline.model_handler import LoadedPhoto
 from pipeline.records import Outcome, Recipe, Task
+from pipeline.styles import Choice
 from pipeline.stylize import Stylize
 
-RECIPE = Recipe("fast", "none", "none", (("none", 1.0),), 1.0, "png", 92)
+RECIPE = Recipe("fast", Choice("none", "none"), "png", 92)
 
 
 class NegativeHandler(ModelHandler):
@@ -103,7 +104,7 @@ def test_results_are_counted_by_status(tmp_path: Path) -> None:
 
 
 def test_outcomes_are_recorded_beside_the_outputs(tmp_path: Path) -> None:
-    recipe = Recipe("fast", "none", "none", (("none", 1.0),), 1.0, "png", 92)
+    recipe = Recipe("fast", Choice("none", "none"), "png", 92)
     outcomes = [
         Task(batch, f"in/{number}", f"out/{number}", recipe).outcome("done", 0.1, (5, 6))
         for number, batch in enumerate(("a", "b", "a", "c"))

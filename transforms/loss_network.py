@@ -58,6 +58,22 @@ def load_loss_network(
     return network.to(memory_format=torch.channels_last)
 
 
+def check_layers(name: LossNetworkName, layers: Iterable[str]) -> None:
+    """Find layers that a network has not, without its weights.
+
+    Raises:
+        ValueError: a layer does not exist in this network.
+    """
+    with torch.device("meta"):
+        _ = EmbeddedNetwork(layers) if name == "embedded" else Vgg(name, layers)
+
+
+def vgg_channels(layer: str) -> int:
+    """Return how many channels a layer of VGG has, which may be fewer in the embedded network."""
+    block = int(layer.removeprefix("conv").removeprefix("relu").removeprefix("pool")[0])
+    return min(64 * 2 ** (block - 1), 512)
+
+
 def interior_activations(
     network: Callable[[Tensor], Mapping[str, Tensor]], images: Tensor
 ) -> dict[str, Tensor]:

@@ -91,6 +91,7 @@ def feature_reconstruction_loss(
     target: Tensor,
     readout: Tensor | None = None,
     distance: Distance = SQUARED_ERROR,
+    count: float | None = None,
 ) -> Tensor:
     """Return the distance of two activations, per entry; Johnson et al. 2016, equation (2).
 
@@ -102,10 +103,11 @@ def feature_reconstruction_loss(
         readout: R, shape (C, C), for features that are read through a linear map: the distance is
             that of R F and R P.
         distance: the squared error, as above, or another.
+        count: what the sum is divided by instead of C H W.
     """
     if readout is not None:
         features, target = _read(features, readout), _read(target, readout)
-    return distance(features, target, count=features[0].numel()).mean()
+    return distance(features, target, count=count or features[0].numel()).mean()
 
 
 def pixel_loss(images: Tensor, target: Tensor, distance: Distance = SQUARED_ERROR) -> Tensor:

@@ -1,0 +1,76 @@
+"""The descent: images of a batch go down their losses until these level off."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from transforms.gatys.minimizers import Minimizer
+from transforms.gatys.objective import Objective
+from transforms.perceptual_loss import LossTerms
+from transforms.precision import NonFiniteError
+
+# Evaluations over which a loss must fall by the tolerance.
+_WINDOW = 10
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What an evaluation found.
+
+    Attributes:
+        size: height and width of the images, in pixels.
+        terms: of the losses, by the photo's number in the batch; of those still on their way.
+    """
+
+    size: tuple[int, int]
+    terms: Mapping[int, LossTerms]
+
+
+Report = Callable[[Progress], None]
+
+
+def descend(
+    objective: Objective,
+    minimizers: Sequence[Minimizer],
+    iterations: int,
+    tolerance: float,
+    report: Report | None = None,
+) -> None:
+    """Minimise the losses of images.
+
+    Args:
+        objective: their losses.
+        minimizers: of each photo of the objective.
+        iterations: how often to evaluate a loss, at most.
+        tolerance: an image is done once ten evaluations lower its loss by less than this part of
+            it; 0 for never.
+        report: receives what each evaluation found.
+
+    Raises:
+        NonFiniteError: the loss of an image is NaN or infinite where it begins or ends.
+    """
+    losses: list[list[float]] = [[] for _ in minimizers]
+    for _ in range(iterations):
+        active = [number for number, past in enumerate(losses) if not _is_level(past, tolerance)]
+        if not active:
+            break
+        trials = torch.cat([minimizers[number].trial for number in active])
+        found = objective.evaluate(trials, active)
+        terms = dict(zip(active, found.terms, strict=True))
+        for number, gradient in zip(active, found.gradients.split(1), strict=True):
+            losses[number].append(terms[number].total.item())
+            minimizers[number].update(losses[number][-1], gradient)
+        if report is not None:
+            report(Progress((trials.shape[2], trials.shape[3]), terms))
+    for past, minimizer in zip(losses, minimizers, strict=True):
+        if not math.isfinite(past[0]) or not minimizer.image.isfinite().all():
+            raise NonFiniteError("The loss of the image is not finite (NaN or infinite).")
+
+
+def _is_level(losses: Sequence[float], tolerance: float) -> bool:
+    if not tolerance or len(losses) <= _WINDOW:
+        return False
+    before = min(losses[:-_WINDOW])
+    return before - min(losses) < tolerance * before

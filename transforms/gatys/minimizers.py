@@ -1,0 +1,228 @@
+"""Minimisers of one image each, which ask for the loss where they want to know it.
+
+A minimiser names an image, its `trial`, and is told the loss and the gradient there. So images of
+one batch are evaluated together, while each goes its own way: none waits for another, and none
+takes a step because of another.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+# Of the loss: what its rounding in bfloat16 may add to it without counting as a rise.
+_ROUNDING = 1e-5
+# A step must lower the loss by this part of what its slope promises (Armijo's condition).
+_SUFFICIENT = 1e-4
+_MOST_SHORTER_STEPS = 10
+# The cosine between a step and the change of the gradient that makes the pair worth remembering.
+_LEAST_COSINE = 1e-6
+# The first step, of which nothing is known, changes colours by this much on average.
+_FIRST_STEP = 0.02
+# Cycles per pixel below which a preconditioner weighs all frequencies alike.
+_LOWEST_FREQUENCY = 0.02
+
+Linear = Callable[[Tensor], Tensor]
+
+
+class Minimizer(Protocol):
+    """Goes down a loss."""
+
+    @property
+    def image(self) -> Tensor:
+        """The best image so far."""
+
+    @property
+    def trial(self) -> Tensor:
+        """The image whose loss is asked for."""
+
+    def restart(self) -> None:
+        """Go on from the best image, for another loss of much the same shape."""
+
+    def update(self, loss: float, gradient: Tensor) -> None:
+        """Take note of the loss of `trial` and its gradient, and choose the next."""
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015) of one image."""
+
+    def __init__(self, image: Tensor, learning_rate: float, bounded: bool) -> None:
+        """Begin.
+
+        Args:
+            image: of any shape.
+            learning_rate: about how much a value changes in a step.
+            bounded: keep values within [0, 1].
+        """
+        self.image = image.clone()
+        self._bounded = bounded
+        self._optimizer = torch.optim.Adam([self.image], lr=learning_rate)
+
+    @property
+    def trial(self) -> Tensor:
+        """The image whose loss is asked for."""
+        return self.image
+
+    def restart(self) -> None:
+        """Go on: of a loss, Adam remembers only what its gradient was like."""
+
+    def update(self, loss: float, gradient: Tensor) -> None:
+        """Take a step. Only the gradient counts."""
+        self.image.grad = gradient
+        self._optimizer.step()
+        if self._bounded:
+            self.image.clamp_(0, 1)
+
+
+class _Line(NamedTuple):
+    """A line along which a lower loss is sought.
+
+    Attributes:
+        loss: where the line begins.
+        gradient: likewise.
+        direction: of the line.
+        slope: of the loss along it, at its beginning.
+        step: how far to go next.
+        shortened: how often the step has been.
+    """
+
+    loss: float
+    gradient: Tensor
+    direction: Tensor
+    slope: float
+    step: float
+    shortened: int = 0
+
+    @property
+    def highest_accepted(self) -> float:
+        """The loss that counts as lower."""
+        return self.loss + _SUFFICIENT * self.step * self.slope + _ROUNDING * abs(self.loss)
+
+    def shorter(self, loss: float) -> "_Line":
+        """Return the line with a shorter step, to the minimum of a parabola through what is known.
+
+        Args:
+            loss: at the step that was too long; it may be NaN.
+        """
+        excess = loss - self.loss - self.slope * self.step
+        lowest = -self.slope * self.step**2 / (2 * excess) if excess > 0 else 0.0
+        step = min(max(lowest, 0.1 * self.step), 0.5 * self.step)
+        return self._replace(step=step, shortened=self.shortened + 1)
+
+
+class Lbfgs:
+    """L-BFGS (Liu and Nocedal 1989) of one image, with a backtracking line search.
+
+    With bounds it is projected: values at a bound stay there while the gradient pushes them
+    outwards, and steps are clipped.
+    """
+
+    def __init__(
+        self,
+        image: Tensor,
+        memory: int,
+        bounded: bool,
+        precondition: Linear = torch.clone,
+    ) -> None:
+        """Begin.
+
+        Args:
+            image: of any shape.
+            memory: how many of the last steps are remembered.
+            bounded: keep values within [0, 1].
+            precondition: a first guess of the inverse Hessian, up to a factor; symmetric and
+                positive definite.
+        """
+        self.image = image.clone()
+        self.trial = self.image
+        self._bounded = bounded
+        self._precondition = precondition
+        self._pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=memory)
+        self._line: _Line | None = None
+
+    def restart(self) -> None:
+        """Go on from the best image. The curvature of the loss before is kept."""
+        self.trial = self.image
+        self._line = None
+
+    def update(self, loss: float, gradient: Tensor) -> None:
+        """Move to `trial` if that lowered the loss, else try a shorter step."""
+        line = self._line
+        if line is None:
+            self._line = self._line_from(loss, gradient)
+        elif loss <= line.highest_accepted:
+            self._remember(self.trial - self.image, gradient - line.gradient)
+            self.image = self.trial
+            self._line = self._line_from(loss, gradient)
+        elif line.shortened < _MOST_SHORTER_STEPS:
+            self._line = line.shorter(loss)
+        else:
+            # What is remembered misleads; or the loss is level up to its rounding.
+            self._pairs.clear()
+            self._line = self._line_from(line.loss, line.gradient)
+        moved = self.image + self._line.step * self._line.direction
+        self.trial = moved.clamp_(0, 1) if self._bounded else moved
+
+    def _line_from(self, loss: float, gradient: Tensor) -> "_Line":
+        """Return where to look for a lower loss from the best image on."""
+        free = gradient
+        if self._bounded:
+            outwards = (self.image <= 0) & (gradient > 0) | (self.image >= 1) & (gradient < 0)
+            free = gradient.masked_fill(outwards, 0)
+        direction = -self._inverse_hessian_times(free)
+        if self._bounded:
+            direction.masked_fill_(outwards, 0)
+        slope = torch.sum(free * direction).item()
+        if slope >= 0 and self._pairs:
+            self._pairs.clear()
+            return self._line_from(loss, gradient)
+        size = direction.abs().mean().item()
+        step = 1.0 if self._pairs or not size else _FIRST_STEP / size
+        return _Line(loss, gradient, direction, slope, step)
+
+    def _remember(self, step: Tensor, change: Tensor) -> None:
+        curvature = torch.sum(step * change)
+        if curvature > _LEAST_COSINE * step.norm() * change.norm():
+            self._pairs.append((step, change, curvature))
+
+    def _inverse_hessian_times(self, gradient: Tensor) -> Tensor:
+        """The two loops of Nocedal 1980, between them the preconditioner."""
+        result = gradient.clone()
+        parts = []
+        for step, change, curvature in reversed(self._pairs):
+            part = torch.sum(step * result) / curvature
+            result -= part * change
+            parts.append(part)
+        result = self._precondition(result)
+        if self._pairs:
+            _, change, curvature = self._pairs[-1]
+            result *= curvature / torch.sum(change * self._precondition(change))
+        for (step, change, curvature), part in zip(self._pairs, reversed(parts), strict=True):
+            result += (part - torch.sum(change * result) / curvature) * step
+        return result
+
+
+def spectral_preconditioner(image: Tensor, exponent: float) -> Linear:
+    """Return a map that weighs each spatial frequency f by f^-exponent.
+
+    A perceptual loss is steep along fine patterns, which are in every layer's sight, and flat along
+    coarse ones: an inverse Hessian's guess that takes longer steps along these needs half as many.
+
+    Args:
+        image: what is optimised, shape (..., H, W).
+        exponent: 0 for no difference.
+    """
+    if not exponent:
+        return torch.clone
+    height, width = image.shape[-2:]
+    rows = torch.fft.fftfreq(height, device=image.device)
+    columns = torch.fft.rfftfreq(width, device=image.device)
+    frequencies = torch.hypot(rows[:, None], columns[None]).clamp_min(_LOWEST_FREQUENCY)
+    weights = frequencies**-exponent
+
+    def precondition(values: Tensor) -> Tensor:
+        return torch.fft.irfft2(torch.fft.rfft2(values) * weights, s=(height, width))
+
+    return precondition

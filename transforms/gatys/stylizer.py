@@ -1,0 +1,266 @@
+"""Stylisation of photographs by optimisation of their pixels."""
+
+import copy
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import resize
+
+from transforms.color import match_colors, match_luminance, to_gray, with_colors_of
+from transforms.devices import fast_precision
+from transforms.embedded_network import EmbeddedNetwork, load_embedded_network
+from transforms.gatys.descent import Report, descend
+from transforms.gatys.minimizers import Adam, Lbfgs, spectral_preconditioner
+from transforms.gatys.objective import Objective, Painting
+from transforms.gatys.recipe import GatysRecipe
+from transforms.loss_network import LossNetworkName
+from transforms.precision import NonFiniteError
+from transforms.vgg import Vgg, load_vgg
+from transforms.vgg_normalization import normalize_activations, reference_photographs
+
+# Pixels: what VGG's four poolings up to its fifth block leave something of.
+_MIN_SIDE = 32
+# At a coarser level nothing of a photo is to be seen.
+_MIN_COARSE_SIDE = 64
+
+VggFile = Path | BinaryIO
+Stylize = Callable[[Tensor], Tensor]
+"""Takes and returns RGB, uint8 of shape (3, H, W)."""
+
+
+class _Subject(NamedTuple):
+    """What one image is optimised towards.
+
+    Attributes:
+        photo: RGB in [0, 1], shape (1, 3, H, W).
+        paintings: at their own size, in the colours that this photo is to have.
+        start: where the image begins, of the photo's shape.
+    """
+
+    photo: Tensor
+    paintings: Sequence[Painting]
+    start: Tensor
+
+
+class GatysStylizer:
+    """Optimises photographs towards paintings.
+
+    Several photos of one size are optimised at once, and each comes out as it would alone. Calls
+    from several threads are safe: nothing is kept between them but loss networks.
+    """
+
+    def __init__(
+        self,
+        recipe: GatysRecipe,
+        paintings: Sequence[tuple[Tensor, float]],
+        device: torch.device,
+        precision: torch.dtype | None = None,
+        weights: Mapping[str, VggFile] | None = None,
+        fast: Stylize | None = None,
+    ) -> None:
+        """Load the loss networks.
+
+        Args:
+            recipe: what to do.
+            paintings: RGB, uint8 of shape (3, H, W), and their parts in the style, above 0.
+            device: where to compute.
+            precision: of the convolutions; by default bfloat16 where that is fast, else float32.
+            weights: files of VGG's weights, by network; by default those of torch.hub.
+            fast: what `init: fast` begins with.
+
+        Raises:
+            WeightsUnavailableError: a loss network's weights are not to be had.
+            ValueError: `init: fast` and no fast network.
+        """
+        if recipe.init == "fast" and fast is None:
+            raise ValueError("init: fast needs a fast network")
+        self.recipe = recipe
+        self.device = device
+        self.precision = precision or _fast_precision(device)
+        self._paintings = [(_in_unit_range(pixels, device), part) for pixels, part in paintings]
+        self._fast = fast
+        self._networks = {
+            name: _load(name, recipe, (weights or {}).get(name)).to(device)
+            for name in recipe.networks
+        }
+
+    def stylize(self, photos: Sequence[Tensor], report: Report | None = None) -> list[Tensor]:
+        """Return photos in the style of the paintings.
+
+        Args:
+            photos: RGB, uint8, all of one shape (3, H, W), of any size from 1x1 up.
+            report: receives what each evaluation of the losses found.
+
+        Returns:
+            RGB, uint8 of the same shape, on the CPU.
+
+        Raises:
+            NonFiniteError: the loss of a photo is NaN or infinite, in float32 too.
+        """
+        originals = [_in_unit_range(pixels, self.device) for pixels in photos]
+        subjects = [self._subject(original) for original in originals]
+        try:
+            images = self._optimized(subjects, self.precision, report)
+        except NonFiniteError:
+            if self.precision == torch.float32:
+                raise
+            images = self._optimized(subjects, torch.float32, report)
+        return [self._finished(*pair) for pair in zip(images, originals, strict=True)]
+
+    def _subject(self, original: Tensor) -> _Subject:
+        photo = start = self._at_working_size(original)
+        paintings = self._paintings
+        if self.recipe.init == "fast":
+            assert self._fast is not None, "the constructor sees to it"
+            stylized = self._fast((original[0] * 255).round().to(torch.uint8))
+            start = self._at_working_size(_in_unit_range(stylized, self.device))
+        if self.recipe.colors == "histogram":
+            paintings = [(match_colors(painting, photo), part) for painting, part in paintings]
+        elif self.recipe.colors == "luminance":
+            paintings = [(match_luminance(painting, photo), part) for painting, part in paintings]
+            photo, start = to_gray(photo), to_gray(start)
+        if self.recipe.init == "noise":
+            start = _noise(photo)
+        return _Subject(photo, paintings, start)
+
+    def _optimized(
+        self, subjects: Sequence[_Subject], precision: torch.dtype, report: Report | None
+    ) -> list[Tensor]:
+        """Return the images that a batch of photos of one size becomes, coarse to fine."""
+        first, *finish = self.recipe.networks
+        full_size = subjects[0].photo.shape[2:]
+        images = [subject.start for subject in subjects]
+        for size in self._sizes(*full_size):
+            photos = [_resized(subject.photo, size) for subject in subjects]
+            images = [
+                self._refined(image, subject.photo, photo)
+                for image, subject, photo in zip(images, subjects, photos, strict=True)
+            ]
+            minimizers = [self._minimizer(image) for image in images]
+            objective = self._objective(first, precision, photos, subjects)
+            descend(objective, minimizers, self.recipe.iterations, self.recipe.tolerance, report)
+            images = [minimizer.image for minimizer in minimizers]
+        for name in finish:
+            objective = self._objective(name, precision, photos, subjects)
+            for minimizer in minimizers:
+                minimizer.restart()
+            descend(objective, minimizers, self.recipe.finish_iterations, 0.0, report)
+            images = [minimizer.image for minimizer in minimizers]
+        return images
+
+    def _sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Return the height and width of each level, the coarsest first and the full size last."""
+        finer = [
+            (round(height / 2**level), round(width / 2**level))
+            for level in reversed(range(1, self.recipe.levels))
+        ]
+        return [*(size for size in finer if min(size) >= _MIN_COARSE_SIDE), (height, width)]
+
+    def _refined(self, image: Tensor, photo: Tensor, photo_here: Tensor) -> Tensor:
+        """Return an image at the size of a level, to go on from there.
+
+        Args:
+            image: of full size at first, then as the level before has left it.
+            photo: of full size.
+            photo_here: of this level's size.
+        """
+        size = photo_here.shape[2:]
+        refined = _resized(image, size)
+        if image.shape[2] < size[0] and self.recipe.init != "noise":
+            # The coarser level could not show this of the photo.
+            refined = refined + photo_here - _resized(_resized(photo, image.shape[2:]), size)
+        return refined.clamp(0, 1) if self.recipe.bounded else refined
+
+    def _minimizer(self, image: Tensor) -> Adam | Lbfgs:
+        recipe = self.recipe
+        if recipe.optimizer == "adam":
+            return Adam(image, recipe.learning_rate, recipe.bounded)
+        precondition = spectral_preconditioner(image, recipe.preconditioning)
+        return Lbfgs(image, recipe.memory, recipe.bounded, precondition)
+
+    def _objective(
+        self,
+        name: LossNetworkName,
+        precision: torch.dtype,
+        photos: Sequence[Tensor],
+        subjects: Sequence[_Subject],
+    ) -> Objective:
+        places = photos[0][0, 0].numel() * self.recipe.style_scale**2
+        paintings = [
+            [(_with_places(painting, places), part) for painting, part in subject.paintings]
+            for subject in subjects
+        ]
+        network = copy.deepcopy(self._networks[name]).to(precision)
+        network = network.to(memory_format=torch.channels_last)
+        return Objective(network, self.recipe, torch.cat(list(photos)), paintings)
+
+    def _at_working_size(self, image: Tensor) -> Tensor:
+        """Return an image at the recipe's size, if it is larger, and at least the smallest."""
+        size = self.recipe.size
+        if size is not None and min(image.shape[2:]) > size:
+            image = resize(image, [size], antialias=True)
+        height, width = image.shape[2:]
+        padding = (0, max(0, _MIN_SIDE - width), 0, max(0, _MIN_SIDE - height))
+        return F.pad(image, padding, mode="replicate")
+
+    def _finished(self, image: Tensor, original: Tensor) -> Tensor:
+        """Return a result at its photo's own size and in the colours that it is to have."""
+        height, width = original.shape[2:]
+        if self.recipe.size is not None and min(height, width) > self.recipe.size:
+            image = resize(image, [height, width], InterpolationMode.BICUBIC)
+        image = image[..., :height, :width].clamp(0, 1)
+        if self.recipe.colors == "luminance":
+            image = with_colors_of(image, original)
+        return (image[0] * 255).round().to(torch.uint8).cpu()
+
+
+def _fast_precision(device: torch.device) -> torch.dtype:
+    """Return what a device convolves fastest in; gradients would need float16 to be scaled."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return fast_precision(device)
+
+
+def _load(
+    name: LossNetworkName, recipe: GatysRecipe, weights: VggFile | None
+) -> EmbeddedNetwork | Vgg:
+    """Return a loss network in float32, the mean square of whose layers is about 1."""
+    layers = {**recipe.content_layers, **recipe.style_layers}
+    if name == "embedded":
+        return load_embedded_network(layers)
+    network = load_vgg(name, layers, weights, recipe.weights_convention, recipe.pooling)
+    normalize_activations(network, reference_photographs())
+    return network
+
+
+def _noise(photo: Tensor) -> Tensor:
+    """Return white noise of a photo's shape, the same for the same photo."""
+    pixels = (photo * 255).round().to("cpu", torch.uint8).numpy()
+    seed = hashlib.sha256(pixels.tobytes()).digest()[:8]
+    generator = torch.Generator().manual_seed(int.from_bytes(seed, "little") >> 1)
+    return torch.rand(photo.shape, generator=generator).to(photo.device)
+
+
+def _in_unit_range(pixels: Tensor, device: torch.device) -> Tensor:
+    return pixels.unsqueeze(0).to(device).float() / 255
+
+
+def _resized(image: Tensor, size: Sequence[int]) -> Tensor:
+    if tuple(image.shape[2:]) == tuple(size):
+        return image
+    return resize(image, list(size), InterpolationMode.BICUBIC, antialias=True)
+
+
+def _with_places(painting: Tensor, places: float) -> Tensor:
+    """Return a painting of about so many pixels, in its own proportions."""
+    height, width = painting.shape[2:]
+    factor = math.sqrt(places / (height * width))
+    size = [max(_MIN_SIDE, round(factor * side)) for side in (height, width)]
+    return resize(painting, size, antialias=True)
