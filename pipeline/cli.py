@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     args, rest = parser.parse_known_args(arguments)
-    if rest and args.command is not commands.run:
+    if rest and args.command not in (commands.run, commands.sweep):
         parser.error(f"there is no {rest[0]} for this command")
     args.beam_flags = rest
     # A file's name may hold bytes that are no text; they must not keep its outcome from being said.
@@ -100,6 +100,16 @@ def _parser() -> argparse.ArgumentParser:
         "Check a config, its files and its styles, and count the images, without writing.",
         "stylebeam validate photos.yaml",
     )
+    sweep = _command(
+        subparsers,
+        commands.sweep,
+        "sweep",
+        "compare the values of two keys, side by side",
+        "Stylise the images of a config's batch with every combination of the values that its"
+        " section sweep: gives for two keys, and lay them out in one contact sheet for each image."
+        " Any option of Beam may follow, as with run.",
+        "stylebeam sweep sweep.yaml --set sweep.columns.values=[0.2,0.4,0.6]",
+    )
     training = _command(
         subparsers,
         commands.train,
@@ -152,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
         " another, and says how much of VGG it misses.",
         "stylebeam distill configs/distill/embedded.yaml",
     )
-    for command in (run, validate, training, super_resolution, evaluation, distillation):
+    for command in (run, validate, sweep, training, super_resolution, evaluation, distillation):
         optional = "?" if command is training else None
         command.add_argument(
             "config", metavar="CONFIG", nargs=optional, help="a YAML file, path or URI"

@@ -4,17 +4,19 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline import inputs, storage
 from pipeline.beam_options import is_local, parse_beam_options
-from pipeline.config import RunConfig
+from pipeline.config import Batch, RunConfig
 from pipeline.config_file import ConfigError, load_config
 from pipeline.ledger import outcomes_path
 from pipeline.planning import BatchPlan, plan, survey
 from pipeline.run import RunSummary, run_pipeline
 from pipeline.styles import choose, read_checkpoint
+from pipeline.sweep import load_cells, write_sheets
 from transforms.checkpoints import parse_checkpoint, shipped_checkpoints
 from transforms.devices import choose_device
 from transforms.distillation.distill import DistillationRecipe
@@ -51,6 +53,29 @@ def validate(args: argparse.Namespace) -> int:
     _print_plans(plan(load_config(args.config, RunConfig, args.set)))
     print("The config is valid.")
     return EXIT_DONE
+
+
+def sweep(args: argparse.Namespace) -> int:
+    """Stylise photos with every combination of two keys' values, in a contact sheet each."""
+    options = parse_beam_options(args.beam_flags)
+    config, cells = load_cells(args.config, args.set)
+    if is_local(options):
+        choose_device(config.run.device)
+    batches = tuple(batch for row in cells for batch in row)
+    plans = plan(RunConfig(batches=batches, run=config.run))
+    batch = config.sheets
+    sheets = replace(plans[0], batch=batch)
+    count = survey([sheets, *plans])[batch.name]
+    print(f"{batch.name}: {count} images in {batch.input}, each in {len(plans)} cells")
+    if not count:
+        _print_no_images(batch)
+        return EXIT_DONE
+    tasks = list(sheets.tasks())
+    summary = run_pipeline(config.run, plans, options)
+    _print_summary(summary)
+    write_sheets(config, cells, tasks)
+    print(f"The contact sheet of each image is in {batch.output}.")
+    return EXIT_SOME_FAILED if summary.failed else EXIT_DONE
 
 
 def train(args: argparse.Namespace) -> int:
@@ -162,8 +187,12 @@ def _print_plans(plans: Sequence[BatchPlan]) -> None:
             f" {batch.options}, to {batch.output}"
         )
         if not counts[batch.name]:
-            extensions = ", ".join(FORMAT_OF_EXTENSION)
-            print(f"  {batch.input} holds no images (looked for {extensions}): nothing to do.")
+            _print_no_images(batch)
+
+
+def _print_no_images(batch: Batch) -> None:
+    extensions = ", ".join(FORMAT_OF_EXTENSION)
+    print(f"  {batch.input} holds no images (looked for {extensions}): nothing to do.")
 
 
 def _print_summary(summary: RunSummary) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 PHOTOGRAPHS = Path(__file__).parent / "photos"
-SIDE = 192
+SIDE = 256
 COLUMNS, ROWS = 3, 2
 
 

@@ -85,7 +85,7 @@ def test_the_reference_photographs_are_the_samples(tmp_path: Path) -> None:
     subprocess.run([sys.executable, script, tmp_path / "drawn.jpg"], check=True)
     drawn = decode((tmp_path / "drawn.jpg").read_bytes()).pixels[None] / 255
     photographs = reference_photographs()
-    assert photographs.shape == (1, 3, 384, 576)
+    assert photographs.shape == (1, 3, 512, 768)
     assert photographs.min() >= 0
     assert photographs.max() <= 1
     assert (photographs - drawn).abs().mean() < 1 / 255  # Decoders differ a little.

@@ -23,7 +23,7 @@ def reference_photographs() -> Tensor:
     """Return what activations are measured on: six photographs side by side, shipped with us.
 
     Returns:
-        RGB in [0, 1], shape (1, 3, 384, 576).
+        RGB in [0, 1], shape (1, 3, 512, 768).
     """
     return decode(_REFERENCE_PHOTOGRAPHS.read_bytes()).pixels[None] / 255
 

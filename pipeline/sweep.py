@@ -1,0 +1,241 @@
+"""Sweeps: every combination of the values of two keys, side by side for each photo."""
+
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+from torchvision.transforms.v2.functional import to_pil_image
+
+from pipeline import ledger, storage
+from pipeline.config import Batch, RunConfig
+from pipeline.config_file import ConfigError, load_config
+from pipeline.records import Task
+from pipeline.yaml_nodes import Location
+from transforms.contact_sheet import contact_sheet, largest_cell
+from transforms.image_io import decode
+
+_NOT_SWEPT = ("name", "input", "output")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Axis(_Strict):
+    """The values of a key of the batch that are set against each other."""
+
+    key: str = Field(description="Dotted and relative to the batch, as in fast.strength.")
+    values: tuple[Any, ...] = Field(description="What the key takes, one after the other.")
+
+    @property
+    def labels(self) -> list[str]:
+        """What stands beside each value's cells."""
+        return [_flow(value, str) for value in self.values]
+
+
+class Axes(_Strict):
+    """What is swept."""
+
+    rows: Axis | None = Field(default=None, description="None for a sheet of one row.")
+    columns: Axis = Field(description="What differs from left to right.")
+
+
+class SweepConfig(RunConfig):
+    """The config of `stylebeam sweep`: that of a run of one batch, and the axes of its sheets."""
+
+    sweep: Axes = Field(description="The keys that are swept, and their values.")
+
+    @property
+    def sheets(self) -> Batch:
+        """The batch as if the sheets were its outputs."""
+        return self.batches[0].model_copy(update={"format": "png"})
+
+    def mistakes(self) -> Iterator[tuple[Location, str]]:
+        """Yield what is wrong with the axes, and what would be with a run."""
+        yield from super().mistakes()
+        if len(self.batches) > 1:
+            yield ("batches",), f"a sweep takes one batch, not {len(self.batches)}"
+        rows, columns = self.sweep.rows, self.sweep.columns
+        if rows and rows.key == columns.key:
+            yield ("sweep", "columns", "key"), f"{rows.key} is the key of the rows already"
+        for name, axis in (("rows", rows), ("columns", columns)):
+            if axis:
+                yield from self._mistakes_of(axis, ("sweep", name))
+
+    def _mistakes_of(self, axis: Axis, location: Location) -> Iterator[tuple[Location, str]]:
+        if axis.key in _NOT_SWEPT:
+            yield (*location, "key"), f"{axis.key} is the same for all cells; sweep another key"
+        keys = {each.key for each in (self.sweep.rows, self.sweep.columns) if each}
+        lossy = any(batch.format in ("jpeg", "webp") for batch in self.batches)
+        if axis.key == "quality" and not lossy and "format" not in keys:
+            yield (
+                (*location, "key"),
+                "quality is that of JPEG and WebP, and cells are PNG unless the batch has a format;"
+                " write format: jpeg or format: webp",
+            )
+        if not axis.values:
+            yield (*location, "values"), "there must be at least one value"
+        labels = axis.labels
+        for position, label in enumerate(labels):
+            if label in labels[:position]:
+                yield (*location, "values", position), f"{label} is here twice"
+
+
+class _Step(NamedTuple):
+    """One value of an axis; `place` is that of the axis in the config."""
+
+    place: str
+    key: str
+    value: Any
+
+    @property
+    def setting(self) -> str:
+        """The override of the config that makes it so."""
+        return setting_of(self.key, self.value)
+
+
+def load_cells(path: str, settings: Sequence[str]) -> tuple[SweepConfig, list[list[Batch]]]:
+    """Return the config of a sweep, and the batch of each cell, row by row.
+
+    Every cell has a folder of its own below the batch's output. Cells are PNG, unless the batch
+    has a format.
+
+    Args:
+        path: of the config, a path or URI.
+        settings: overrides, as `load_config` takes them.
+
+    Raises:
+        ConfigError: the config is wrong, or that of a cell; the mistakes of all cells at once.
+    """
+    config = load_config(path, SweepConfig, settings)
+    mistakes: list[str] = []
+    cells: list[list[Batch]] = []
+    for row, row_steps in enumerate(_steps("rows", config.sweep.rows), start=1):
+        cells.append([])
+        for column, column_steps in enumerate(_steps("columns", config.sweep.columns), start=1):
+            steps = [*row_steps, *column_steps]
+            try:
+                batch = _load_cell(path, settings, steps)
+            except ConfigError as error:
+                mistakes += error.mistakes
+                continue
+            values = ", ".join(f"{step.key}={_flow(step.value, str)}" for step in steps)
+            update = {
+                "name": f"{batch.name}: {values}",
+                "output": storage.join(batch.output, f"cells/{row}_{column}"),
+                "format": "png" if batch.format == "same" else batch.format,
+            }
+            cells[-1].append(batch.model_copy(update=update))
+    if mistakes:
+        raise ConfigError(mistakes)
+    return config, cells
+
+
+def setting_of(key: str, value: Any) -> str:
+    """Return the override that gives a key of the only batch a value, as `load_config` takes it.
+
+    Args:
+        key: dotted, and relative to the batch.
+        value: anything that YAML can say.
+    """
+    # By its position, for the batch's name may hold a dot.
+    return f"batches.0.{key}={_flow(value, _quoted)}"
+
+
+def write_sheets(config: SweepConfig, cells: list[list[Batch]], sheets: Iterable[Task]) -> None:
+    """Put the outputs of a sweep's run together, in one contact sheet for each photo.
+
+    Args:
+        config: of the sweep.
+        cells: the batches that were run, as `load_cells` returned them.
+        sheets: for each photo, where to write its sheet.
+
+    Raises:
+        StorageError: an output cannot be read, or a sheet not be written.
+        ImageError: an output is not the image that was written.
+    """
+    rows, columns = config.sweep.rows, config.sweep.columns
+    outputs = [[_outputs(batch) for batch in row] for row in cells]
+    largest = largest_cell(len(cells), len(columns.values))
+    axes = [f"{name}: {axis.key}" for name, axis in (("rows", rows), ("columns", columns)) if axis]
+    for task in sheets:
+        images = [
+            [_image(cell.get(task.input), config.run.max_pixels, largest) for cell in row]
+            for row in outputs
+        ]
+        sheet = contact_sheet(
+            images,
+            row_labels=rows.labels if rows else [""],
+            column_labels=columns.labels,
+            title="; ".join([task.input, *axes]),
+        )
+        buffer = io.BytesIO()
+        sheet.save(buffer, "PNG")
+        storage.write(task.output, buffer.getvalue(), "image/png")
+
+
+def _steps(name: str, axis: Axis | None) -> list[list[_Step]]:
+    """Return what is to be set in each row, or each column; without an axis, there is one."""
+    if axis is None:
+        return [[]]
+    return [[_Step(f"sweep.{name}", axis.key, value)] for value in axis.values]
+
+
+def _load_cell(path: str, settings: Sequence[str], steps: Sequence[_Step]) -> Batch:
+    """Return the batch of a cell, with the values of both axes."""
+    # In the order of the keys, for a mapping must not replace what is set within it.
+    overrides = [step.setting for step in sorted(steps, key=lambda step: step.key)]
+    try:
+        return load_config(path, SweepConfig, [*settings, *overrides]).batches[0]
+    except ConfigError as error:
+        raise ConfigError(_placed(mistake, path, steps) for mistake in error.mistakes) from None
+
+
+def _placed(mistake: str, path: str, steps: Sequence[_Step]) -> str:
+    """Name the axis in the place of an override that the user did not write."""
+    for step in steps:
+        if mistake.startswith(source := f"--set {step.setting}"):
+            return f"{path}: {step.place}{mistake.removeprefix(source)}"
+    return mistake
+
+
+def _outputs(batch: Batch) -> dict[str, str]:
+    """Return where each photo's output of a cell lies, but for those that failed."""
+    outcomes = ledger.read_outcomes(batch.output)
+    return {each.input: each.output for each in outcomes if each.status != "failed"}
+
+
+def _image(path: str | None, max_pixels: int, largest: tuple[int, int]) -> Image.Image | None:
+    """Return an output, reduced to its cell as all of a sheet are held at once; None for none."""
+    if path is None:
+        return None
+    photo = decode(storage.read(path), max_pixels)
+    image: Image.Image = to_pil_image(photo.pixels)
+    if photo.alpha is not None:
+        image.putalpha(to_pil_image(photo.alpha))
+    image.thumbnail(largest, Image.Resampling.LANCZOS)
+    return image
+
+
+def _flow(value: Any, write_text: Callable[[str], str]) -> str:
+    """Write a value as YAML of one line, its texts by a function."""
+    if isinstance(value, dict):
+        pairs = (
+            f"{_flow(key, write_text)}: {_flow(each, write_text)}" for key, each in value.items()
+        )
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(_flow(each, write_text) for each in value)}]"
+    if isinstance(value, float):
+        # YAML 1.1 takes a number with an exponent and without a point for text.
+        text = repr(value)
+        return text if "." in text else text.replace("e", ".0e")
+    return write_text(value) if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _quoted(text: str) -> str:
+    # YAML reads the two escapes of a character beyond 16 bits as two characters.
+    return json.dumps(text, ensure_ascii=False)
