@@ -4,8 +4,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from transforms.gatys.minimizers import Minimizer
 from transforms.gatys.objective import Objective
 from transforms.perceptual_loss import LossTerms
@@ -32,7 +30,7 @@ Report = Callable[[Progress], None]
 
 
 def descend(
-    objective: Objective,
+    objectives: Sequence[Objective],
     minimizers: Sequence[Minimizer],
     iterations: int,
     tolerance: float,
@@ -41,11 +39,11 @@ def descend(
     """Minimise the losses of images.
 
     Args:
-        objective: their losses.
-        minimizers: of each photo of the objective.
+        objectives: of each image.
+        minimizers: of each image.
         iterations: how often to evaluate a loss, at most.
-        tolerance: an image is done once ten evaluations lower its loss by less than this part of
-            it; 0 for never.
+        tolerance: an image is done once ten evaluations lower its loss by no more than this part
+            of it; 0 for never.
         report: receives what each evaluation found.
 
     Raises:
@@ -56,14 +54,18 @@ def descend(
         active = [number for number, past in enumerate(losses) if not _is_level(past, tolerance)]
         if not active:
             break
-        trials = torch.cat([minimizers[number].trial for number in active])
-        found = objective.evaluate(trials, active)
-        terms = dict(zip(active, found.terms, strict=True))
-        for number, gradient in zip(active, found.gradients.split(1), strict=True):
-            losses[number].append(terms[number].total.item())
+        # All are under way before the first is waited for, which keeps a GPU busy.
+        found = {number: objectives[number].evaluate(minimizers[number].trial) for number in active}
+        for number, (terms, gradient) in found.items():
+            losses[number].append(terms.total.item())
             minimizers[number].update(losses[number][-1], gradient)
         if report is not None:
-            report(Progress((trials.shape[2], trials.shape[3]), terms))
+            size = minimizers[0].image.shape[2:]
+            report(
+                Progress(
+                    (size[0], size[1]), {number: terms for number, (terms, _) in found.items()}
+                )
+            )
     for past, minimizer in zip(losses, minimizers, strict=True):
         if not math.isfinite(past[0]) or not minimizer.image.isfinite().all():
             raise NonFiniteError("The loss of the image is not finite (NaN or infinite).")
@@ -73,4 +75,4 @@ def _is_level(losses: Sequence[float], tolerance: float) -> bool:
     if not tolerance or len(losses) <= _WINDOW:
         return False
     before = min(losses[:-_WINDOW])
-    return before - min(losses) < tolerance * before
+    return before - min(losses) <= tolerance * before

@@ -1,7 +1,6 @@
-"""What an optimisation minimises: the loss of each image of a batch, and its gradient."""
+"""What an optimisation minimises: the loss of an image, and its gradient."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,76 +20,55 @@ Painting = tuple[Tensor, float]
 """RGB in [0, 1], shape (1, 3, H, W), and its part in the style."""
 
 
-class Evaluation(NamedTuple):
-    """What is known of images.
-
-    Attributes:
-        terms: the weighted terms of each image's loss.
-        gradients: of each image's total, float32 of the images' shape.
-    """
-
-    terms: list[LossTerms]
-    gradients: Tensor
-
-
 class Objective:
-    """The loss of images of one size, each against its own photo and paintings.
+    """The loss of an image against its photo and paintings.
 
-    An image's loss and gradient do not depend on the images beside it.
+    Of one image alone: convolutions of a batch round otherwise than those of a single image, which
+    an optimisation makes visible, and at any but the smallest sizes they are no faster.
     """
 
     def __init__(
         self,
         network: LossNetwork,
         recipe: GatysRecipe,
-        photos: Tensor,
-        paintings: Sequence[Sequence[Painting]],
+        photo: Tensor,
+        paintings: Sequence[Painting],
     ) -> None:
-        """Compute what the images are compared with.
+        """Compute what the image is compared with.
 
         Args:
             network: has the layers of the recipe.
             recipe: the loss.
-            photos: RGB in [0, 1], shape (B, 3, H, W).
-            paintings: of each photo.
+            photo: RGB in [0, 1], shape (1, 3, H, W).
+            paintings: of any size.
         """
         self._network = network
         self._recipe = recipe
         self._content_distance = Distance(recipe.content_distance, recipe.charbonnier_epsilon)
         self._style_distance = Distance(recipe.style_distance, recipe.charbonnier_epsilon)
         with torch.no_grad():
-            self._features = [network(photo, recipe.content_layers) for photo in photos.split(1)]
-            self._grams = [self._mean_grams(of_photo) for of_photo in paintings]
+            self._features = network(photo, recipe.content_layers)
+            self._grams = self._mean_grams(paintings)
 
-    def evaluate(self, images: Tensor, photos: Sequence[int]) -> Evaluation:
-        """Return the losses of images and their gradients.
+    def evaluate(self, image: Tensor) -> tuple[LossTerms, Tensor]:
+        """Return the weighted terms of an image's loss, and the gradient of their sum.
 
         Args:
-            images: RGB, shape (N, 3, H, W), float32.
-            photos: which photo each is compared with.
+            image: RGB, shape (1, 3, H, W), float32.
         """
-        images = images.detach().requires_grad_()
-        activations = self._network(images)
-        # Features of one image at a time, so that no sum runs over other images too.
-        by_image = {layer: values.split(1) for layer, values in activations.items()}
-        terms = [
-            self._terms(image, {layer: by_image[layer][number] for layer in by_image}, photo)
-            for number, (image, photo) in enumerate(zip(images.split(1), photos, strict=True))
-        ]
-        total = torch.stack([each.total for each in terms]).sum()
-        [gradients] = torch.autograd.grad(total, [images])
-        return Evaluation(
-            [LossTerms(*(term.detach() for term in each)) for each in terms], gradients
-        )
+        image = image.detach().requires_grad_()
+        terms = self._terms(image, self._network(image))
+        [gradient] = torch.autograd.grad(terms.total, [image])
+        return LossTerms(*(term.detach() for term in terms)), gradient
 
-    def _terms(self, image: Tensor, features: Mapping[str, Tensor], photo: int) -> LossTerms:
+    def _terms(self, image: Tensor, features: Mapping[str, Tensor]) -> LossTerms:
         recipe = self._recipe
         content = [
-            weight * self._content_loss(layer, features[layer], self._features[photo][layer])
+            weight * self._content_loss(layer, features[layer], self._features[layer])
             for layer, weight in recipe.content_layers.items()
         ]
         style = [
-            weight * self._style_loss(layer, features[layer], self._grams[photo][layer])
+            weight * self._style_loss(layer, features[layer], self._grams[layer])
             for layer, weight in recipe.style_layers.items()
         ]
         return LossTerms(

@@ -144,16 +144,15 @@ class GatysStylizer:
                 for image, subject, photo in zip(images, subjects, photos, strict=True)
             ]
             minimizers = [self._minimizer(image) for image in images]
-            objective = self._objective(first, precision, photos, subjects)
-            descend(objective, minimizers, self.recipe.iterations, self.recipe.tolerance, report)
+            objectives = self._objectives(first, precision, photos, subjects)
+            descend(objectives, minimizers, self.recipe.iterations, self.recipe.tolerance, report)
             images = [minimizer.image for minimizer in minimizers]
         for name in finish:
-            objective = self._objective(name, precision, photos, subjects)
+            objectives = self._objectives(name, precision, photos, subjects)
             for minimizer in minimizers:
                 minimizer.restart()
-            descend(objective, minimizers, self.recipe.finish_iterations, 0.0, report)
-            images = [minimizer.image for minimizer in minimizers]
-        return images
+            descend(objectives, minimizers, self.recipe.finish_iterations, 0.0, report)
+        return [minimizer.image for minimizer in minimizers]
 
     def _sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return the height and width of each level, the coarsest first and the full size last."""
@@ -185,21 +184,33 @@ class GatysStylizer:
         precondition = spectral_preconditioner(image, recipe.preconditioning)
         return Lbfgs(image, recipe.memory, recipe.bounded, precondition)
 
-    def _objective(
+    def _objectives(
         self,
         name: LossNetworkName,
         precision: torch.dtype,
         photos: Sequence[Tensor],
         subjects: Sequence[_Subject],
-    ) -> Objective:
-        places = photos[0][0, 0].numel() * self.recipe.style_scale**2
-        paintings = [
-            [(_with_places(painting, places), part) for painting, part in subject.paintings]
-            for subject in subjects
-        ]
+    ) -> list[Objective]:
+        """Return the losses by a network of images of one size.
+
+        Args:
+            name: of the network.
+            precision: in which it computes.
+            photos: of the images' size.
+            subjects: to which the images belong.
+        """
         network = copy.deepcopy(self._networks[name]).to(precision)
         network = network.to(memory_format=torch.channels_last)
-        return Objective(network, self.recipe, torch.cat(list(photos)), paintings)
+        places = photos[0][0, 0].numel() * self.recipe.style_scale**2
+        return [
+            Objective(
+                network,
+                self.recipe,
+                photo,
+                [(_with_places(painting, places), part) for painting, part in subject.paintings],
+            )
+            for photo, subject in zip(photos, subjects, strict=True)
+        ]
 
     def _at_working_size(self, image: Tensor) -> Tensor:
         """Return an image at the recipe's size, if it is larger, and at least the smallest."""

@@ -1,0 +1,277 @@
+"""Optimisation of photographs: what comes out, of which size and colours, alone and in a batch."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from transforms.color import luminance
+from transforms.embedded_network import linear, load_embedded_network
+from transforms.gatys.descent import Progress
+from transforms.gatys.recipe import PRESETS, GatysRecipe
+from transforms.gatys.stylizer import GatysStylizer
+from transforms.precision import NonFiniteError
+from transforms.vgg import Vgg, load_vgg
+from transforms.vgg_normalization import normalize_activations, reference_photographs
+
+CPU = torch.device("cpu")
+Gradient = Callable[[int, int], Image.Image]
+
+
+@pytest.fixture(scope="module")
+def painting() -> Tensor:
+    """Stripes of warm colours, RGB, uint8."""
+    rows, columns = torch.meshgrid(torch.arange(80), torch.arange(96), indexing="ij")
+    waves = torch.sin(rows / 3 + torch.sin(columns / 5))
+    image = torch.stack([200 + 50 * waves, 120 + 90 * waves, 40 + 30 * waves])
+    return image.clamp(0, 255).to(torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def photos(gradient: Gradient) -> list[Tensor]:
+    """Three photographs of one size, RGB, uint8."""
+    image = pil_to_tensor(gradient(88, 72))
+    return [image, image.flip(2), 255 - image]
+
+
+@pytest.fixture(scope="module")
+def vgg19(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of random weights of VGG-19, up to relu5_1."""
+    torch.manual_seed(4)
+    network = Vgg("vgg19", ["relu5_1"]).to_empty(device="cpu")
+    for values in network.parameters():
+        torch.nn.init.normal_(values, std=0.05)
+    path = tmp_path_factory.mktemp("weights") / "vgg19.pth"
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def stylizer(
+    painting: Tensor, precision: torch.dtype | None = None, **options: object
+) -> GatysStylizer:
+    values = {"iterations": 12, "levels": 1, **options}
+    return GatysStylizer(GatysRecipe(**values), [(painting, 1.0)], CPU, precision)
+
+
+def difference(one: Tensor, other: Tensor) -> int:
+    return (one.int() - other.int()).abs().max().item()
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_photo_comes_out_of_a_batch_as_it_would_alone(
+    painting: Tensor, gradient: Gradient, optimizer: str, precision: torch.dtype
+) -> None:
+    # The painting itself is at its end before the others, and makes the batch smaller.
+    photos = [pil_to_tensor(gradient(96, 80)), painting, 255 - pil_to_tensor(gradient(96, 80))]
+    optimise = stylizer(painting, precision, optimizer=optimizer, iterations=40, tolerance=0.05)
+    evaluated: list[int] = []
+    together = optimise.stylize(photos, lambda progress: evaluated.append(len(progress.terms)))
+    assert evaluated[0] == 3
+    assert len(set(evaluated)) > 1
+    for photo, result in zip(photos, together, strict=True):
+        [alone] = optimise.stylize([photo])
+        assert difference(result, alone) <= 1
+    assert difference(together[0], photos[0]) > 30
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_the_loss_falls(painting: Tensor, photos: list[Tensor], optimizer: str) -> None:
+    losses: list[float] = []
+    stylizer(painting, optimizer=optimizer, iterations=40).stylize(
+        photos[:1], lambda progress: losses.append(progress.terms[0].total.item())
+    )
+    assert len(losses) == 40
+    assert losses[-1] < losses[0] / 5
+
+
+def test_an_early_stop_saves_evaluations_once_the_loss_is_level(
+    painting: Tensor, photos: list[Tensor]
+) -> None:
+    counts = []
+    for tolerance in (0.0, 0.1, 0.4):
+        losses: list[float] = []
+        stylizer(painting, iterations=80, tolerance=tolerance).stylize(
+            photos[:1], lambda progress, to=losses: to.append(progress.terms[0].total.item())
+        )
+        counts.append(len(losses))
+        if tolerance and len(losses) < 80:
+            assert min(losses[:-10]) - min(losses) <= tolerance * min(losses[:-10])
+    assert counts[0] == 80 > counts[1] > counts[2] > 10
+
+
+def test_a_photo_that_is_its_own_painting_stays_as_it_is(painting: Tensor) -> None:
+    evaluations: list[Progress] = []
+    optimise = stylizer(painting, torch.float32, iterations=50, tolerance=1e-3)
+    [result] = optimise.stylize([painting], evaluations.append)
+    assert difference(result, painting) <= 1
+    assert len(evaluations) == 11
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (17, 31), (33, 200)])
+def test_every_size_comes_out_as_it_went_in(painting: Tensor, size: tuple[int, int]) -> None:
+    photo = torch.full((3, *size), 90, dtype=torch.uint8)
+    for init in ("content", "noise"):
+        [result] = stylizer(painting, iterations=2, levels=3, init=init).stylize([photo])
+        assert result.shape == photo.shape
+        assert result.dtype == torch.uint8
+
+
+def test_a_larger_photo_is_optimised_at_the_recipes_size_and_enlarged(
+    painting: Tensor, gradient: Gradient
+) -> None:
+    photo = pil_to_tensor(gradient(200, 130))
+    sizes: list[tuple[int, int]] = []
+    [result] = stylizer(painting, iterations=3, size=65).stylize(
+        [photo], lambda progress: sizes.append(progress.size)
+    )
+    assert set(sizes) == {(65, 100)}
+    assert result.shape == photo.shape
+    # With one evaluation the image is still the photo.
+    [unchanged] = stylizer(painting, iterations=1, size=65).stylize([photo])
+    assert (unchanged.float() - photo.float()).abs().mean() < 2
+
+
+def test_levels_go_from_coarse_to_fine(painting: Tensor, gradient: Gradient) -> None:
+    sizes: list[tuple[int, int]] = []
+    stylizer(painting, iterations=1, levels=5).stylize(
+        [pil_to_tensor(gradient(300, 257))], lambda progress: sizes.append(progress.size)
+    )
+    assert sizes == [(64, 75), (128, 150), (257, 300)]
+
+
+def test_a_coarse_level_keeps_the_detail_of_the_photo(painting: Tensor) -> None:
+    generator = torch.Generator().manual_seed(0)
+    photo = torch.randint(60, 190, (3, 140, 160), generator=generator, dtype=torch.uint8)
+    # One evaluation a level changes nothing: only what resizing loses could differ.
+    [result] = stylizer(painting, iterations=1, levels=2).stylize([photo])
+    assert difference(result, photo) <= 1
+
+
+def test_an_optimisation_begins_where_it_is_told_to(painting: Tensor, photos: list[Tensor]) -> None:
+    def fast(pixels: Tensor) -> Tensor:
+        return 255 - pixels
+
+    recipe = GatysRecipe(init="fast", iterations=1, levels=1)
+    [begun] = GatysStylizer(recipe, [(painting, 1.0)], CPU, fast=fast).stylize(photos[:1])
+    assert torch.equal(begun, 255 - photos[0])
+    [begun] = stylizer(painting, iterations=1).stylize(photos[:1])
+    assert torch.equal(begun, photos[0])
+    noise = [stylizer(painting, iterations=1, init="noise").stylize([photo])[0] for photo in photos]
+    assert all(abs(each.float().mean() - 127.5) < 3 for each in noise)
+    assert all(abs(each.float().std() - 255 / 12**0.5) < 3 for each in noise)
+    with pytest.raises(ValueError, match="needs a fast network"):
+        GatysStylizer(recipe, [(painting, 1.0)], CPU)
+
+
+def test_noise_is_the_same_for_the_same_photo_alone(painting: Tensor, photos: list[Tensor]) -> None:
+    optimise = stylizer(painting, iterations=3, init="noise")
+    [first], [again], [other] = (
+        optimise.stylize([photo]) for photo in (*photos[:1] * 2, photos[1])
+    )
+    assert torch.equal(first, again)
+    assert difference(first, other) > 30
+
+
+def test_the_photos_colours_are_kept_if_asked_for(painting: Tensor, photos: list[Tensor]) -> None:
+    photo = photos[0]
+
+    def chroma(image: Tensor) -> Tensor:
+        values = image.unsqueeze(0).float() / 255
+        return values - luminance(values)
+
+    results = {
+        colors: stylizer(painting, colors=colors, iterations=40, style_weight=1e5).stylize([photo])[
+            0
+        ]
+        for colors in ("painting", "luminance", "histogram")
+    }
+    away = {colors: (chroma(result) - chroma(photo)).abs() for colors, result in results.items()}
+    # Colours that are too bright for a new luminance lose some saturation.
+    assert away["luminance"].median() < 0.01 < away["painting"].median()
+    mean = {
+        colors: (result.float().mean((1, 2)) - photo.float().mean((1, 2))).abs().max()
+        for colors, result in results.items()
+    }
+    assert mean["histogram"] < 0.3 * mean["painting"]
+    assert all(difference(result, photo) > 20 for result in results.values())
+
+
+def test_strokes_are_of_the_paintings_scale(painting: Tensor, photos: list[Tensor]) -> None:
+    results = [
+        stylizer(painting, style_scale=scale, style_weight=1e6, iterations=60).stylize(photos[:1])[
+            0
+        ]
+        for scale in (0.5, 2.0)
+    ]
+    rough, smooth = (result.float().diff(dim=1).abs().mean() for result in results)
+    assert rough > 1.2 * smooth
+
+
+def test_the_finish_is_judged_by_vgg19(painting: Tensor, photos: list[Tensor], vgg19: Path) -> None:
+    recipe = GatysRecipe(iterations=5, levels=2, finish="vgg19", finish_iterations=7)
+    optimise = GatysStylizer(recipe, [(painting, 1.0)], CPU, weights={"vgg19": vgg19})
+    losses: list[float] = []
+    optimise.stylize(photos[:1], lambda progress: losses.append(progress.terms[0].total.item()))
+    assert len(losses) == 5 + 7  # A photo so small has but one level.
+    # Random weights judge otherwise than the embedded network.
+    assert losses[5] != pytest.approx(losses[4], rel=0.05)
+    assert losses[-1] < losses[5]
+
+
+def test_losses_do_not_depend_on_the_scale_of_vggs_weights(
+    painting: Tensor, photos: list[Tensor], vgg19: Path, tmp_path: Path
+) -> None:
+    state = torch.load(vgg19, weights_only=True)
+    factor = 1.0
+    for place in sorted({int(key.split(".")[1]) for key in state}):
+        # Every activation is three times that of the layer before; biases grow along.
+        factor *= 3
+        state[f"features.{place}.weight"] *= 3
+        state[f"features.{place}.bias"] *= factor
+    torch.save(state, tmp_path / "large.pth")
+    recipe = GatysRecipe(**{**PRESETS["gatys2016"], "iterations": 2, "init": "content"})
+    losses: list[list[float]] = []
+    for file in (vgg19, tmp_path / "large.pth"):
+        losses.append([])
+        optimise = GatysStylizer(
+            recipe, [(painting, 1.0)], CPU, torch.float32, weights={"vgg19": file}
+        )
+        optimise.stylize(
+            photos[:1], lambda progress: losses[-1].append(progress.terms[0].total.item())
+        )
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_a_loss_that_is_no_number_is_an_error(
+    painting: Tensor, photos: list[Tensor], vgg19: Path, tmp_path: Path
+) -> None:
+    state = torch.load(vgg19, weights_only=True)
+    state["features.28.bias"][0] = torch.nan
+    torch.save(state, tmp_path / "nan.pth")
+    recipe = GatysRecipe(**{**PRESETS["gatys2016"], "iterations": 2})
+    optimise = GatysStylizer(
+        recipe, [(painting, 1.0)], CPU, weights={"vgg19": tmp_path / "nan.pth"}
+    )
+    with pytest.raises(NonFiniteError, match="not finite"):
+        optimise.stylize(photos)
+
+
+def test_the_embedded_network_and_vgg19_are_of_one_scale(shared: Path) -> None:
+    layers = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2"]
+    weights = shared / "torch" / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth"
+    vgg, photographs = load_vgg("vgg19", layers, weights), reference_photographs()
+    normalize_activations(vgg, photographs)
+    embedded = load_embedded_network(layers)
+    of_vgg, of_embedded = vgg(photographs), embedded(photographs)
+    for layer in layers:
+        readout = embedded.readout(layer)
+        features = of_embedded[layer]
+        if readout is not None:
+            features = linear(features, readout)
+        scale = features.square().mean().sqrt() / of_vgg[layer].square().mean().sqrt()
+        assert scale.item() == pytest.approx(1.0, abs=0.1)

@@ -1,0 +1,162 @@
+"""Minimisers on losses whose minima are known."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from transforms.gatys.minimizers import Adam, Lbfgs, Minimizer, spectral_preconditioner
+
+Loss = Callable[[Tensor], Tensor]
+
+
+def minimize(minimizer: Minimizer, loss: Loss, evaluations: int) -> list[float]:
+    """Have a minimiser evaluate a loss so many times; return what it was told."""
+    told = []
+    for _ in range(evaluations):
+        trial = minimizer.trial.detach().clone().requires_grad_()
+        value = loss(trial)
+        [gradient] = torch.autograd.grad(value, [trial])
+        told.append(value.item())
+        minimizer.update(told[-1], gradient)
+    return told
+
+
+def quadratic(size: int = 20, condition: float = 100.0) -> tuple[Loss, Tensor]:
+    """Return a convex quadratic of an image, shape (1, 1, 1, size), and where its minimum is."""
+    generator = torch.Generator().manual_seed(0)
+    axes, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))
+    curvatures = torch.logspace(0, math.log10(condition), size, dtype=torch.float64)
+    hessian = axes @ torch.diag(curvatures) @ axes.T
+    minimum = torch.rand(1, 1, 1, size, generator=generator, dtype=torch.float64)
+
+    def loss(image: Tensor) -> Tensor:
+        away = (image - minimum).flatten()
+        return 0.5 * away @ hessian @ away
+
+    return loss, minimum
+
+
+def test_lbfgs_finds_the_minimum_of_an_ill_conditioned_quadratic() -> None:
+    loss, minimum = quadratic()
+    minimizer = Lbfgs(torch.zeros_like(minimum), memory=20, bounded=False)
+    minimize(minimizer, loss, 100)
+    torch.testing.assert_close(minimizer.image, minimum, rtol=0, atol=1e-5)
+
+
+def test_lbfgs_finds_the_minimum_of_a_curved_valley() -> None:
+    def rosenbrock(image: Tensor) -> Tensor:
+        x, y = image.flatten()
+        return (1 - x) ** 2 + 100 * (y - x**2) ** 2
+
+    start = torch.tensor([-1.2, 1.0], dtype=torch.float64).view(1, 1, 1, 2)
+    minimizer = Lbfgs(start, memory=10, bounded=False)
+    minimize(minimizer, rosenbrock, 120)
+    torch.testing.assert_close(minimizer.image, torch.ones_like(start), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["lbfgs", "adam"])
+def test_bounds_hold_and_the_minimum_within_them_is_found(kind: str) -> None:
+    target = torch.tensor([-0.5, 0.2, 0.9, 1.7], dtype=torch.float64).view(1, 1, 1, 4)
+    weights = torch.tensor([1.0, 10.0, 100.0, 5.0], dtype=torch.float64)
+    trials = []
+
+    def loss(image: Tensor) -> Tensor:
+        trials.append(image.detach())
+        return (weights * (image - target) ** 2).sum()
+
+    start = torch.full_like(target, 0.5)
+    minimizer: Minimizer = (
+        Lbfgs(start, memory=5, bounded=True)
+        if kind == "lbfgs"
+        else Adam(start, learning_rate=0.02, bounded=True)
+    )
+    minimize(minimizer, loss, 60 if kind == "lbfgs" else 400)
+    tolerance = 1e-6 if kind == "lbfgs" else 1e-3
+    torch.testing.assert_close(minimizer.image, target.clamp(0, 1), rtol=0, atol=tolerance)
+    assert all(trial.min() >= 0 and trial.max() <= 1 for trial in trials)
+
+
+def test_lbfgs_keeps_the_best_image_and_never_moves_to_a_worse_one() -> None:
+    def wavy(image: Tensor) -> Tensor:
+        return (image**2 + 0.02 * torch.sin(40 * image)).sum()
+
+    minimizer = Lbfgs(torch.full((1, 1, 1, 6), 1.3, dtype=torch.float64), 5, bounded=False)
+    best = math.inf
+    for _ in range(60):
+        minimize(minimizer, wavy, 1)
+        here = wavy(minimizer.image).item()
+        assert here <= best + 1e-4 * abs(here)
+        best = min(best, here)
+    assert best < wavy(torch.full((6,), 1.3)).item() / 10
+
+
+@pytest.mark.parametrize("wall", [math.nan, math.inf])
+def test_lbfgs_comes_back_from_where_there_is_no_loss(wall: float) -> None:
+    def walled(image: Tensor) -> Tensor:
+        # A first step is longer than the way to the wall.
+        loss = ((image - 0.999) ** 2).sum()
+        return loss if image.max() < 1 else loss * wall
+
+    minimizer = Lbfgs(torch.full((1, 1, 1, 3), 0.99, dtype=torch.float64), 5, bounded=False)
+    told = minimize(minimizer, walled, 40)
+    assert not all(map(math.isfinite, told))
+    torch.testing.assert_close(
+        minimizer.image, torch.full_like(minimizer.image, 0.999), rtol=0, atol=1e-5
+    )
+
+
+def test_lbfgs_goes_on_with_another_loss() -> None:
+    loss, minimum = quadratic()
+    minimizer = Lbfgs(torch.zeros_like(minimum), memory=20, bounded=False)
+    minimize(minimizer, loss, 100)
+    minimizer.restart()
+    fresh = Lbfgs(minimizer.image, memory=20, bounded=False)
+    # Of the same curvature, so that what is remembered leads there sooner.
+    told = minimize(minimizer, lambda image: loss(image - 0.25), 15)
+    assert told[-1] < 0.1 * minimize(fresh, lambda image: loss(image - 0.25), 15)[-1]
+    minimize(minimizer, lambda image: loss(image - 0.25), 80)
+    torch.testing.assert_close(minimizer.image, minimum + 0.25, rtol=0, atol=1e-4)
+
+
+def test_adam_takes_the_steps_of_torch() -> None:
+    loss, minimum = quadratic()
+    minimizer = Adam(torch.zeros_like(minimum), learning_rate=0.1, bounded=False)
+    minimize(minimizer, loss, 7)
+    expected = torch.zeros_like(minimum, requires_grad=True)
+    optimizer = torch.optim.Adam([expected], lr=0.1)
+    for _ in range(7):
+        optimizer.zero_grad()
+        loss(expected).backward()
+        optimizer.step()
+    assert torch.equal(minimizer.image, expected.detach())
+
+
+def test_a_preconditioner_weighs_a_wave_by_its_frequency() -> None:
+    image = torch.zeros(1, 3, 64, 32)
+    precondition = spectral_preconditioner(image, 1.5)
+    rows = torch.arange(64)
+    waves = {
+        cycles: torch.cos(2 * math.pi * cycles / 64 * rows)[:, None].expand(image.shape)
+        for cycles in (4, 8, 16)
+    }
+    weights = {
+        cycles: (precondition(wave) * wave).sum() / (wave * wave).sum()
+        for cycles, wave in waves.items()
+    }
+    for cycles, wave in waves.items():
+        torch.testing.assert_close(precondition(wave), weights[cycles] * wave, rtol=0, atol=1e-3)
+    assert (weights[4] / weights[8]).item() == pytest.approx(2**1.5, rel=1e-4)
+    assert (weights[8] / weights[16]).item() == pytest.approx(2**1.5, rel=1e-4)
+
+
+def test_a_preconditioner_is_symmetric_and_positive_definite() -> None:
+    generator = torch.Generator().manual_seed(1)
+    one, other = torch.randn(2, 1, 3, 15, 22, generator=generator, dtype=torch.float64)
+    precondition = spectral_preconditioner(one, 1.0)
+    left, right = (one * precondition(other)).sum(), (precondition(one) * other).sum()
+    assert left.item() == pytest.approx(right.item(), rel=1e-6)
+    assert (one * precondition(one)).sum() > 0
+    assert torch.equal(spectral_preconditioner(one, 0.0)(one), one)
