@@ -196,12 +196,24 @@ def _parser() -> argparse.ArgumentParser:
     stylize.add_argument("output", metavar="OUT", help="where to write: a path, a URI or -")
     stylize.add_argument(
         "--style",
-        required=True,
+        default=[],
         action="append",
         type=_style,
         metavar="STYLE",
         help="a style's name, or the path of a checkpoint of one style; given several times, with"
         " their parts, styles are blended: --style starry_night=0.3 --style udnie=0.7",
+    )
+    stylize.add_argument(
+        "--style-image",
+        metavar="FILE",
+        help="instead of a style, a painting that the image itself is optimised towards",
+    )
+    stylize.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the optimisation, such as recipe=gatys2016 or style_weight=3000.0",
     )
     stylize.add_argument(
         "--checkpoint", metavar="FILE", help="where the styles are, if they are not shipped ones"

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from pipeline.beam_options import is_local, parse_beam_options
 from pipeline.config import Batch, RunConfig
 from pipeline.config_file import ConfigError, load_config
 from pipeline.ledger import outcomes_path
+from pipeline.options import GatysOptions
+from pipeline.paintings import load_gatys_stylizer
 from pipeline.planning import BatchPlan, plan, survey
 from pipeline.run import RunSummary, run_pipeline
 from pipeline.styles import choose, read_checkpoint
@@ -24,6 +27,7 @@ from transforms.distillation.distill import distill as distill_network
 from transforms.evaluation import EvaluationRecipe
 from transforms.evaluation import evaluate as evaluate_checkpoints
 from transforms.feed_forward import FeedForwardStylizer
+from transforms.gatys.stylizer import Stylize
 from transforms.image_io import FORMAT_OF_EXTENSION, decode, encode
 from transforms.training.style import train as train_network
 from transforms.training.style_recipe import TrainingRecipe
@@ -152,12 +156,10 @@ def stylize(args: argparse.Namespace) -> int:
     extension = Path(args.output).suffix.lower()
     if args.output != "-":
         _check_output(args, extension)
-    choice = choose(dict(args.style), args.checkpoint)
-    checkpoint, _ = read_checkpoint(choice.checkpoint)
-    stylizer = FeedForwardStylizer(checkpoint, choose_device(args.device))
+    effect = _optimisation(args) if args.style_image else _fast_stylization(args)
     data = sys.stdin.buffer.read() if args.input == "-" else storage.read(args.input)
     photo = decode(data, args.max_pixels)
-    stylized = photo.with_pixels(stylizer.stylize(photo.pixels, args.strength, dict(choice.styles)))
+    stylized = photo.with_pixels(effect(photo.pixels))
     image_format = args.format or FORMAT_OF_EXTENSION.get(extension, "png")
     encoded = encode(stylized, image_format, args.quality)
     if args.output == "-":
@@ -165,6 +167,29 @@ def stylize(args: argparse.Namespace) -> int:
     else:
         storage.write(args.output, encoded, f"image/{image_format}")
     return EXIT_DONE
+
+
+def _fast_stylization(args: argparse.Namespace) -> Stylize:
+    """Return what stylises by the fast network that the arguments name."""
+    if not args.style:
+        raise ConfigError(["stylize needs --style, or --style-image for a painting"])
+    if args.set and not args.style_image:
+        raise ConfigError(["--set is of the optimisation's options; it needs --style-image"])
+    choice = choose(dict(args.style), args.checkpoint)
+    checkpoint, _ = read_checkpoint(choice.checkpoint)
+    stylizer = FeedForwardStylizer(checkpoint, choose_device(args.device))
+    return partial(stylizer.stylize, strength=args.strength, styles=dict(choice.styles))
+
+
+def _optimisation(args: argparse.Namespace) -> Stylize:
+    """Return what optimises towards the painting that the arguments name."""
+    settings = [f"style_image={json.dumps(args.style_image)}", *args.set]
+    options = load_config(None, GatysOptions, settings)
+    if options.init == "fast" and not args.style:
+        raise ConfigError(["init: fast needs --style, the style to begin with"])
+    fast = _fast_stylization(args) if options.init == "fast" else None
+    stylizer = load_gatys_stylizer(options.choose(None), choose_device(args.device), fast)
+    return lambda pixels: stylizer.stylize([pixels])[0]
 
 
 def _check_output(args: argparse.Namespace, extension: str) -> None:

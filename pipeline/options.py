@@ -146,6 +146,12 @@ class GatysOptions(GatysRecipe):
         choose_paintings(style_image)
         return style_image
 
+    @model_validator(mode="after")
+    def _weights_have_a_use(self) -> "GatysOptions":
+        if self.weights is not None and self.networks == ("embedded",):
+            raise ValueError("weights: are those of VGG, and loss_network: embedded has its own")
+        return self
+
     def choose(self, fast: FastOptions | None) -> GatysChoice:
         """Find the paintings and the loss networks.
 

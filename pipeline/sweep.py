@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torchvision.transforms.v2.functional import to_pil_image
 
 from pipeline import ledger, storage
 from pipeline.config import Batch, RunConfig
 from pipeline.config_file import ConfigError, load_config
+from pipeline.options import Strict
 from pipeline.records import Task
 from pipeline.yaml_nodes import Location
 from transforms.contact_sheet import contact_sheet, largest_cell
@@ -20,11 +21,7 @@ from transforms.image_io import decode
 _NOT_SWEPT = ("name", "input", "output")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Axis(_Strict):
+class Axis(Strict):
     """The values of a key of the batch that are set against each other."""
 
     key: str = Field(description="Dotted and relative to the batch, as in fast.strength.")
@@ -36,7 +33,7 @@ class Axis(_Strict):
         return [_flow(value, str) for value in self.values]
 
 
-class Axes(_Strict):
+class Axes(Strict):
     """What is swept."""
 
     rows: Axis | None = Field(default=None, description="None for a sheet of one row.")

@@ -108,3 +108,32 @@ def test_a_training_on_photographs_of_a_bucket(
     )
     assert done.returncode == 2
     assert "content_images: there are no images in gs://archive/nothing." in done.stderr
+
+
+def test_a_sweep_of_an_optimisation_towards_a_painting_in_a_bucket(
+    bucket: storage.Bucket, photos: Path, tmp_path: Path
+) -> None:
+    bucket.blob("photos/below/c.jpeg").upload_from_filename(photos / "below" / "c.jpeg")
+    bucket.blob("photos/broken.png").upload_from_string(b"no image")
+    bucket.blob("paintings/one.png").upload_from_filename(photos / "b.png")
+    (tmp_path / "sweep.yaml").write_text("""
+batches:
+  - name: archive
+    input: gs://archive/photos
+    output: gs://archive/swept
+    method: gatys
+    gatys: {style_image: gs://archive/paintings/one.png}
+sweep:
+  columns: {key: gatys.iterations, values: [1, 3]}
+""")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "sweep", str(tmp_path / "sweep.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
+    assert done.returncode == 3, done.stderr
+    written = {blob.name.removeprefix("swept/"): blob for blob in bucket.list_blobs(prefix="swept")}
+    images = {name for name, blob in written.items() if blob.content_type == "image/png"}
+    assert images == {"below/c.png", "broken.png", "cells/1_1/below/c.png", "cells/1_2/below/c.png"}

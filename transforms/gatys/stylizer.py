@@ -27,6 +27,9 @@ from transforms.vgg_normalization import normalize_activations, reference_photog
 
 # Pixels: what VGG's four poolings up to its fifth block leave something of.
 _MIN_SIDE = 32
+# Standard deviation, in units of the range of a colour. No layer of VGG sees much of colours that
+# change from pixel to pixel: what there is of them at the beginning stays.
+_NOISE = 0.01
 # At a coarser level nothing of a photo is to be seen.
 _MIN_COARSE_SIDE = 64
 
@@ -252,11 +255,12 @@ def _load(
 
 
 def _noise(photo: Tensor) -> Tensor:
-    """Return white noise of a photo's shape, the same for the same photo."""
+    """Return faint white noise of a photo's shape, the same for the same photo."""
     pixels = (photo * 255).round().to("cpu", torch.uint8).numpy()
     seed = hashlib.sha256(pixels.tobytes()).digest()[:8]
     generator = torch.Generator().manual_seed(int.from_bytes(seed, "little") >> 1)
-    return torch.rand(photo.shape, generator=generator).to(photo.device)
+    noise = torch.randn(photo.shape, generator=generator).to(photo.device)
+    return 0.5 + _NOISE * noise
 
 
 def _in_unit_range(pixels: Tensor, device: torch.device) -> Tensor:
