@@ -7,6 +7,7 @@ import torch
 
 from pipeline.config import RunConfig
 from pipeline.config_file import ConfigError, load_config
+from pipeline.sweep import SweepConfig
 from transforms.checkpoints import (
     Checkpoint,
     Style,
@@ -233,6 +234,7 @@ MODELS = {
     "configs": RunConfig,
     "distill": DistillationRecipe,
     "evaluate": EvaluationRecipe,
+    "sweep": SweepConfig,
     "train": TrainingRecipe,
     "train_super_resolution": SuperResolutionRecipe,
 }

@@ -192,9 +192,10 @@ def _optimised(
         content = photo[None].to(device).float() / 255
         image = content.clone().requires_grad_()
         optimizer = torch.optim.Adam([image], lr=_OPTIMISATION_RATE)
+        targets = loss.targets_of(content)
         for _ in range(iterations):
             optimizer.zero_grad()
-            loss(image, content).total.backward()
+            loss.against(image, targets).total.backward()
             optimizer.step()
             with torch.no_grad():
                 image.clamp_(0, 1)

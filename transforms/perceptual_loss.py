@@ -78,8 +78,20 @@ class PerceptualLoss:
             content_images: RGB in [0, 1], of the same shape.
             styles: which style each image is to have; by default the only one, or image i style i.
         """
+        return self.against(images, self.targets_of(content_images), styles)
+
+    def against(
+        self, images: Tensor, targets: Mapping[str, Tensor], styles: Sequence[int] | None = None
+    ) -> LossTerms:
+        """Return the weighted terms of the loss against content images that are known already.
+
+        Args:
+            images: RGB, shape (B, 3, H, W), float32, each side at least 17.
+            targets: of the content images, from `targets_of`.
+            styles: which style each image is to have; by default the only one, or image i style i.
+        """
         activations = interior_activations(self._network, images)
-        return self.terms(images, activations, self.targets_of(content_images), styles)
+        return self.terms(images, activations, targets, styles)
 
     @torch.no_grad()
     def targets_of(self, content_images: Tensor) -> dict[str, Tensor]:

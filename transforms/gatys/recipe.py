@@ -186,7 +186,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "content_layers": {"relu4_2": 1 / 2},
         "style_layers": dict.fromkeys(_GATYS_LAYERS, 1 / 4 * 1 / 5),
         "content_normalized": False,
-        "style_weight": 5e8,
+        "style_weight": 1e9,
         "init": "noise",
         "iterations": 500,
         "levels": 1,

@@ -21,6 +21,7 @@ from transforms.gatys.minimizers import Adam, Lbfgs, spectral_preconditioner
 from transforms.gatys.objective import Objective, Painting
 from transforms.gatys.recipe import GatysRecipe
 from transforms.loss_network import LossNetworkName
+from transforms.perceptual_loss import LossTerms
 from transforms.precision import NonFiniteError
 from transforms.vgg import Vgg, load_vgg
 from transforms.vgg_normalization import normalize_activations, reference_photographs
@@ -116,6 +117,20 @@ class GatysStylizer:
                 raise
             images = self._optimized(subjects, torch.float32, report)
         return [self._finished(*pair) for pair in zip(images, originals, strict=True)]
+
+    def judge(self, image: Tensor, photo: Tensor) -> LossTerms:
+        """Return the terms of the loss of an image, as the last of the loss networks sees it.
+
+        Args:
+            image: of a photo, RGB, uint8 of shape (3, H, W).
+            photo: likewise.
+        """
+        subject = self._subject(_in_unit_range(photo, self.device))
+        [objective] = self._objectives(
+            self.recipe.networks[-1], self.precision, [subject.photo], [subject]
+        )
+        terms, _ = objective.evaluate(self._at_working_size(_in_unit_range(image, self.device)))
+        return terms
 
     def _subject(self, original: Tensor) -> _Subject:
         photo = start = self._at_working_size(original)

@@ -1,0 +1,131 @@
+"""Measures optimisations: seconds an iteration, what bfloat16 costs, and peak memory.
+
+python benchmarks/gatys_speed.py photo.jpg painting.jpg
+"""
+
+import argparse
+import itertools
+import multiprocessing
+import re
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from transforms.gatys.descent import Progress
+from transforms.gatys.recipe import PRESETS, GatysRecipe
+from transforms.gatys.stylizer import GatysStylizer
+from transforms.memory import keep_few_kernels, return_large_blocks
+
+CPU = torch.device("cpu")
+PAPER = {**PRESETS["gatys2016"], "init": "content"}
+ITERATIONS = 6
+
+
+def read(path: str, size: tuple[int, int]) -> Tensor:
+    """Return the middle of an image, scaled to a width and height."""
+    with Image.open(path) as image:
+        return pil_to_tensor(ImageOps.fit(image.convert("RGB"), size, Image.Resampling.LANCZOS))
+
+
+def seconds_an_iteration(stylizer: GatysStylizer, photos: list[Tensor]) -> float:
+    """Return the median over a short optimisation, for one image."""
+    at: list[float] = []
+
+    def take_note(progress: Progress) -> None:
+        at.append(time.perf_counter())
+
+    stylizer.stylize(photos, take_note)
+    steps = [later - earlier for earlier, later in itertools.pairwise(at)]
+    return statistics.median(steps) / len(photos)
+
+
+def compare_speeds(photo: Tensor, painting: Tensor) -> None:
+    """Print seconds by precision, optimiser and number of images."""
+    print("| precision | optimiser | 1 image | 4 images, each |\n| --- | --- | --- | --- |")
+    for precision, optimizer in itertools.product(
+        (torch.float32, torch.bfloat16), ("lbfgs", "adam")
+    ):
+        recipe = GatysRecipe(**{**PAPER, "optimizer": optimizer, "iterations": ITERATIONS})
+        stylizer = GatysStylizer(recipe, [(painting, 1.0)], CPU, precision)
+        one, four = (
+            seconds_an_iteration(stylizer, [photo.roll(31 * n, 2) for n in range(count)])
+            for count in (1, 4)
+        )
+        name = str(precision).removeprefix("torch.")
+        print(f"| {name} | {optimizer} | {one:.2f} s | {four:.2f} s |", flush=True)
+
+
+def compare_losses(photo: Tensor, painting: Tensor, iterations: int) -> None:
+    """Print the final losses of both precisions, judged in float32."""
+    recipe = GatysRecipe(**{**PAPER, "iterations": iterations})
+    judge = GatysStylizer(recipe, [(painting, 1.0)], CPU, torch.float32)
+    losses = {}
+    for precision in (torch.float32, torch.bfloat16):
+        [image] = GatysStylizer(recipe, [(painting, 1.0)], CPU, precision).stylize([photo])
+        losses[precision] = judge.judge(image, photo).total.item()
+        print(f"{precision}: {losses[precision]:.5g} after {iterations} iterations", flush=True)
+    ratio = losses[torch.bfloat16] / losses[torch.float32]
+    print(f"bfloat16's loss is {ratio:.4f} of float32's")
+
+
+def peak_memory(
+    preset: str,
+    size: tuple[int, int],
+    photo: str,
+    painting: str,
+    answer: multiprocessing.SimpleQueue,
+) -> None:
+    """Put the peak of this process's memory in MB: loaded, after one image, and after ten."""
+    return_large_blocks()
+    keep_few_kernels()
+    recipe = GatysRecipe(**{**PRESETS[preset], "iterations": 5})
+    stylizer = GatysStylizer(recipe, [(read(painting, size), 1.0)], CPU)
+    pixels = read(photo, size)
+    peaks = [_peak()]
+    for number in range(10):
+        stylizer.stylize([pixels.roll(31 * number, 2)])
+        if number in (0, 9):
+            peaks.append(_peak())
+    answer.put(peaks)
+
+
+def _peak() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photo")
+    parser.add_argument("painting")
+    parser.add_argument("--size", type=int, default=512, help="side in pixels, for the times")
+    parser.add_argument("--memory-size", type=int, default=1024, help="side, for the memory")
+    parser.add_argument("--iterations", type=int, default=100, help="to compare losses after")
+    args = parser.parse_args()
+    photo, painting = (read(path, (args.size, args.size)) for path in (args.photo, args.painting))
+    compare_speeds(photo, painting)
+    compare_losses(photo, painting, args.iterations)
+    context = multiprocessing.get_context("spawn")
+    for preset in ("default", "gatys2016"):
+        answer = context.SimpleQueue()
+        size = (args.memory_size, args.memory_size)
+        process = context.Process(
+            target=peak_memory, args=(preset, size, args.photo, args.painting, answer)
+        )
+        process.start()
+        loaded, one, ten = answer.get()
+        process.join()
+        print(
+            f"{preset}, {args.memory_size}x{args.memory_size}: peak memory {one:.0f} MB after one"
+            f" image, {ten:.0f} MB after ten; {loaded:.0f} MB before"
+        )
+
+
+if __name__ == "__main__":
+    main()
