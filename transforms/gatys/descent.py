@@ -60,12 +60,8 @@ def descend(
             losses[number].append(terms.total.item())
             minimizers[number].update(losses[number][-1], gradient)
         if report is not None:
-            size = minimizers[0].image.shape[2:]
-            report(
-                Progress(
-                    (size[0], size[1]), {number: terms for number, (terms, _) in found.items()}
-                )
-            )
+            height, width = minimizers[0].image.shape[2:]
+            report(Progress((height, width), {number: found[number][0] for number in active}))
     for past, minimizer in zip(losses, minimizers, strict=True):
         if not math.isfinite(past[0]) or not minimizer.image.isfinite().all():
             raise NonFiniteError("The loss of the image is not finite (NaN or infinite).")

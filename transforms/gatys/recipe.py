@@ -1,7 +1,7 @@
 """Recipes of an optimisation: what is minimised, from where, and for how long."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,7 +13,7 @@ from transforms.vgg_weights import WeightsConvention
 Initial = Literal["content", "noise", "fast"]
 Colors = Literal["painting", "luminance", "histogram"]
 OptimizerName = Literal["lbfgs", "adam"]
-Weights = dict[str, float]
+Weights = dict[str, Annotated[float, Field(ge=0)]]
 
 _GATYS_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -173,55 +173,49 @@ class GatysRecipe(BaseModel):
         return (self.loss_network,) if self.finish == "none" else (self.loss_network, self.finish)
 
 
+_AS_PUBLISHED: Mapping[str, Any] = {
+    "loss_network": "vgg19",
+    "init": "noise",
+    "iterations": 500,
+    "levels": 1,
+    "preconditioning": 0.0,
+    "bounded": False,
+}
+
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # For a friend: soon finished, and without a download.
     "default": {"size": 1024, "tolerance": 0.003},
     # Gatys, Ecker and Bethge 2016, "Image Style Transfer Using Convolutional Neural Networks".
     # The 1/2 of equation (1), the 1/4 of E_l and its weights w_l = 1/5 are in the layers. Layers
     # are named after the convolution there and taken after its rectifier, as equation (6) says.
-    # Theirs is alpha / beta = 1e-3 with the mean of (F - P)^2; the sum, at 512x384, is 8e5 times
-    # as much.
+    # Their alpha / beta of 1e-3 is for the mean of (F - P)^2; the sum, at 512x384 pixels, is 8e5
+    # times as much.
     "gatys2016": {
-        "loss_network": "vgg19",
+        **_AS_PUBLISHED,
         "content_layers": {"relu4_2": 1 / 2},
         "style_layers": dict.fromkeys(_GATYS_LAYERS, 1 / 4 * 1 / 5),
         "content_normalized": False,
         "style_weight": 1e9,
-        "init": "noise",
-        "iterations": 500,
-        "levels": 1,
-        "preconditioning": 0.0,
-        "bounded": False,
     },
     # 1/2 sum (F - P)^2 and 1/2 sum (G - A)^2, nothing normalised, of the convolutions 2, 4 and 7,
     # and 2, 4, 10 and 13, before their rectifiers.
     "sum_of_squares": {
-        "loss_network": "vgg19",
+        **_AS_PUBLISHED,
         "content_layers": dict.fromkeys(("conv1_2", "conv2_2", "conv3_3"), 1 / 2),
         "style_layers": dict.fromkeys(("conv1_2", "conv2_2", "conv4_2", "conv5_1"), 1 / 2),
         "content_normalized": False,
         "gram_normalized": False,
         "style_weight": 1e-4,
-        "init": "noise",
-        "iterations": 500,
-        "levels": 1,
-        "preconditioning": 0.0,
-        "bounded": False,
     },
     # Pandey et al. 2018: norms rather than their squares; squared errors, Charbonnier or MSCE for
     # either loss by content_distance and style_distance.
     "frobenius": {
-        "loss_network": "vgg19",
+        **_AS_PUBLISHED,
         "content_layers": {"relu4_2": 1.0},
         "style_layers": dict.fromkeys(_GATYS_LAYERS, 1 / 5),
         "content_distance": "frobenius",
         "style_distance": "frobenius",
         "style_weight": 10.0,
-        "init": "noise",
-        "iterations": 500,
-        "levels": 1,
-        "preconditioning": 0.0,
-        "bounded": False,
     },
 }
 """Named recipes: what each says other than the defaults of `GatysRecipe`."""

@@ -113,6 +113,9 @@ class GatysStylizer:
         try:
             images = self._optimized(subjects, self.precision, report)
         except NonFiniteError:
+            if len(photos) > 1:
+                # The others are not to be done otherwise because of one.
+                return [self.stylize([pixels], report)[0] for pixels in photos]
             if self.precision == torch.float32:
                 raise
             images = self._optimized(subjects, torch.float32, report)
