@@ -187,6 +187,8 @@ def _optimisation(args: argparse.Namespace) -> Stylize:
     options = load_config(None, GatysOptions, settings)
     if options.init == "fast" and not args.style:
         raise ConfigError(["init: fast needs --style, the style to begin with"])
+    if options.init != "fast" and args.style:
+        raise ConfigError(["--style goes with --style-image only for --set init=fast"])
     fast = _fast_stylization(args) if options.init == "fast" else None
     stylizer = load_gatys_stylizer(options.choose(None), choose_device(args.device), fast)
     return lambda pixels: stylizer.stylize([pixels])[0]

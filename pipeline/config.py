@@ -5,11 +5,7 @@ import posixpath
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, model_validator
 
 from pipeline import inputs, storage
 from pipeline.options import FastOptions, GatysOptions, Strict, SuperResolutionOptions
@@ -83,11 +79,8 @@ class Batch(Strict):
             StyleError: a checkpoint or a painting is not there any more.
             WeightsUnavailableError: a loss network's weights are not to be had.
         """
-        if self.method == "gatys":
-            assert self.gatys is not None, "_has_the_options_of_its_method sees to it"
-            return self.gatys.choose(self.fast)
-        assert not isinstance(self.options, GatysOptions), "gatys is done with"
-        return self.options.choose()
+        options = self.options
+        return options.choose(self.fast) if isinstance(options, GatysOptions) else options.choose()
 
     @model_validator(mode="after")
     def _has_the_options_of_its_method(self) -> "Batch":

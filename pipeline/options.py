@@ -1,6 +1,6 @@
 """The options of each method, as types of the config."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -14,7 +14,7 @@ from pydantic import (
 
 from pipeline.paintings import GatysChoice, choose_loss_networks, choose_paintings
 from pipeline.styles import Choice, choose, choose_super_resolution
-from transforms.gatys.recipe import PRESETS, GatysRecipe
+from transforms.gatys.recipe import PRESETS, GatysRecipe, PresetName
 
 
 def _parts(style: Any) -> Any:
@@ -111,7 +111,7 @@ class SuperResolutionOptions(Strict):
 class GatysOptions(GatysRecipe):
     """Options of the optimisation: a recipe by name, and what is to be other than it says."""
 
-    recipe: Literal["default", "gatys2016", "sum_of_squares", "frobenius"] = Field(
+    recipe: PresetName = Field(
         default="default", description="Gives every option that is not given here its value."
     )
     style_image: Style = Field(

@@ -16,7 +16,8 @@ from transforms.gatys.recipe import GatysRecipe
 from transforms.gatys.stylizer import GatysStylizer, Stylize, VggFile
 from transforms.image_io import ImageError, decode
 from transforms.loss_network import LossNetworkName
-from transforms.vgg_weights import find_vgg_weights
+from transforms.vgg import load_vgg
+from transforms.vgg_weights import WeightsUnavailableError, find_vgg_weights
 
 
 class KnownFile(NamedTuple):
@@ -93,16 +94,23 @@ def choose_loss_networks(
         weights: the path or URI of VGG's; None for torch.hub's, which are downloaded if need be.
 
     Raises:
-        WeightsUnavailableError: the weights are neither here nor to be downloaded.
-        StorageError: the file that is named cannot be read.
+        WeightsUnavailableError: the weights are neither here nor to be downloaded, or unfit.
     """
+    layers = {**recipe.content_layers, **recipe.style_layers}
     files: list[tuple[LossNetworkName, KnownFile]] = []
     for name in recipe.networks:
         if name == "embedded":
             location = str(SHIPPED_WEIGHTS)
         else:
             location = weights or str(find_vgg_weights(name))
-        files.append((name, KnownFile(location, _digest(storage.read(location)))))
+        try:
+            data = storage.read(location)
+        except storage.StorageError as error:
+            raise WeightsUnavailableError(f"weights: {error}") from error
+        if name != "embedded":
+            # As with paintings: what is unfit is found here.
+            load_vgg(name, layers, _named_stream(data, location), recipe.weights_convention)
+        files.append((name, KnownFile(location, _digest(data))))
     return tuple(files)
 
 

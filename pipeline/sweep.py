@@ -1,15 +1,14 @@
 """Sweeps: every combination of the values of two keys, side by side for each photo."""
 
 import io
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from PIL import Image
 from pydantic import Field
 from torchvision.transforms.v2.functional import to_pil_image
 
-from pipeline import ledger, storage
+from pipeline import ledger, storage, yaml_nodes
 from pipeline.config import Batch, RunConfig
 from pipeline.config_file import ConfigError, load_config
 from pipeline.options import Strict
@@ -30,7 +29,7 @@ class Axis(Strict):
     @property
     def labels(self) -> list[str]:
         """What stands beside each value's cells."""
-        return [_flow(value, str) for value in self.values]
+        return [yaml_nodes.one_line(value, quoted=False) for value in self.values]
 
 
 class Axes(Strict):
@@ -89,6 +88,11 @@ class _Step(NamedTuple):
     value: Any
 
     @property
+    def label(self) -> str:
+        """The value, as people read it."""
+        return yaml_nodes.one_line(self.value, quoted=False)
+
+    @property
     def setting(self) -> str:
         """The override of the config that makes it so."""
         return setting_of(self.key, self.value)
@@ -119,7 +123,7 @@ def load_cells(path: str, settings: Sequence[str]) -> tuple[SweepConfig, list[li
             except ConfigError as error:
                 mistakes += error.mistakes
                 continue
-            values = ", ".join(f"{step.key}={_flow(step.value, str)}" for step in steps)
+            values = ", ".join(f"{step.key}={step.label}" for step in steps)
             update = {
                 "name": f"{batch.name}: {values}",
                 "output": storage.join(batch.output, f"cells/{row}_{column}"),
@@ -139,7 +143,7 @@ def setting_of(key: str, value: Any) -> str:
         value: anything that YAML can say.
     """
     # By its position, for the batch's name may hold a dot.
-    return f"batches.0.{key}={_flow(value, _quoted)}"
+    return f"batches.0.{key}={yaml_nodes.one_line(value)}"
 
 
 def write_sheets(config: SweepConfig, cells: list[list[Batch]], sheets: Iterable[Task]) -> None:
@@ -215,24 +219,3 @@ def _image(path: str | None, max_pixels: int, largest: tuple[int, int]) -> Image
         image.putalpha(to_pil_image(photo.alpha))
     image.thumbnail(largest, Image.Resampling.LANCZOS)
     return image
-
-
-def _flow(value: Any, write_text: Callable[[str], str]) -> str:
-    """Write a value as YAML of one line, its texts by a function."""
-    if isinstance(value, dict):
-        pairs = (
-            f"{_flow(key, write_text)}: {_flow(each, write_text)}" for key, each in value.items()
-        )
-        return f"{{{', '.join(pairs)}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(_flow(each, write_text) for each in value)}]"
-    if isinstance(value, float):
-        # YAML 1.1 takes a number with an exponent and without a point for text.
-        text = repr(value)
-        return text if "." in text else text.replace("e", ".0e")
-    return write_text(value) if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _quoted(text: str) -> str:
-    # YAML reads the two escapes of a character beyond 16 bits as two characters.
-    return json.dumps(text, ensure_ascii=False)

@@ -1,5 +1,6 @@
 """YAML as nodes that know their lines: the only place that knows YAML."""
 
+import json
 from typing import Any, TypeAlias
 
 import yaml
@@ -56,6 +57,30 @@ def values(root: Node) -> Any:
         raise YamlError(f"this is not YAML: {error}") from None
     finally:
         loader.dispose()
+
+
+def one_line(value: Any, quoted: bool = True) -> str:
+    """Write a value as YAML of one line.
+
+    Args:
+        value: anything that `values` returns.
+        quoted: put texts in quotes, which they need to come back as they are; False for people.
+    """
+    if isinstance(value, dict):
+        pairs = (
+            f"{one_line(key, quoted)}: {one_line(each, quoted)}" for key, each in value.items()
+        )
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(one_line(each, quoted) for each in value)}]"
+    if isinstance(value, float):
+        # YAML 1.1 takes a number with an exponent and without a point for text.
+        text = repr(value)
+        return text if "." in text else text.replace("e", ".0e")
+    if isinstance(value, str) and not quoted:
+        return value
+    # YAML reads the two escapes of a character beyond 16 bits as two characters.
+    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def apply_setting(root: MappingNode, setting: str) -> None:

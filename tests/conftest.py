@@ -9,6 +9,7 @@ from PIL import Image
 
 from transforms.checkpoints import Checkpoint, Style, save_checkpoint
 from transforms.networks import build_network, style_size
+from transforms.vgg import Vgg
 
 _SHARED = Path(__file__).parents[2] / "shared"
 
@@ -40,6 +41,18 @@ def two_styles_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     styles = {name: Style(torch.randn(style_size(network))) for name in ("one", "two")}
     path = tmp_path_factory.mktemp("checkpoints") / "two.safetensors"
     save_checkpoint(Checkpoint("multi_style", network.state_dict(), styles, arguments), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def vgg19(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of random weights of VGG-19, up to relu5_1."""
+    torch.manual_seed(4)
+    network = Vgg("vgg19", ["relu5_1"]).to_empty(device="cpu")
+    for values in network.parameters():
+        torch.nn.init.normal_(values, std=0.05)
+    path = tmp_path_factory.mktemp("weights") / "vgg19.pth"
+    torch.save(network.state_dict(), path)
     return path
 
 

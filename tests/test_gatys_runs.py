@@ -17,7 +17,6 @@ from pipeline.ledger import read_outcomes
 from pipeline.paintings import GatysChoice, load_gatys_stylizer
 from pipeline.records import Recipe
 from pipeline.styles import StyleError
-from transforms.vgg import Vgg
 
 CONFIG = """\
 defaults:
@@ -44,18 +43,6 @@ def folder(photos: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch)
     (folder / "config.yaml").write_text(CONFIG)
     monkeypatch.chdir(folder)
     return folder
-
-
-@pytest.fixture(scope="module")
-def vgg19(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of random weights of VGG-19, up to relu5_1."""
-    torch.manual_seed(4)
-    network = Vgg("vgg19", ["relu5_1"]).to_empty(device="cpu")
-    for values in network.parameters():
-        torch.nn.init.normal_(values, std=0.05)
-    path = tmp_path_factory.mktemp("weights") / "vgg19.pth"
-    torch.save(network.state_dict(), path)
-    return path
 
 
 def run(*settings: str) -> int:
@@ -116,6 +103,17 @@ def test_an_optimisation_that_begins_with_the_fast_network() -> None:
 def test_weights_of_a_file_of_ones_own(vgg19: Path) -> None:
     assert run(f"batches.gatys.gatys={{recipe: gatys2016, iterations: 2, weights: {vgg19}}}") == 0
     assert statuses("out/gatys") == ["done"] * 3
+
+
+@pytest.mark.parametrize("weights", ["gone.pth", "painting.png", "style.safetensors"])
+def test_weights_that_are_none_are_said_before_anything_runs(
+    weights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(f"batches.gatys.gatys={{recipe: gatys2016, weights: {weights}}}") == 2
+    error = capsys.readouterr().err
+    assert weights in error
+    assert error.count("\n") == 1
+    assert not Path("out").exists()
 
 
 def test_a_loss_that_is_no_number_fails_the_image_and_not_the_run(
@@ -232,6 +230,8 @@ def test_one_image_in_the_style_of_a_painting(capsys: pytest.CaptureFixture[str]
     fast = ["--set", "init=fast", "--set", "iterations=1", "--set", "levels=1"]
     assert main([*command, *fast, "--style", "style.safetensors", "--device", "cpu"]) == 0
     assert pixels("styled.png").tobytes() == pixels("out/fast/a.png").tobytes()
+    assert main([*command, "--style", "style.safetensors"]) == 2
+    assert "only for --set init=fast" in capsys.readouterr().err
     assert main([*command, *fast]) == 2
     assert "init: fast needs --style" in capsys.readouterr().err
     assert main([*command, "--set", "iteration=3"]) == 2

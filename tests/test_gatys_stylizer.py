@@ -15,7 +15,7 @@ from transforms.gatys.descent import Progress
 from transforms.gatys.recipe import PRESETS, GatysRecipe
 from transforms.gatys.stylizer import GatysStylizer
 from transforms.precision import NonFiniteError
-from transforms.vgg import Vgg, load_vgg
+from transforms.vgg import load_vgg
 from transforms.vgg_normalization import normalize_activations, reference_photographs
 
 CPU = torch.device("cpu")
@@ -36,18 +36,6 @@ def photos(gradient: Gradient) -> list[Tensor]:
     """Three photographs of one size, RGB, uint8."""
     image = pil_to_tensor(gradient(88, 72))
     return [image, image.flip(2), 255 - image]
-
-
-@pytest.fixture(scope="module")
-def vgg19(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of random weights of VGG-19, up to relu5_1."""
-    torch.manual_seed(4)
-    network = Vgg("vgg19", ["relu5_1"]).to_empty(device="cpu")
-    for values in network.parameters():
-        torch.nn.init.normal_(values, std=0.05)
-    path = tmp_path_factory.mktemp("weights") / "vgg19.pth"
-    torch.save(network.state_dict(), path)
-    return path
 
 
 def stylizer(

@@ -1,8 +1,7 @@
 """Minimisers of one image each, which ask for the loss where they want to know it.
 
-A minimiser names an image, its `trial`, and is told the loss and the gradient there. So images of
-one batch are evaluated together, while each goes its own way: none waits for another, and none
-takes a step because of another.
+A minimiser names an image, its `trial`, and is told the loss and the gradient there. So the images
+of a batch take turns, and each goes its own way: none takes a step because of another.
 """
 
 from collections import deque

@@ -12,8 +12,9 @@ from transforms.vgg_weights import WeightsConvention
 
 Initial = Literal["content", "noise", "fast"]
 Colors = Literal["painting", "luminance", "histogram"]
+PresetName = Literal["default", "gatys2016", "sum_of_squares", "frobenius"]
 OptimizerName = Literal["lbfgs", "adam"]
-Weights = dict[str, Annotated[float, Field(ge=0)]]
+LayerWeights = dict[str, Annotated[float, Field(ge=0)]]
 
 _GATYS_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -44,10 +45,10 @@ class GatysRecipe(BaseModel):
     pooling: Pooling = Field(
         default="max", description="VGG's. The embedded network always pools by averages."
     )
-    content_layers: Weights = Field(
+    content_layers: LayerWeights = Field(
         min_length=1, default={"relu4_2": 1.0}, description="Weight of the content loss, by layer."
     )
-    style_layers: Weights = Field(
+    style_layers: LayerWeights = Field(
         min_length=1,
         default=dict.fromkeys(_GATYS_LAYERS, 1 / 4 * 1 / 5),
         description="Weight of the style loss, by layer.",
