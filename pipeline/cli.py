@@ -92,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
         " the work is done on this machine.",
         "stylebeam run photos.yaml --set batches.holiday.fast.style=udnie",
     )
+    run.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="do only the images that failed in the run before",
+    )
     validate = _command(
         subparsers,
         commands.validate,

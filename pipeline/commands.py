@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pipeline import inputs, storage
 from pipeline.beam_options import is_local, parse_beam_options
@@ -17,6 +17,7 @@ from pipeline.ledger import outcomes_path
 from pipeline.options import GatysOptions
 from pipeline.paintings import load_gatys_stylizer
 from pipeline.planning import BatchPlan, plan, survey
+from pipeline.records import Status
 from pipeline.run import RunSummary, run_pipeline
 from pipeline.styles import choose, read_checkpoint
 from pipeline.sweep import load_cells, write_sheets
@@ -38,6 +39,9 @@ from transforms.training.super_resolution import (
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED = range(4)
 
+_STATUSES: tuple[Status, ...] = get_args(Status)
+_LEFT_OUT: tuple[tuple[Status, str], ...] = (("skipped", "up to date"), ("failed", "refused"))
+
 
 def run(args: argparse.Namespace) -> int:
     """Stylise the batches of a config."""
@@ -45,11 +49,9 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(args.config, RunConfig, args.set)
     if is_local(options):
         choose_device(config.run.device)
-    plans = plan(config)
-    _print_plans(plans)
-    summary = run_pipeline(config.run, plans, options)
-    _print_summary(summary)
-    return EXIT_SOME_FAILED if summary.failed else EXIT_DONE
+    plans = plan(config, args.retry_failed)
+    images = _print_plans(plans)
+    return _finish(run_pipeline(config.run, plans, images, options))
 
 
 def validate(args: argparse.Namespace) -> int:
@@ -69,17 +71,20 @@ def sweep(args: argparse.Namespace) -> int:
     plans = plan(RunConfig(batches=batches, run=config.run))
     batch = config.sheets
     sheets = replace(plans[0], batch=batch)
-    count = survey([sheets, *plans])[batch.name]
+    counts = survey([sheets, *plans])
+    count = counts.pop(batch.name).total()
     print(f"{batch.name}: {count} images in {batch.input}, each in {len(plans)} cells")
     if not count:
         _print_no_images(batch)
         return EXIT_DONE
-    tasks = list(sheets.tasks())
-    summary = run_pipeline(config.run, plans, options)
-    _print_summary(summary)
-    write_sheets(config, cells, tasks)
-    print(f"The contact sheet of each image is in {batch.output}.")
-    return EXIT_SOME_FAILED if summary.failed else EXIT_DONE
+    work = list(sheets.work())
+    images = sum(each.total() for each in counts.values())
+    summary = run_pipeline(config.run, plans, images, options)
+    code = _finish(summary)
+    if not summary.stopped:
+        write_sheets(config, cells, work)
+        print(f"The contact sheet of each image is in {batch.output}.")
+    return code
 
 
 def train(args: argparse.Namespace) -> int:
@@ -205,16 +210,20 @@ def _check_output(args: argparse.Namespace, extension: str) -> None:
         raise ConfigError([f"{args.output} is the input, which is never overwritten"])
 
 
-def _print_plans(plans: Sequence[BatchPlan]) -> None:
+def _print_plans(plans: Sequence[BatchPlan]) -> int:
+    """Print what is to be done and return the number of images."""
     counts = survey(plans)
     for batch_plan in plans:
-        batch = batch_plan.batch
+        batch, found = batch_plan.batch, counts[batch_plan.batch.name]
+        left_out = [f"{found[status]} {what}" for status, what in _LEFT_OUT if found[status]]
         print(
-            f"{batch.name}: {counts[batch.name]} images in {batch.input}, {batch.method}"
+            f"{batch.name}: {found.total()} images in {batch.input}, {batch.method}"
             f" {batch.options}, to {batch.output}"
+            + (f"; {', '.join(left_out)}, {found[None]} to do" if left_out else "")
         )
-        if not counts[batch.name]:
+        if not found:
             _print_no_images(batch)
+    return sum(found.total() for found in counts.values())
 
 
 def _print_no_images(batch: Batch) -> None:
@@ -222,18 +231,31 @@ def _print_no_images(batch: Batch) -> None:
     print(f"  {batch.input} holds no images (looked for {extensions}): nothing to do.")
 
 
-def _print_summary(summary: RunSummary) -> None:
+def _finish(summary: RunSummary) -> int:
+    """Print what became of a run and return the exit code."""
     for batch in summary.batches:
-        done, failed = batch.counts["done"], batch.counts["failed"]
-        print(f"{batch.name}: {done} done, {failed} failed; outputs in {batch.output}")
+        counts = ", ".join(
+            f"{batch.counts[status]} {status}"
+            for status in _STATUSES
+            if batch.counts[status] or status != "skipped"
+        )
+        print(f"{batch.name}: {counts}; outputs in {batch.output}")
         for outcome in batch.failures:
             print(f"  failed: {outcome.input}: {outcome.error}")
-        if failed > len(batch.failures):
+        if batch.counts["failed"] > len(batch.failures):
             print(f"  ... the others are in {outcomes_path(batch.output)}")
     loaded = summary.networks_loaded
     print(f"Style networks loaded: {'not known from this runner' if loaded is None else loaded}.")
     folders = ", ".join(sorted({batch.output for batch in summary.batches}))
     print(f"Look in {folders}. What became of each image: _stylebeam/outcomes.jsonl there.")
+    if summary.stopped:
+        print(
+            f"stylebeam: stopped before the end: {summary.stopped}. The same command goes on where"
+            " this run ended.",
+            file=sys.stderr,
+        )
+        return EXIT_FAILED
+    return EXIT_SOME_FAILED if summary.failed else EXIT_DONE
 
 
 def _say(line: str) -> None:

@@ -11,6 +11,8 @@ from pipeline import inputs, storage
 from pipeline.options import FastOptions, GatysOptions, Strict, SuperResolutionOptions
 from pipeline.paintings import GatysChoice
 from pipeline.records import Method
+from pipeline.results import Overwrite
+from pipeline.storage import DEFAULT_DEADLINE
 from pipeline.styles import Choice
 from pipeline.yaml_nodes import Location
 from transforms.devices import DeviceName
@@ -64,6 +66,11 @@ class Batch(Strict):
     quality: int = Field(
         default=DEFAULT_QUALITY, ge=1, le=100, strict=True, description="Of JPEG and WebP outputs."
     )
+    overwrite: Overwrite = Field(
+        default="changed",
+        description="Which outputs that are there already are made anew: those whose photo or"
+        " recipe has changed, all, or none. changed leaves alone what no run has written.",
+    )
 
     @property
     def options(self) -> FastOptions | GatysOptions | SuperResolutionOptions:
@@ -108,6 +115,26 @@ class RunOptions(Strict):
         strict=True,
         description="Images of more pixels, or to be enlarged to more, fail.",
     )
+    max_failures: int | float | None = Field(
+        default=None,
+        ge=0,
+        description="Stop the run once more images have failed: a count, or below 1 a part of all.",
+    )
+    storage_deadline: float = Field(
+        default=DEFAULT_DEADLINE,
+        gt=0,
+        description="Seconds for which a bucket that is too busy is asked again.",
+    )
+
+    def most_failures(self, images: int) -> int | None:
+        """Return after how many failures to go on yet; None for any number.
+
+        Args:
+            images: of the run.
+        """
+        if isinstance(self.max_failures, float) and self.max_failures < 1:
+            return int(self.max_failures * images)
+        return None if self.max_failures is None else int(self.max_failures)
 
 
 class RunConfig(Strict):

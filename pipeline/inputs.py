@@ -3,10 +3,12 @@
 import glob
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipeline import storage
+from pipeline.storage import local
 from transforms.image_io import FORMAT_OF_EXTENSION
 
 # A bracket alone makes no glob: folders are called "Rome [2019]" far more often than sets of
@@ -34,7 +36,7 @@ def pattern_of(location: str) -> tuple[str, str]:
     if image_extension(location) and not os.path.isdir(location):
         return location.rpartition("/")[0], glob.escape(location)
     folder = location.rstrip("/") or "/"
-    return folder, storage.join(glob.escape(folder), "**")
+    return folder, storage.everything_in(folder)
 
 
 def mistake_in(location: str) -> str | None:
@@ -65,8 +67,24 @@ def includes(location: str, folder: str) -> bool:
     return any(storage.matches(real_pattern, image) for image in images)
 
 
-def list_images(location: str) -> Iterator[tuple[str, str]]:
-    """Yield each image of an input: its path, and the path relative to the input's folder.
+class FoundImage(NamedTuple):
+    """An image of an input.
+
+    Attributes:
+        path: its path or URI.
+        relative: path relative to the input's folder.
+        version: another when its contents are.
+        mistake: why it must not be stylised, a sentence; None if it may.
+    """
+
+    path: str
+    relative: str
+    version: str
+    mistake: str | None
+
+
+def list_images(location: str) -> Iterator[FoundImage]:
+    """Yield each image of an input.
 
     Files without an image's extension are passed over, and so are hidden ones (below a name that
     begins with a dot), which are thumbnails and leftovers of other programs.
@@ -76,11 +94,33 @@ def list_images(location: str) -> Iterator[tuple[str, str]]:
     """
     folder, pattern = pattern_of(location)
     is_file = not storage.is_remote(location) and os.path.isfile(location)
-    for path in [location] if is_file else storage.list_files(folder, pattern):
-        relative = path[len(folder) :].lstrip("/") if folder else path
-        hidden = any(part.startswith(".") for part in relative.split("/"))
-        if image_extension(path) and not hidden:
-            yield path, relative
+    # Whoever names a link itself means what it points at.
+    top = "" if is_file else storage.real_path(folder or ".")
+    for file in [local.describe(location)] if is_file else storage.list_files(folder, pattern):
+        relative = file.path[len(folder) :].lstrip("/") if folder else file.path
+        parts = relative.split("/")
+        hidden = any(part.startswith(".") and part != ".." for part in parts)
+        if image_extension(file.path) and not hidden:
+            yield FoundImage(file.path, relative, file.version, _mistake_of(file.path, parts, top))
+
+
+def _mistake_of(path: str, parts: Sequence[str], top: str) -> str | None:
+    """Say why an image must not be stylised, if it must not.
+
+    Args:
+        path: its path or URI.
+        parts: of the path relative to the input's folder.
+        top: the input's folder, without links.
+    """
+    if ".." in parts:
+        return f"{path} has a name that leads out of any folder; rename it."
+    if not storage.is_remote(path) and os.path.islink(path):
+        target = os.path.realpath(path)
+        if not target.startswith(f"{top.rstrip('/')}/"):
+            return (
+                f"{path} is a link to {target}, outside of the input; such links are not followed."
+            )
+    return None
 
 
 @dataclass(frozen=True)
@@ -114,7 +154,7 @@ def stored_images(location: str) -> list[StoredImage]:
     """
     if mistake := storage.mistake_in(location) or mistake_in(location):
         raise storage.StorageError(mistake)
-    return [StoredImage(path) for path, _ in list_images(location)]
+    return [StoredImage(image.path) for image in list_images(location)]
 
 
 def _is_glob(location: str) -> bool:

@@ -6,42 +6,31 @@ became of it: one outcome an input.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import apache_beam as beam
 
 from pipeline import storage
-from pipeline.planning import BatchPlan
 from pipeline.records import Outcome
 
 _RUN = "_stylebeam/run.json"
 _OUTCOMES = "_stylebeam/outcomes.jsonl"
 
 
-def output_folders(plans: Iterable[BatchPlan]) -> dict[str, str]:
-    """Return each batch's output folder by the batch's name, one folder always written alike."""
-    return {each.batch.name: storage.real_path(each.batch.output) for each in plans}
-
-
-def write_plans(plans: Sequence[BatchPlan]) -> None:
-    """Record in each output folder what is to be written there.
+def write_run(output: str, batches: Sequence[Mapping[str, Any]]) -> None:
+    """Record what is to be written to an output folder.
 
     Done before anything else, it shows that the folder can be written to.
+
+    Args:
+        output: the folder.
+        batches: what the config says of those that write there, and the digest of their weights.
 
     Raises:
         StorageError: it cannot.
     """
-    folders = output_folders(plans)
-    for folder in sorted(set(folders.values())):
-        batches = [
-            {
-                **each.batch.model_dump(mode="json", exclude_none=True),
-                "weights": each.choice.weights,
-            }
-            for each in plans
-            if folders[each.batch.name] == folder
-        ]
-        text = json.dumps({"batches": batches}, indent=2) + "\n"
-        storage.write(storage.join(folder, _RUN), text.encode(), "application/json")
+    text = json.dumps({"batches": batches}, indent=2) + "\n"
+    storage.write(storage.join(output, _RUN), text.encode(), "application/json")
 
 
 def outcomes_path(output: str) -> str:
@@ -80,7 +69,7 @@ class WriteOutcomes(beam.PTransform):
         """Make the transform.
 
         Args:
-            outputs: each batch's output folder, by the batch's name, as `output_folders` says.
+            outputs: each batch's output folder, by the batch's name, one always written alike.
         """
         super().__init__()
         self._outputs = dict(outputs)

@@ -1,5 +1,6 @@
 """Beam's ModelHandler for style networks: loads each once per worker, isolates failures."""
 
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from pipeline.paintings import GatysChoice, load_gatys_stylizer
 from pipeline.records import Outcome, Recipe, Task
+from pipeline.stopping import leave_interrupts_to
 from pipeline.styles import Choice, StyleError, read_checkpoint
 from transforms.checkpoints import Checkpoint
 from transforms.devices import DeviceName, choose_device
@@ -99,6 +101,7 @@ class StylizerPool:
                 return effect(photos, recipe)
             except (NonFiniteError, RuntimeError, MemoryError) as error:
                 # torch reports a lack of memory, among much else, as a RuntimeError.
+                torch.cuda.empty_cache()
                 raise StylizationError(f"The image could not be stylised: {error}") from error
 
     def _get(self, recipe: Recipe) -> Effect:
@@ -181,12 +184,14 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
                 photos.
         """
         super().__init__(min_batch_size=batch_size, max_batch_size=batch_size)
+        self._made_in = os.getpid()
         self._device = device
         self._threads = threads
         self._max_pixels = max_pixels
 
     def load_model(self) -> StylizerPool:
         """Return an empty pool; networks are loaded when a photo asks for them."""
+        leave_interrupts_to(self._made_in)
         return_large_blocks()
         keep_few_kernels()
         if self._threads is not None:
@@ -220,8 +225,10 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
                 results = pool.stylize([loaded.photo.pixels for loaded in group], task.recipe)
             except StylizationError as error:
                 if len(group) > 1:
-                    for loaded in group:
-                        yield from self._stylize([loaded], pool)
+                    # Perhaps they are but too many at once; at the latest, one fails alone.
+                    half = len(group) // 2
+                    yield from self._stylize(group[:half], pool)
+                    yield from self._stylize(group[half:], pool)
                 else:
                     seconds = group[0].seconds + time.monotonic() - started
                     yield task.outcome("failed", seconds, group[0].photo.size, str(error))

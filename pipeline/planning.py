@@ -1,18 +1,23 @@
 """What a run would do: which image, by which recipe, to which place. Nothing is written."""
 
+import os
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
-from pipeline import inputs, storage
+from pipeline import inputs, ledger, storage
 from pipeline.config import Batch, RunConfig
 from pipeline.config_file import ConfigError
 from pipeline.paintings import GatysChoice
-from pipeline.records import Recipe, Task
+from pipeline.records import Outcome, Recipe, Status, Task
+from pipeline.results import Overwrite, Result, results_in, stamp
 from pipeline.styles import Choice
-from transforms.image_io import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION
+from transforms.image_io import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION, ImageFormat
 
 _MISTAKES_SHOWN = 20
+_FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
 
 
 @dataclass(frozen=True)
@@ -22,70 +27,137 @@ class BatchPlan:
     Attributes:
         batch: the batch of the config.
         choice: the checkpoint and the styles in it, or the paintings.
+        retry_failed: do only what failed in the run before.
     """
 
     batch: Batch
     choice: Choice | GatysChoice
+    retry_failed: bool = False
 
-    def tasks(self) -> Iterator[Task]:
-        """List the batch's input and yield a task for each image.
+    def work(self) -> Iterator[Task | Outcome]:
+        """List the batch's input, and yield what is to be done, or has become, of each image.
 
         Raises:
-            StorageError: the input cannot be listed.
+            StorageError: the input or the output cannot be listed, or the record of the run before
+                not be read.
         """
         batch = self.batch
-        for path, relative in inputs.list_images(batch.input):
-            stem, extension = posixpath.splitext(relative)
-            if batch.format == "same":
-                image_format = FORMAT_OF_EXTENSION[extension.lower()]
+        results = results_in(batch.output)
+        recipes = {
+            each: Recipe(batch.method, self.choice, each, batch.quality) for each in _FORMATS
+        }
+        earlier: dict[str, Outcome] = {}
+        if self.retry_failed:
+            outcomes = ledger.read_outcomes(batch.output)
+            earlier = {each.input: each for each in outcomes if each.batch == batch.name}
+        for image in inputs.list_images(batch.input):
+            task = self._task(image, recipes, results)
+            if self.retry_failed:
+                before = earlier.get(image.path)
+                if before is not None and before.status != "failed":
+                    yield before
+                if before is None or before.status != "failed":
+                    continue
+            if image.mistake:
+                yield task.outcome("failed", 0.0, error=image.mistake)
             else:
-                image_format = batch.format
-                extension = EXTENSION_OF_FORMAT[image_format]
-            recipe = Recipe(
-                method=batch.method,
-                choice=self.choice,
-                format=image_format,
-                quality=batch.quality,
-            )
-            output = storage.join(batch.output, stem + extension)
-            yield Task(batch.name, path, output, recipe)
+                yield _decision(task, results.get(task.output), batch.overwrite)
+
+    def _task(
+        self,
+        image: inputs.FoundImage,
+        recipes: Mapping[ImageFormat, Recipe],
+        results: Mapping[str, Result],
+    ) -> Task:
+        batch = self.batch
+        stem, extension = posixpath.splitext(image.relative)
+        if batch.format == "same":
+            image_format = FORMAT_OF_EXTENSION[extension.lower()]
+        else:
+            image_format = batch.format
+            extension = EXTENSION_OF_FORMAT[image_format]
+        recipe = recipes[image_format]
+        output = storage.join(batch.output, stem + extension)
+        return Task(
+            batch=batch.name,
+            input=image.path,
+            output=output,
+            recipe=recipe,
+            folder=batch.output,
+            stamp=stamp(recipe.digest, storage.place_of(image.path), image.version),
+            replaces=results[output].version if output in results else "",
+        )
 
 
-def plan(config: RunConfig) -> list[BatchPlan]:
+def _decision(task: Task, result: Result | None, overwrite: Overwrite) -> Task | Outcome:
+    """Return the task if it is to be done, else its outcome.
+
+    Args:
+        task: what could be done.
+        result: what is in the place of its output.
+        overwrite: what the batch says of outputs that are there.
+    """
+    if result is None or overwrite == "always":
+        return task
+    if overwrite == "never" or (result.ours and result.stamp == task.stamp):
+        return task.outcome("skipped", 0.0)
+    if not result.ours:
+        return task.outcome(
+            "failed",
+            0.0,
+            error=f"{task.output} is there already, and is not, or no longer, what a run wrote: it"
+            " is left as it is. Move it away, or say overwrite: always.",
+        )
+    return task
+
+
+def plan(config: RunConfig, retry_failed: bool = False) -> list[BatchPlan]:
     """Return a plan for each batch of a config.
+
+    Args:
+        config: what is to be done.
+        retry_failed: do only what failed in the run before.
 
     Raises:
         StyleError: a style's checkpoint or a painting cannot be read.
         WeightsUnavailableError: a loss network's weights are not to be had.
     """
-    return [BatchPlan(batch, batch.choose()) for batch in config.batches]
+    return [BatchPlan(batch, batch.choose(), retry_failed) for batch in config.batches]
 
 
-def survey(plans: Iterable[BatchPlan]) -> dict[str, int]:
-    """List the inputs of all batches and return the count of images in each, by its name.
+def survey(plans: Iterable[BatchPlan]) -> dict[str, Counter[Status | None]]:
+    """Count the images of each batch, by its name.
+
+    Returns:
+        How many are decided already, by status, and under None, how many are to be done.
 
     Raises:
         ConfigError: two images would be written to one place, or one over an input.
-        StorageError: an input cannot be listed.
+        StorageError: an input or an output cannot be listed.
     """
-    counts: dict[str, int] = {}
+    counts: dict[str, Counter[Status | None]] = {}
     sources: dict[str, str] = {}
     inputs_found: set[str] = set()
     mistakes = []
     for batch_plan in plans:
         name = batch_plan.batch.name
-        counts[name] = 0
-        for task in batch_plan.tasks():
-            counts[name] += 1
-            inputs_found |= {storage.place_of(task.input), storage.real_path(task.input)}
-            place = storage.place_of(task.output)
+        counts[name] = Counter()
+        for item in batch_plan.work():
+            counts[name][item.status if isinstance(item, Outcome) else None] += 1
+            inputs_found.add(storage.place_of(item.input))
+            if os.path.islink(item.input):
+                inputs_found.add(storage.real_path(item.input))
+            if isinstance(item, Outcome) and item.status == "failed":
+                # Nothing will be written.
+                continue
+            place = storage.place_of(item.output)
             if place not in sources:
-                sources[place] = task.input
+                sources[place] = item.input
             else:
                 source = sources[place]
                 mistakes.append(
-                    f"batch {name}: {task.input} and {source} would both be written to"
-                    f" {task.output}"
+                    f"batch {name}: {item.input} and {source} would both be written to"
+                    f" {item.output}"
                 )
     for output in sorted(inputs_found & sources.keys()):
         mistakes.append(f"{sources[output]} would be written over {output}, which is an input")
@@ -94,3 +166,8 @@ def survey(plans: Iterable[BatchPlan]) -> dict[str, int]:
     if mistakes:
         raise ConfigError(mistakes)
     return counts
+
+
+def output_folders(plans: Iterable[BatchPlan]) -> dict[str, str]:
+    """Return each batch's output folder by the batch's name, one folder always written alike."""
+    return {each.batch.name: storage.real_path(each.batch.output) for each in plans}

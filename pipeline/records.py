@@ -1,6 +1,7 @@
 """The small immutable values that flow between the steps of the pipeline."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Recipe:
     format: ImageFormat
     quality: int
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """A stable name for this recipe: equal digests mean equal outputs of equal inputs."""
         values = {
@@ -55,7 +56,8 @@ class Outcome:
         seconds: time spent on this image by the worker, from reading to writing.
         width: of the output, in pixels; None if the image was not decoded.
         height: likewise.
-        error: why it failed, a sentence; None if it did not.
+        error: why it failed, or was left out, a sentence; None if it did not.
+        stamp: of the input's contents and the recipe, as `results.stamp` makes it.
     """
 
     batch: str
@@ -67,6 +69,7 @@ class Outcome:
     width: int | None = None
     height: int | None = None
     error: str | None = None
+    stamp: str | None = None
 
     def to_json(self) -> str:
         """Return one line of JSON."""
@@ -87,12 +90,18 @@ class Task:
         input: path or URI to read.
         output: path or URI to write.
         recipe: what to do.
+        folder: of the batch's outputs.
+        stamp: of the input's contents and the recipe, as `results.stamp` makes it.
+        replaces: the version of the output that is there already, "" if there is none.
     """
 
     batch: str
     input: str
     output: str
     recipe: Recipe
+    folder: str
+    stamp: str
+    replaces: str = ""
 
     def outcome(
         self,
@@ -113,4 +122,5 @@ class Task:
             width=width,
             height=height,
             error=error,
+            stamp=self.stamp,
         )

@@ -1,6 +1,9 @@
 """A run: build its pipeline, run it, and sum up what came out."""
 
+import contextlib
+import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -9,12 +12,14 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from pipeline import ledger
-from pipeline.beam_options import threads_per_process
+from pipeline.beam_options import is_local, threads_per_process
 from pipeline.config import RunOptions
 from pipeline.model_handler import METRICS_NAMESPACE, NETWORKS_LOADED, StylizeModelHandler
-from pipeline.planning import BatchPlan
+from pipeline.planning import BatchPlan, output_folders
 from pipeline.records import Outcome, Status
-from pipeline.stylize import Handler, Stylize
+from pipeline.results import tidy
+from pipeline.stopping import StopSign, stopped_by_signals
+from pipeline.stylize import Handler, Limits, Stylize
 
 _FAILURES_KEPT = 10
 
@@ -42,10 +47,17 @@ class BatchSummary:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What became of a run: its batches, and how often a worker loaded a style network."""
+    """What became of a run.
+
+    Attributes:
+        batches: what became of each.
+        networks_loaded: how often a worker loaded a network; None if the runner does not say.
+        stopped: why the run was stopped before its end; None if it was not.
+    """
 
     batches: tuple[BatchSummary, ...]
     networks_loaded: int | None
+    stopped: str | None = None
 
     @property
     def failed(self) -> int:
@@ -54,7 +66,11 @@ class RunSummary:
 
 
 def build(
-    pipeline: beam.Pipeline, plans: list[BatchPlan], handler: Handler, max_pixels: int
+    pipeline: beam.Pipeline,
+    plans: list[BatchPlan],
+    handler: Handler,
+    limits: Limits,
+    sign: StopSign,
 ) -> beam.PCollection[Outcome]:
     """Add a run's steps to a pipeline and return the outcomes.
 
@@ -64,47 +80,66 @@ def build(
     outcomes = (
         pipeline
         | "Batches" >> beam.Create(plans)
-        | "List" >> beam.FlatMap(lambda batch_plan: batch_plan.tasks())
-        | "Stylize" >> Stylize(handler, max_pixels)
+        | "List" >> beam.FlatMap(lambda batch_plan: batch_plan.work())
+        | "Stylize" >> Stylize(handler, limits, sign)
     )
-    outcomes | "Record" >> ledger.WriteOutcomes(ledger.output_folders(plans))
+    outcomes | "Record" >> ledger.WriteOutcomes(output_folders(plans))
     return outcomes
 
 
 def run_pipeline(
-    run_options: RunOptions, plans: list[BatchPlan], beam_options: PipelineOptions
+    run_options: RunOptions, plans: list[BatchPlan], images: int, beam_options: PipelineOptions
 ) -> RunSummary:
     """Run a planned config and wait until it is done.
 
     Args:
         run_options: what the config says of the run as a whole.
         plans: its batches.
+        images: how many they have.
         beam_options: the runner and its options.
 
     Raises:
         RunFailedError: the pipeline did not finish.
         StorageError: an output folder cannot be written to, or its record not be read back.
     """
-    ledger.write_plans(plans)
-    try:
-        pipeline = beam.Pipeline(options=beam_options)
-        handler = StylizeModelHandler(
-            run_options.device,
-            threads_per_process(beam_options),
-            run_options.max_pixels,
-            max((each.choice.batch_size for each in plans), default=1),
-        )
-        build(pipeline, plans, handler, run_options.max_pixels)
-        result = pipeline.run()
-        state = result.wait_until_finish()
-    except Exception as error:  # What a runner raises is its own affair.
-        if "KeyboardInterrupt" in str(error):
-            # Beam makes an error of its own of an interruption in the midst of a step.
-            raise KeyboardInterrupt from error
-        raise RunFailedError(f"The run stopped: {_last_line(error)}") from error
+    _prepare_outputs(plans)
+    limits = Limits(run_options.max_pixels, run_options.storage_deadline)
+    handler = StylizeModelHandler(
+        run_options.device,
+        threads_per_process(beam_options),
+        run_options.max_pixels,
+        max((each.choice.batch_size for each in plans), default=1),
+    )
+    with tempfile.TemporaryDirectory(prefix="stylebeam-") as folder:
+        sign = StopSign(folder, run_options.most_failures(images))
+        try:
+            pipeline = beam.Pipeline(options=beam_options)
+            build(pipeline, plans, handler, limits, sign)
+            with stopped_by_signals(sign) if is_local(beam_options) else contextlib.nullcontext():
+                result = pipeline.run()
+                state = result.wait_until_finish()
+        except Exception as error:  # What a runner raises is its own affair.
+            raise RunFailedError(f"The run stopped: {_last_line(error)}") from error
+        stopped = sign.reason
     if state != PipelineState.DONE:
         raise RunFailedError(f"The run ended in the state {state}.")
-    return RunSummary(_summaries(plans), _networks_loaded(result))
+    return RunSummary(_summaries(plans), _networks_loaded(result), stopped)
+
+
+def _prepare_outputs(plans: Iterable[BatchPlan]) -> None:
+    """Clear what killed runs left in the output folders, and record what is to be written there."""
+    folders = output_folders(plans)
+    for folder in sorted(set(folders.values())):
+        batches = [
+            {
+                **each.batch.model_dump(mode="json", exclude_none=True),
+                "weights": each.choice.weights,
+            }
+            for each in plans
+            if folders[each.batch.name] == folder
+        ]
+        ledger.write_run(folder, batches)
+        tidy(folder)
 
 
 def _summaries(plans: list[BatchPlan]) -> tuple[BatchSummary, ...]:
@@ -115,7 +150,7 @@ def _summaries(plans: list[BatchPlan]) -> tuple[BatchSummary, ...]:
         )
         for batch_plan in plans
     }
-    for folder in set(ledger.output_folders(plans).values()):
+    for folder in set(output_folders(plans).values()):
         for outcome in ledger.read_outcomes(folder):
             summary = summaries[outcome.batch]
             summary.counts[outcome.status] += 1

@@ -1,7 +1,8 @@
 """The Stylize PTransform: tasks in, outcomes out."""
 
 import time
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
@@ -9,28 +10,52 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from pipeline import storage
 from pipeline.model_handler import METRICS_NAMESPACE, LoadedPhoto, StylizerPool
 from pipeline.records import Outcome, Task
-from transforms.image_io import ImageError, decode, encode
+from pipeline.results import write_result
+from pipeline.stopping import StopSign
+from pipeline.storage import DEFAULT_DEADLINE
+from transforms.image_io import DEFAULT_MAX_PIXELS, ImageError, decode, encode
 
+Element = TypeVar("Element", Task, LoadedPhoto, Outcome)
 Handler: TypeAlias = "ModelHandler[LoadedPhoto, LoadedPhoto | Outcome, StylizerPool]"
 
 
-def read_photo(task: Task, max_pixels: int) -> LoadedPhoto | Outcome:
-    """Read and decode a task's input; return its `failed` outcome if that cannot be done."""
+@dataclass(frozen=True)
+class Limits:
+    """What bounds the work on images.
+
+    Attributes:
+        max_pixels: images of more pixels fail before they are decoded.
+        storage_deadline: seconds for which a read or write is tried again.
+    """
+
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    storage_deadline: float = DEFAULT_DEADLINE
+
+
+def read_photo(task: Task, limits: Limits, sign: StopSign) -> LoadedPhoto | Outcome:
+    """Read and decode a task's input.
+
+    Returns:
+        The photo; or its outcome, `failed` if that cannot be done, or `skipped` if the run is
+        to stop.
+    """
+    if reason := sign.reason:
+        return task.outcome("skipped", 0.0, error=f"It was not begun with: {reason}.")
     started = time.monotonic()
     try:
-        photo = decode(storage.read(task.input), max_pixels)
+        photo = decode(storage.read(task.input, limits.storage_deadline), limits.max_pixels)
     except (storage.StorageError, ImageError) as error:
         return task.outcome("failed", time.monotonic() - started, error=str(error))
     return LoadedPhoto(task, photo, time.monotonic() - started)
 
 
-def write_photo(stylized: LoadedPhoto) -> Outcome:
+def write_photo(stylized: LoadedPhoto, limits: Limits) -> Outcome:
     """Encode and write a stylised photo, and return what became of it."""
     started = time.monotonic()
     task, photo = stylized.task, stylized.photo
     try:
         data = encode(photo, task.recipe.format, task.recipe.quality)
-        storage.write(task.output, data, f"image/{task.recipe.format}")
+        write_result(task, data, limits.storage_deadline)
     except (storage.StorageError, ImageError) as error:
         seconds = stylized.seconds + time.monotonic() - started
         return task.outcome("failed", seconds, photo.size, str(error))
@@ -40,44 +65,65 @@ def write_photo(stylized: LoadedPhoto) -> Outcome:
 class Stylize(beam.PTransform):
     """Reads, decodes, stylises, encodes and writes each task's image.
 
-    Every task becomes exactly one outcome. Only the small tasks cross a shuffle: from reading to
-    writing, the steps are fused, and pixels stay in one process.
+    Every task becomes exactly one outcome, and outcomes among the tasks stay what they are. Only
+    the small tasks cross a shuffle: from reading to writing, the steps are fused, and pixels stay
+    in one process.
     """
 
-    def __init__(self, handler: Handler, max_pixels: int) -> None:
+    def __init__(self, handler: Handler, limits: Limits, sign: StopSign) -> None:
         """Make the transform.
 
         Args:
             handler: stylises loaded photos.
-            max_pixels: images of more pixels fail before they are decoded.
+            limits: of the work on images.
+            sign: says when to begin no more of them.
         """
         super().__init__()
         self._handler = handler
-        self._max_pixels = max_pixels
+        self._limits = limits
+        self._sign = sign
 
-    def expand(self, tasks: beam.PCollection[Task]) -> beam.PCollection[Outcome]:
-        """Return the outcomes of the tasks."""
-        loaded = (
+    def expand(self, work: beam.PCollection[Task | Outcome]) -> beam.PCollection[Outcome]:
+        """Return the outcomes."""
+        tasks, decided = (
+            work
+            | "Count the refused" >> beam.Map(_with_failure_counted, self._sign)
+            | "Part the decided" >> beam.Partition(_is_outcome, 2)
+        )
+        loaded, unread = (
             tasks
             | "Spread over workers" >> beam.Reshuffle()
-            | "Read" >> beam.Map(read_photo, self._max_pixels)
-            | "Part the unreadable" >> beam.Partition(_is_outcome, 2)
+            | "Read" >> beam.Map(read_photo, self._limits, self._sign)
+            | "Count the unreadable" >> beam.Map(_with_failure_counted, self._sign)
+            | "Part the unread" >> beam.Partition(_is_outcome, 2)
         )
-        stylized = (
-            loaded[0]
+        stylized, failed = (
+            loaded
             | "Stylise" >> RunInference(self._handler)
+            | "Count the failed" >> beam.Map(_with_failure_counted, self._sign)
             | "Part the failed" >> beam.Partition(_is_outcome, 2)
         )
-        written = stylized[0] | "Write" >> beam.Map(write_photo)
+        written = (
+            stylized
+            | "Write" >> beam.Map(write_photo, self._limits)
+            | "Count the unwritten" >> beam.Map(_with_failure_counted, self._sign)
+        )
         return (
-            (loaded[1], stylized[1], written)
+            (decided, unread, failed, written)
             | "All outcomes" >> beam.Flatten()
             | "Count" >> beam.Map(_counted)
         )
 
 
-def _is_outcome(element: LoadedPhoto | Outcome, partitions: int) -> int:
+def _is_outcome(element: Task | LoadedPhoto | Outcome, partitions: int) -> int:
     return int(isinstance(element, Outcome))
+
+
+def _with_failure_counted(element: Element, sign: StopSign) -> Element:
+    """Count a failure where it happens: what comes after a Flatten comes when all is done."""
+    if isinstance(element, Outcome) and element.status == "failed":
+        sign.count_failure()
+    return element
 
 
 def _counted(outcome: Outcome) -> Outcome:

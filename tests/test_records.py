@@ -43,7 +43,7 @@ def test_where_the_weights_lie_does_not_alter_the_digest() -> None:
 
 
 def test_an_outcome_comes_back_from_json() -> None:
-    task = Task("holiday", "in/é \n.jpg", "out/é \n.jpg", RECIPE)
+    task = Task("holiday", "in/é \n.jpg", "out/é \n.jpg", RECIPE, "out", "stamp")
     for outcome in (
         task.outcome("done", 1.23456, (640, 480)),
         task.outcome("failed", 0.5, error='It said "no".'),

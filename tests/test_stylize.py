@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import apache_beam as beam
+import pytest
 import torch
 from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.testing.test_pipeline import TestPipeline
@@ -14,8 +15,9 @@ from PIL import Image
 from pipeline import ledger
 from pipeline.model_handler import LoadedPhoto
 from pipeline.records import Outcome, Recipe, Task
+from pipeline.stopping import StopSign
 from pipeline.styles import Choice
-from pipeline.stylize import Stylize
+from pipeline.stylize import Limits, Stylize
 
 RECIPE = Recipe("fast", Choice("none", "none"), "png", 92)
 
@@ -38,8 +40,18 @@ class NegativeHandler(ModelHandler):
                 yield LoadedPhoto(element.task, photo, element.seconds)
 
 
+def task(batch: str, folder: Path, name: str) -> Task:
+    out = f"{folder}/out"
+    return Task(batch, f"{folder}/{name}", f"{out}/{name}", RECIPE, out, f"stamp of {name}")
+
+
 def tasks(folder: Path, *names: str) -> list[Task]:
-    return [Task("b", f"{folder}/{name}", f"{folder}/out/{name}", RECIPE) for name in names]
+    return [task("b", folder, name) for name in names]
+
+
+@pytest.fixture
+def stylize(tmp_path: Path) -> Stylize:
+    return Stylize(NegativeHandler(), Limits(max_pixels=10_000), StopSign(str(tmp_path / "sign")))
 
 
 def gist(outcome: Outcome) -> tuple[str, str, tuple[int | None, int | None], str | None]:
@@ -47,7 +59,7 @@ def gist(outcome: Outcome) -> tuple[str, str, tuple[int | None, int | None], str
     return Path(outcome.input).name, outcome.status, size, outcome.error
 
 
-def test_every_task_becomes_one_outcome(tmp_path: Path) -> None:
+def test_every_task_becomes_one_outcome(tmp_path: Path, stylize: Stylize) -> None:
     for number in range(20):
         Image.new("RGB", (number + 1, 9), (number, 0, 0)).save(tmp_path / f"{number}.png")
     (tmp_path / "text.png").write_text("no image")
@@ -64,9 +76,7 @@ def test_every_task_becomes_one_outcome(tmp_path: Path) -> None:
         ),
     ]
     with TestPipeline() as pipeline:
-        outcomes = (
-            pipeline | beam.Create(tasks(tmp_path, *names)) | Stylize(NegativeHandler(), 10_000)
-        )
+        outcomes = pipeline | beam.Create(tasks(tmp_path, *names)) | stylize
         assert_that(outcomes | beam.Map(gist), equal_to(expected))
     for number in range(1, 20):
         with Image.open(tmp_path / "out" / f"{number}.png") as written:
@@ -75,7 +85,7 @@ def test_every_task_becomes_one_outcome(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "0.png").exists()
 
 
-def test_what_cannot_be_written_fails_alone(tmp_path: Path) -> None:
+def test_what_cannot_be_written_fails_alone(tmp_path: Path, stylize: Stylize) -> None:
     for name in ("a.png", "b.png"):
         Image.new("RGB", (4, 4), "red").save(tmp_path / name)
     (tmp_path / "out").mkdir()
@@ -84,18 +94,18 @@ def test_what_cannot_be_written_fails_alone(tmp_path: Path) -> None:
         outcomes = (
             pipeline
             | beam.Create(tasks(tmp_path, "a.png", "b.png"))
-            | Stylize(NegativeHandler(), 10_000)
+            | stylize
             | beam.Map(lambda outcome: (outcome.status, (outcome.error or "")[-15:]))
         )
         assert_that(outcomes, equal_to([("failed", "is a directory."), ("done", "")]))
 
 
-def test_results_are_counted_by_status(tmp_path: Path) -> None:
+def test_results_are_counted_by_status(tmp_path: Path, stylize: Stylize) -> None:
     for name, color in (("a.png", "red"), ("b.png", "blue"), ("c.png", "black")):
         Image.new("RGB", (4, 4), color).save(tmp_path / name)
     pipeline = TestPipeline()
     names = ("a.png", "b.png", "c.png")
-    _ = pipeline | beam.Create(tasks(tmp_path, *names)) | Stylize(NegativeHandler(), 10_000)
+    _ = pipeline | beam.Create(tasks(tmp_path, *names)) | stylize
     result = pipeline.run()
     counters = result.metrics().query()["counters"]
     counts = {c.key.metric.name: c.result for c in counters}
@@ -104,9 +114,8 @@ def test_results_are_counted_by_status(tmp_path: Path) -> None:
 
 
 def test_outcomes_are_recorded_beside_the_outputs(tmp_path: Path) -> None:
-    recipe = Recipe("fast", Choice("none", "none"), "png", 92)
     outcomes = [
-        Task(batch, f"in/{number}", f"out/{number}", recipe).outcome("done", 0.1, (5, 6))
+        task(batch, Path("in"), str(number)).outcome("done", 0.1, (5, 6))
         for number, batch in enumerate(("a", "b", "a", "c"))
     ]
     folders = {name: str(tmp_path / folder) for name, folder in zip("abcd", "xxyz", strict=True)}
@@ -123,21 +132,31 @@ def test_outcomes_are_recorded_beside_the_outputs(tmp_path: Path) -> None:
     assert json.loads(line) == {
         "batch": "c",
         "input": "in/3",
-        "output": "out/3",
+        "output": "in/out/3",
         "status": "done",
-        "recipe": recipe.digest,
+        "recipe": RECIPE.digest,
         "seconds": 0.1,
         "width": 5,
         "height": 6,
         "error": None,
+        "stamp": "stamp of 3",
     }
 
 
-def test_pixels_pass_through_unchanged_but_for_the_model(tmp_path: Path) -> None:
+def test_outcomes_among_the_tasks_stay_what_they_are(tmp_path: Path, stylize: Stylize) -> None:
+    Image.new("RGB", (4, 4), "red").save(tmp_path / "a.png")
+    [first, second] = tasks(tmp_path, "a.png", "b.png")
+    with TestPipeline() as pipeline:
+        work = pipeline | beam.Create([first, second.outcome("skipped", 0.0)])
+        outcomes = work | stylize | beam.Map(lambda each: (each.input[-5:], each.status))
+        assert_that(outcomes, equal_to([("a.png", "done"), ("b.png", "skipped")]))
+
+
+def test_pixels_pass_through_unchanged_but_for_the_model(tmp_path: Path, stylize: Stylize) -> None:
     pixels = torch.randint(0, 255, (3, 31, 17), dtype=torch.uint8)
     Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(tmp_path / "noise.png")
     with TestPipeline() as pipeline:
-        _ = pipeline | beam.Create(tasks(tmp_path, "noise.png")) | Stylize(NegativeHandler(), 10**6)
+        _ = pipeline | beam.Create(tasks(tmp_path, "noise.png")) | stylize
     with Image.open(tmp_path / "out" / "noise.png") as written:
         negative = torch.frombuffer(bytearray(written.tobytes()), dtype=torch.uint8)
     assert torch.equal(negative.view(31, 17, 3).permute(2, 0, 1), 255 - pixels)

@@ -1,25 +1,35 @@
-"""List, read and write files, on the local disk or wherever Beam's FileSystems reach."""
+"""List, read and write files: on the local disk, in a bucket, or wherever Beam's FileSystems reach.
 
+`local`, `google_cloud` and `other` each know one kind of place; here a location finds its own.
+"""
+
+import contextlib
 import functools
+import glob
 import os
 import posixpath
 import re
-import stat
 from collections.abc import Iterator
+from types import ModuleType
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileSystem
+from apache_beam.io.filesystem import BeamIOError, FileSystem
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.files import write_whole
+from pipeline.storage import google_cloud, local, other
+from pipeline.storage.google_cloud import DEFAULT_DEADLINE
+from pipeline.storage.stored_file import StorageError, StoredFile
 
-
-class StorageError(OSError):
-    """A file or folder that cannot be listed, read or written; the message says which and why."""
+__all__ = ["DEFAULT_DEADLINE", "StorageError", "StoredFile"]
 
 
 def is_remote(location: str) -> bool:
     """Whether the location is a URI, such as gs://bucket/photos, rather than a local path."""
     return "://" in location
+
+
+def is_bucket(location: str) -> bool:
+    """Whether the location is in Google Cloud Storage, which remembers a stamp with each object."""
+    return location.startswith("gs://")
 
 
 def join(folder: str, relative: str) -> str:
@@ -63,29 +73,36 @@ def matches(pattern: str, path: str) -> bool:
     return _regex(pattern).match(path) is not None
 
 
-def list_files(folder: str, pattern: str) -> Iterator[str]:
-    """Yield the paths below a folder that match a pattern as Beam knows them.
+def everything_in(folder: str) -> str:
+    """Return the pattern of all files in a folder and below."""
+    return join(glob.escape(folder), "**")
+
+
+def list_files(folder: str, pattern: str) -> Iterator[StoredFile]:
+    """Yield the files below a folder whose paths match a pattern as Beam knows them.
 
     Raises:
         StorageError: a folder cannot be listed.
     """
-    return _list_remote(pattern) if is_remote(pattern) else _list_local(folder, pattern)
+    regex = _regex(pattern)
+    with errors_of(pattern, "listed"):
+        for file in _kind_of(pattern).list_files(folder, pattern):
+            if regex.match(file.path):
+                yield file
 
 
-def read(path: str) -> bytes:
+def read(path: str, deadline: float = DEFAULT_DEADLINE) -> bytes:
     """Return a file's bytes.
+
+    Args:
+        path: a path or URI.
+        deadline: seconds for which a bucket is asked again.
 
     Raises:
         StorageError: it cannot be read.
     """
-    try:
-        if not is_remote(path) and not stat.S_ISREG(os.stat(path).st_mode):
-            # A named pipe would be waited for without end.
-            raise OSError(0, "it is not a regular file")
-        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            return file.read()
-    except Exception as error:  # Every scheme raises kinds of its own.
-        raise StorageError(f"{path} cannot be read: {_reason(error)}.") from error
+    with errors_of(path, "read"):
+        return _kind_of(path).read(path, deadline)
 
 
 def write(path: str, data: bytes, mime_type: str = "application/octet-stream") -> None:
@@ -94,50 +111,36 @@ def write(path: str, data: bytes, mime_type: str = "application/octet-stream") -
     Raises:
         StorageError: it cannot be written.
     """
+    with errors_of(path, "written"):
+        _kind_of(path).write(path, data, mime_type)
+
+
+@contextlib.contextmanager
+def errors_of(path: str, what: str) -> Iterator[None]:
+    """Make whatever goes wrong with a file within a `with` a StorageError.
+
+    Args:
+        path: of the file.
+        what: cannot be done to it: listed, read, written.
+    """
     try:
-        if is_remote(path):
-            # An object appears when its upload is complete.
-            with FileSystems.create(path, mime_type, CompressionTypes.UNCOMPRESSED) as file:
-                file.write(data)
-        else:
-            write_whole(path, data)
+        yield
+    except StorageError:
+        raise
     except Exception as error:  # Every scheme raises kinds of its own.
-        raise StorageError(f"{path} cannot be written: {_reason(error)}.") from error
+        raise StorageError(f"{path} cannot be {what}: {_reason(error)}.") from error
 
 
+def _kind_of(location: str) -> ModuleType:
+    if is_bucket(location):
+        return google_cloud
+    return other if is_remote(location) else local
+
+
+@functools.lru_cache(maxsize=64)
 def _regex(pattern: str) -> re.Pattern[str]:
     """Return what Beam makes of a pattern, with an escaped bracket as Python wants it."""
     return re.compile(FileSystem.translate_pattern(pattern).replace("[[]", r"\["))
-
-
-def _list_local(folder: str, pattern: str) -> Iterator[str]:
-    """Walk a folder. (Beam's own listing passes over folders and links that cannot be read.)"""
-    regex = _regex(pattern)
-    above = folder.rstrip("/").count("/") + 1 if folder else 0
-    levels = None if "**" in pattern else pattern.count("/") - above
-
-    def stop(error: OSError) -> None:
-        raise StorageError(f"{error.filename} cannot be listed: {_reason(error)}.") from error
-
-    for parent, folders, files in os.walk(folder or ".", onerror=stop):
-        relative = os.path.relpath(parent, folder or ".")
-        level = 0 if relative == "." else relative.count("/") + 1
-        # Neither hidden folders nor those below what the pattern reaches need be readable.
-        deeper = levels is None or level < levels
-        folders[:] = sorted(name for name in folders if deeper and not name.startswith("."))
-        for name in sorted(files):
-            path = os.path.join(parent, name) if folder else os.path.normpath(f"{parent}/{name}")
-            if regex.match(path):
-                yield path
-
-
-def _list_remote(pattern: str) -> Iterator[str]:
-    try:
-        [result] = FileSystems.match([pattern])
-    except Exception as error:  # Every scheme raises kinds of its own.
-        raise StorageError(f"{pattern} cannot be listed: {_reason(error)}.") from error
-    for metadata in result.metadata_list:
-        yield metadata.path
 
 
 def _reason(error: BaseException) -> str:
@@ -150,4 +153,4 @@ def _reason(error: BaseException) -> str:
         return "permission denied"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]
-    return str(error).rstrip(".") or type(error).__name__
+    return google_cloud.reason(error) or str(error).rstrip(".") or type(error).__name__

@@ -1,0 +1,126 @@
+"""A proxy between the pipeline and a storage emulator that counts requests and spoils some."""
+
+import http.client
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+FAULTS = ("429", "503", "reset", "stall", "truncate")
+
+
+class Request(NamedTuple):
+    """A request that came to the proxy.
+
+    Attributes:
+        method: of HTTP.
+        path: with the query, unquoted.
+        begin: the first bytes of the body, where an upload has the object's name.
+    """
+
+    method: str
+    path: str
+    begin: bytes
+
+
+class FaultyProxy:
+    """Passes requests on to a server, but those for which a function names a fault.
+
+    Attributes:
+        url: where it listens.
+        requests: those that came, in order.
+        faults: how many were spoiled, by fault.
+        connections: how many were opened.
+    """
+
+    def __init__(self, target: str, choose: Callable[[Request], str | None]) -> None:
+        """Make the proxy.
+
+        Args:
+            target: the server's URL.
+            choose: returns one of FAULTS for a request that is to be spoiled.
+        """
+        self.requests: list[Request] = []
+        self.faults: Counter[str] = Counter()
+        self.connections = 0
+        self._target = urlsplit(target).netloc
+        self._choose = choose
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                with proxy._lock:
+                    proxy.connections += 1
+                self.upstream = http.client.HTTPConnection(proxy._target)
+
+            def finish(self) -> None:
+                super().finish()
+                self.upstream.close()
+
+            def log_message(self, *args: object) -> None:
+                """Say nothing."""
+
+            def answer(self) -> None:
+                proxy._answer(self)
+
+        for method in ("GET", "POST", "PUT", "DELETE", "PATCH"):
+            setattr(Handler, f"do_{method}", Handler.answer)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> "FaultyProxy":
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stopped.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        request = Request(handler.command, unquote(handler.path), body[:500])
+        with self._lock:
+            self.requests.append(request)
+            fault = self._choose(request)
+            if fault:
+                self.faults[fault] += 1
+        if fault in ("429", "503"):
+            handler.send_response(int(fault))
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+        elif fault == "reset":
+            linger = struct.pack("ii", 1, 0)
+            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            # The file objects hold the socket open, too.
+            handler.connection.shutdown(socket.SHUT_RD)
+            handler.connection.close()
+            handler.close_connection = True
+        elif fault == "stall":
+            self._stopped.wait()
+        else:
+            self._pass_on(handler, body, truncate=fault == "truncate")
+
+    def _pass_on(self, handler: BaseHTTPRequestHandler, body: bytes, truncate: bool) -> None:
+        headers = {name: value for name, value in handler.headers.items() if name.lower() != "host"}
+        handler.upstream.request(handler.command, handler.path, body, headers)
+        response = handler.upstream.getresponse()
+        data = response.read()
+        handler.send_response(response.status)
+        for name, value in response.getheaders():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data[: len(data) // 2] if truncate else data)
+        handler.close_connection = truncate
