@@ -97,7 +97,8 @@ def write(
     blob = _blob(path)
     if stamp is not None:
         blob.metadata = {_STAMP: stamp}
-    with _Attempt(deadline) as attempt:
+    # An image can be done again; a record of many, which has no stamp, is worth waiting for.
+    with _Attempt(deadline, patient=stamp is None) as attempt:
         try:
             blob.upload_from_string(
                 data,
@@ -132,10 +133,11 @@ class _Attempt:
     _failures = 0
     _lock = threading.Lock()
 
-    def __init__(self, deadline: float) -> None:
-        patient = self._failures < _FAILURES_ENDURED
+    def __init__(self, deadline: float, patient: bool = False) -> None:
+        patient = patient or self._failures < _FAILURES_ENDURED
         self.retry = DEFAULT_RETRY.with_timeout(deadline) if patient else None
-        self.timeout = (min(_CONNECT, deadline), min(_RECEIVE, deadline))
+        # A few attempts fit into the deadline, even if they stall.
+        self.timeout = (min(_CONNECT, deadline / 6), min(_RECEIVE, deadline / 6))
 
     def __enter__(self) -> "_Attempt":
         return self
