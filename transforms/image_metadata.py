@@ -57,15 +57,20 @@ def read_exif(image: Image.Image, data: bytes) -> tuple[object, bytes | None]:
         for tag in _STORAGE_TAGS:
             if tag in exif:
                 del exif[tag]
+        if EXIF_IFD in exif:
+            # Programs that move EXIF forget this; what is there instead may be megabytes.
+            exif.get_ifd(EXIF_IFD).pop(INTEROP_IFD, None)
         return orientation, exif.tobytes() if exif else None
     except Exception:  # Pillow's parser raises nearly any kind on damaged EXIF.
         return None, None
 
 
 def _exif_size(image: Image.Image, data: bytes) -> int:
+    """Return how many bytes a parser of a file's EXIF would read."""
     if image.format == "TIFF":
         return sum(size for tag, size in tag_sizes(data) if tag not in _STORAGE_TAGS)
-    return len(image.info.get("exif", b""))
+    exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+    return max(len(exif), sum(size for _, size in tag_sizes(exif)))
 
 
 def read_xmp(image: Image.Image) -> bytes | None:
@@ -157,9 +162,6 @@ def tiff_tags(
     tags: dict[int, Any] = dict(exif_tags)
     for directory in {EXIF_IFD, GPS_IFD} & tags.keys():
         tags[directory] = dict(exif_tags.get_ifd(directory))
-    photograph = tags.get(EXIF_IFD, {})
-    if INTEROP_IFD in photograph:
-        photograph[INTEROP_IFD] = dict(exif_tags.get_ifd(INTEROP_IFD))
     if dpi is not None:
         tags |= {_X_RESOLUTION: dpi[0], _Y_RESOLUTION: dpi[1], _RESOLUTION_UNIT: _INCH}
     for tag, data in ((XMP_TAG, xmp), (ICC_TAG, icc_profile)):

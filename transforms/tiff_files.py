@@ -86,7 +86,7 @@ def tag_sizes(data: bytes | memoryview) -> Iterator[tuple[int, int]]:
             tag, kind, number, value = struct.unpack_from(entry_format, data, place)
             place += struct.calcsize(entry_format)
             yield tag, min(number * sizes.get(kind, 0), len(data))
-            if tag in (EXIF_IFD, GPS_IFD, INTEROP_IFD):
+            if tag in (EXIF_IFD, GPS_IFD):
                 directories.append(value)
 
 
