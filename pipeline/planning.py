@@ -44,7 +44,8 @@ class BatchPlan:
         batch = self.batch
         results = results_in(batch.output)
         recipes = {
-            each: Recipe(batch.method, self.choice, each, batch.quality) for each in _FORMATS
+            each: Recipe(batch.method, self.choice, each, batch.quality, batch.gps)
+            for each in _FORMATS
         }
         earlier: dict[str, Outcome] = {}
         if self.retry_failed:

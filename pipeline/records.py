@@ -13,6 +13,7 @@ from transforms.image_io import ImageFormat
 
 Status = Literal["done", "skipped", "failed"]
 Method = Literal["fast", "gatys", "super_resolution"]
+GpsOption = Literal["keep", "drop"]
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Recipe:
         choice: with which network and which of the method's options.
         format: the output's file format.
         quality: of JPEG and WebP, from 1 to 100.
+        gps: whether the place in a photo's metadata is kept.
     """
 
     method: Method
     choice: Choice | GatysChoice
     format: ImageFormat
     quality: int
+    gps: GpsOption = "keep"
 
     @functools.cached_property
     def digest(self) -> str:
@@ -39,6 +42,8 @@ class Recipe:
             **self.choice.identity,
             "format": self.format,
             "quality": self.quality,
+            # Left out where it is as ever: what was made before this option is still up to date.
+            **({"gps": self.gps} if self.gps != "keep" else {}),
         }
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -54,7 +54,8 @@ def write_photo(stylized: LoadedPhoto, limits: Limits) -> Outcome:
     started = time.monotonic()
     task, photo = stylized.task, stylized.photo
     try:
-        data = encode(photo, task.recipe.format, task.recipe.quality)
+        recipe = task.recipe
+        data = encode(photo, recipe.format, recipe.quality, keep_gps=recipe.gps == "keep")
         write_result(task, data, limits.storage_deadline)
     except (storage.StorageError, ImageError) as error:
         seconds = stylized.seconds + time.monotonic() - started

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from PIL import Image
 from pydantic import Field
 from torchvision.transforms.v2.functional import to_pil_image
@@ -215,7 +216,7 @@ def _image(path: str | None, max_pixels: int, largest: tuple[int, int]) -> Image
     """Return an output, reduced to its cell as all of a sheet are held at once; None for none."""
     if path is None:
         return None
-    photo = decode(storage.read(path), max_pixels)
+    photo = decode(storage.read(path), max_pixels).with_depth(torch.uint8)
     image: Image.Image = to_pil_image(photo.pixels)
     if photo.alpha is not None:
         image.putalpha(to_pil_image(photo.alpha))

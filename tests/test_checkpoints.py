@@ -1,6 +1,9 @@
 """Checkpoints: what is saved comes back, and what is not a checkpoint is refused."""
 
 import json
+import random
+import resource
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +95,58 @@ def test_a_file_of_styles_without_their_vectors_is_refused() -> None:
     data = safetensors.torch.save({"style.one": torch.zeros(0)}, {**metadata, "styles": "[1]"})
     with pytest.raises(CheckpointError, match="not a whole safetensors checkpoint"):
         parse_checkpoint(data)
+
+
+# What may stand where something else is expected.
+ODD_VALUES = [
+    *('null', '"a"', '""', '[]', '[1]', '[["a", 1]]', '{"one": 5}', '{"two": {}}', '-1', '1e999'),
+    *('{"one": [[1]]}', '99999999999999999999', '18446744073709551615', 'NaN', '{', "[" * 100_000),
+]  # fmt: skip
+
+
+def mutated(rng: random.Random, data: bytes) -> bytes:
+    """A checkpoint with damaged bytes, lengths, or values of its header."""
+    length = struct.unpack_from("<Q", data)[0]
+    header, tensors = data[8 : 8 + length], data[8 + length :]
+    way = rng.randrange(5)
+    if way == 0:
+        damaged = bytearray(data)
+        for _ in range(rng.randint(1, 6)):
+            damaged[rng.randrange(8 + length)] ^= 1 << rng.randrange(8)
+        return bytes(damaged)
+    if way == 1:
+        lengths = [0, 1, length - 1, length + 1, 2**31, 2**63, 2**64 - 1, len(data), len(data) - 8]
+        return struct.pack("<Q", rng.choice(lengths)) + data[8:]
+    if way == 2:
+        return rng.choice([data[: rng.randrange(len(data))], data + rng.randbytes(9)])
+    values = json.loads(header)
+    changed = rng.choice([values, values["__metadata__"]])
+    name = rng.choice(list(changed))
+    if changed is values and name != "__metadata__":
+        changed = values[name]
+        name = rng.choice(list(changed))
+        options = ["F64", "F16", "BOOL", [], [2**62], [2**32, 2**32], [0, 2**60], [0, 4], -1, None]
+        changed[name] = rng.choice(options)
+    elif rng.random() < 0.2:
+        del changed[name]
+    else:
+        changed[name] = rng.choice(ODD_VALUES)
+    header = json.dumps(values).encode()
+    return struct.pack("<Q", len(header)) + header + tensors
+
+
+def test_damaged_checkpoints_are_checkpoints_or_checkpoint_errors(two_styles_path: Path) -> None:
+    data, rng = two_styles_path.read_bytes(), random.Random(0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    whole = 0
+    for _ in range(4000):
+        try:
+            parse_checkpoint(mutated(rng, data))
+            whole += 1
+        except CheckpointError:
+            continue
+    assert 0 < whole < 2000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
 
 
 def test_shipped_styles_are_whole_small_and_say_how_they_were_made() -> None:

@@ -171,7 +171,7 @@ def test_bad_images_fail_with_a_sentence_and_the_good_ones_are_written(
         "loop.jpg": "photos/loop.jpg cannot be read: too many levels of symbolic links.",
         "pipe.jpg": "photos/pipe.jpg cannot be read: it is not a regular file.",
     }
-    assert errors["truncated.jpg"].startswith("The image is damaged: ")
+    assert errors["truncated.jpg"].startswith("The JPEG file is damaged: it ends before")
     said = capsys.readouterr().out
     assert "all: 3 done, 5 failed; outputs in out/all\n" in said
     assert "  failed: photos/empty.jpg: The file is empty (0 bytes).\n" in said
@@ -341,7 +341,7 @@ def test_one_image_to_a_file(
     nowhere = ["stylize", "nowhere.jpg", "out.jpg", "--style", str(checkpoint_path)]
     assert main(nowhere) == 1
     assert "nowhere.jpg cannot be read: there is no such file" in capsys.readouterr().err
-    unnamed = ["stylize", str(tmp_path / "in.png"), "out.heic", "--style", str(checkpoint_path)]
+    unnamed = ["stylize", str(tmp_path / "in.png"), "out.xcf", "--style", str(checkpoint_path)]
     assert main(unnamed) == 2
 
 

@@ -31,6 +31,7 @@ def changed(**values: object) -> Recipe:
         {"strength": 0.5},
         {"format": "png"},
         {"quality": 80},
+        {"gps": "drop"},
     ],
 )
 def test_whatever_alters_pixels_alters_the_digest(change: dict[str, object]) -> None:

@@ -144,6 +144,7 @@ def parse_checkpoint(data: bytes) -> Checkpoint:
         KeyError,
         TypeError,
         AttributeError,
+        RecursionError,  # of JSON that is nested without end
     ) as error:
         raise CheckpointError(f"The file is not a whole safetensors checkpoint: {error}") from error
 

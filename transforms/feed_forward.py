@@ -9,6 +9,7 @@ from torch import Tensor
 from transforms.checkpoints import Checkpoint
 from transforms.devices import fast_precision
 from transforms.networks import MIN_SIDE, stylize
+from transforms.pixel_range import computing_precision, from_unit_range, to_unit_range
 from transforms.precision import compute_finite
 
 
@@ -47,29 +48,31 @@ class FeedForwardStylizer:
         """Return the stylised image.
 
         Args:
-            pixels: RGB, uint8 of shape (3, H, W), of any size from 1x1 up.
+            pixels: RGB, uint8 or uint16 of shape (3, H, W), of any size from 1x1 up.
             strength: from 0, the photo, to 1, the stylised image; between, they are mixed.
             styles: the parts that the checkpoint's styles have in the result, by name, of any sum
                 but 0; None if it has but one.
 
         Returns:
-            RGB, uint8 of the same shape, on the CPU.
+            RGB, of the same type and shape, on the CPU. Pixels of 16 bits are computed in float32.
 
         Raises:
             NonFiniteError: the network made NaN or Inf in the fast precision and in float32.
             KeyError: there is no such style.
         """
         height, width = pixels.shape[1:]
-        photo = pixels.to(self.device).unsqueeze(0).float() / 255
+        photo = to_unit_range(pixels.unsqueeze(0).to(self.device))
         padding = (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height))
         padded = F.pad(photo, padding, mode="replicate")
         padded = padded.contiguous(memory_format=torch.channels_last)
         vectors = self._blend(styles)
         stylized = compute_finite(
-            lambda: stylize(self._network, padded, vectors), self.device, self.precision
+            lambda: stylize(self._network, padded, vectors),
+            self.device,
+            computing_precision(pixels, self.precision),
         )
         mixed = torch.lerp(photo, stylized[..., :height, :width].clamp(0, 1), strength)
-        return (mixed[0] * 255).round().to(torch.uint8).cpu()
+        return from_unit_range(mixed[0], pixels.dtype).cpu()
 
     def _blend(self, styles: Mapping[str, float] | None) -> Tensor:
         """Return the weighted mean of styles' vectors, shape (1, style_size)."""

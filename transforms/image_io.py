@@ -1,74 +1,56 @@
-"""Image files to RGB tensors and back: upright, in sRGB, with alpha and EXIF carried over."""
+"""Image files to RGB tensors and back: upright, in sRGB, with alpha and metadata carried over."""
 
 import io
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2.functional import pil_to_tensor, resize, to_pil_image
+from torchvision.transforms.v2.functional import resize
 
-ImageFormat = Literal["jpeg", "png", "webp", "tiff", "bmp", "gif"]
+from transforms import image_metadata as metadata
+from transforms.color_profiles import SRGB_PROFILE, deep_to_srgb, to_srgb
+from transforms.deep_images import decode_deep, encode_deep_png
+from transforms.image_formats import (
+    DEFAULT_MAX_PIXELS,
+    DEFAULT_QUALITY,
+    EXTENSION_OF_FORMAT,
+    FORMAT_OF_EXTENSION,
+    HEIF_IS_MISSING,
+    HEIF_IS_READ,
+    ImageError,
+    ImageFormat,
+    check_size,
+    explanation,
+    kind_of_file,
+    truncation,
+)
+from transforms.image_segments import is_cut_off, jpeg_pixels, png_pixels, png_with_metadata
+from transforms.pixel_range import from_unit_range, of_depth, to_unit_range
+from transforms.tiff_files import encode_tiff, tags_exceed
 
-FORMAT_OF_EXTENSION: dict[str, ImageFormat] = {
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".png": "png",
-    ".webp": "webp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".bmp": "bmp",
-    ".gif": "gif",
-}
-"""The file extensions that count as images, in lower case, and what is written under each."""
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "DEFAULT_QUALITY",
+    "EXTENSION_OF_FORMAT",
+    "FORMAT_OF_EXTENSION",
+    "ImageError",
+    "ImageFormat",
+    "Photo",
+    "decode",
+    "encode",
+]
 
-EXTENSION_OF_FORMAT: dict[ImageFormat, str] = {
-    "jpeg": ".jpg",
-    "png": ".png",
-    "webp": ".webp",
-    "tiff": ".tiff",
-}
-"""The extension that a chosen output format gets."""
-
-DEFAULT_QUALITY = 92
-"""Of JPEG and WebP, where none is chosen."""
-
-DEFAULT_MAX_PIXELS = 200_000_000
-"""Larger images are refused, where no other limit is chosen."""
-
-# Pillow opens more, but some of it by other programs: Ghostscript for PostScript.
-_FORMATS_READ = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
-
-_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What turns an image upright, by its EXIF orientation."""
-
-# Tags of a TIFF file that describe how its own pixels are stored, not the photograph.
-_STORAGE_TAGS = (
-    *range(254, 260), 262, 263, 266, 273, 274, *range(277, 282), 284, *range(288, 294),
-    301, *range(317, 326), 330, *range(332, 348), *range(512, 522), *range(529, 533),
-    700,  # XMP
-    34675,  # the colour profile, which no longer holds
-)  # fmt: skip
-_EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
-_PIXEL_X_DIMENSION, _PIXEL_Y_DIMENSION = 0xA002, 0xA003
-_LARGEST_JPEG_EXIF = 65_533
-
-_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-
-
-class ImageError(Exception):
-    """A file that cannot be read or written as an image; the message says why."""
+_LOSSY = ("jpeg", "webp", "avif", "heif")
+_WITHOUT_ALPHA = ("jpeg", "bmp", "gif")
+_WITH_METADATA = ("jpeg", "png", "webp", "avif", "heif")
+_WITH_DPI = ("jpeg", "png", "bmp")
+_SIXTEEN_BITS = ("png", "tiff")
+# Of one of JPEG's segments, whose first bytes say what it holds.
+_LARGEST_JPEG_EXIF, _LARGEST_JPEG_XMP = 65_533, 65_504
 
 
 @dataclass(frozen=True)
@@ -76,16 +58,22 @@ class Photo:
     """A decoded image.
 
     Attributes:
-        pixels: RGB, sRGB, upright; uint8 of shape (3, H, W).
-        alpha: opacity, uint8 of shape (1, H, W), or None where the image has none.
-        exif: EXIF without the orientation, which is applied already; None where there is none.
+        pixels: RGB, sRGB, upright; uint8 or, where the file has 16 bits a channel, uint16; of
+            shape (3, H, W).
+        alpha: opacity, of the pixels' type and shape (1, H, W), or None where the image has none.
+        exif: EXIF without the orientation, which is applied already, and without a thumbnail;
+            None where there is none.
         icc_profile: the sRGB profile where the file named a colour profile; else None.
+        xmp: XMP without what no longer holds, in UTF-8; None where there is none.
+        dpi: pixels an inch, across and down; None where the file does not say.
     """
 
     pixels: Tensor
     alpha: Tensor | None = None
     exif: bytes | None = None
     icc_profile: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -96,19 +84,28 @@ class Photo:
         """Return this photo with other pixels; if they are more or fewer, alpha goes with them.
 
         Args:
-            pixels: RGB, uint8 of shape (3, H, W).
+            pixels: RGB, uint8 or uint16 of shape (3, H, W).
         """
         if pixels.shape == self.pixels.shape:
             return replace(self, pixels=pixels)
         alpha = None
         if self.alpha is not None:
-            alpha = resize(self.alpha, list(pixels.shape[1:]), InterpolationMode.BICUBIC)
-        exif = _with_size(self.exif, pixels.shape[2], pixels.shape[1])
+            sharp = to_unit_range(self.alpha)
+            resized = resize(sharp, list(pixels.shape[1:]), InterpolationMode.BICUBIC)
+            alpha = from_unit_range(resized, self.alpha.dtype)
+        exif = metadata.exif_with_size(self.exif, pixels.shape[2], pixels.shape[1])
         return replace(self, pixels=pixels, alpha=alpha, exif=exif)
+
+    def with_depth(self, dtype: torch.dtype) -> "Photo":
+        """Return this photo with uint8 or uint16 pixels."""
+        alpha = None if self.alpha is None else of_depth(self.alpha, dtype)
+        return replace(self, pixels=of_depth(self.pixels, dtype), alpha=alpha)
 
 
 def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:
-    """Return the photo in an image file's bytes; of an animation, the first frame.
+    """Return the photo in an image file's bytes; of an animation or several pages, the first.
+
+    Metadata that are damaged, or swell when they are unpacked, are left behind.
 
     Args:
         data: the whole file.
@@ -117,143 +114,183 @@ def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:
     Raises:
         ImageError: the bytes are not a whole image of a known kind, or the image is too large.
     """
-    if not data:
-        raise ImageError("The file is empty (0 bytes).")
-    if Image.MAX_IMAGE_PIXELS is not None:
-        # Pillow's own limit must not undercut the one that the user chose.
-        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
+    kind = kind_of_file(data)
+    if is_cut_off(data, kind):
+        raise ImageError(truncation(kind))
+    if tags_exceed(data):
+        bare = _without_metadata(data, kind)
+        if bare is None:
+            raise ImageError(
+                f"The {kind} file is damaged: its tags refer to the same bytes again and again."
+            )
+        data = bare
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS_READ) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise ImageError(
-                    f"The image has {width}x{height} pixels, more than max_pixels ({max_pixels})."
-                )
-            return _to_photo(image)
+        return _decoded(data, kind, max_pixels)
     except ImageError:
         raise
-    except UnidentifiedImageError:
-        raise ImageError("The file is not an image of a known kind.") from None
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"The image has more than max_pixels ({max_pixels}).") from error
-    except MemoryError as error:
-        raise ImageError("There is not enough memory to decode the image.") from error
     except Exception as error:  # Pillow's decoders raise nearly any kind on a malformed file.
-        raise ImageError(f"The image is damaged: {error}.") from error
+        bare = _without_metadata(data, kind)
+        if bare is not None:
+            try:
+                return _decoded(bare, kind, max_pixels)
+            except Exception:  # It was not the metadata; the first error says what.
+                pass
+        raise ImageError(explanation(error, kind, max_pixels)) from error
 
 
-def encode(photo: Photo, image_format: ImageFormat, quality: int = DEFAULT_QUALITY) -> bytes:
+def encode(
+    photo: Photo,
+    image_format: ImageFormat,
+    quality: int = DEFAULT_QUALITY,
+    keep_gps: bool = True,
+) -> bytes:
     """Return the bytes of an image file.
 
     Args:
         photo: what to encode. JPEG, BMP and GIF hold no alpha: there it is laid over white. BMP
-            and GIF hold no EXIF and no colour profile.
+            and GIF hold no metadata, and only PNG and TIFF hold 16 bits a channel.
         image_format: the file format.
-        quality: from 1 to 100, for JPEG and WebP.
+        quality: from 1 to 100, for JPEG, WebP, AVIF and HEIF.
+        keep_gps: whether EXIF and XMP may say at which coordinates the photo was taken.
 
     Raises:
-        ImageError: the format cannot hold the image (each has a largest side).
+        ImageError: the format cannot hold the image (each has a largest side), or it is HEIF and
+            the extra `heif` is not installed.
     """
-    image = to_pil_image(photo.pixels)
-    if photo.alpha is not None:
-        image.putalpha(to_pil_image(photo.alpha))
-        if image_format in ("jpeg", "bmp", "gif"):
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image).convert("RGB")
-    buffer = io.BytesIO()
+    if image_format == "heif" and not HEIF_IS_READ:
+        raise ImageError(f"The image is to be written as HEIC or HEIF. {HEIF_IS_MISSING}")
+    if not keep_gps:
+        photo = replace(
+            photo,
+            exif=metadata.exif_without_gps(photo.exif),
+            xmp=metadata.xmp_without_gps(photo.xmp),
+        )
+    depth = photo.pixels.dtype if image_format in _SIXTEEN_BITS else torch.uint8
+    pixels = _interleaved(photo.with_depth(depth))
+    if pixels.shape[2] == 4 and image_format in _WITHOUT_ALPHA:
+        pixels = _over_white(pixels)
     try:
-        image.save(buffer, image_format, **_save_options(photo, image_format, quality))
+        if image_format == "tiff":
+            return encode_tiff(
+                pixels, metadata.tiff_tags(photo.exif, photo.dpi, photo.xmp, photo.icc_profile)
+            )
+        options = _save_options(photo, image_format, quality)
+        if pixels.dtype == np.uint16:
+            # Pillow writes the metadata, around a pixel that is left away.
+            around = _saved(Image.new("RGB", (1, 1)), image_format, options)
+            return png_with_metadata(encode_deep_png(pixels), around)
+        return _saved(Image.fromarray(pixels), image_format, options)
     except Exception as error:  # Pillow's encoders raise nearly any kind.
         width, height = photo.size
         raise ImageError(
             f"The image of {width}x{height} pixels cannot be written as {image_format}: {error}."
         ) from error
-    return buffer.getvalue()
+
+
+def _without_metadata(data: bytes, kind: str) -> bytes | None:
+    """Return a file of the same pixels without metadata, where it can be had."""
+    stripped = {"PNG": png_pixels, "JPEG": jpeg_pixels}.get(kind)
+    return stripped(data) if stripped else None
+
+
+def _decoded(data: bytes, kind: str, max_pixels: int) -> Photo:
+    """Decode a file; besides `ImageError`, any exception is possible."""
+    if Image.MAX_IMAGE_PIXELS is not None:
+        # Pillow's own limit must not undercut the one that the user chose.
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
+    if kind == "PNG":
+        # Pillow reads metadata behind the pixels only with them, and does not read all pixels.
+        data = png_with_metadata(data, data)
+    # Files of HEIF's general kind may hold AVIF.
+    formats = ("AVIF", "HEIF") if kind == "HEIF" else (kind,)
+    with Image.open(io.BytesIO(data), formats=formats) as image:
+        check_size(image, max_pixels)
+        pixels = decode_deep(image, data)
+        if pixels is None:
+            image.load()
+            # A HEIF file's header may say another size than its image has.
+            check_size(image, max_pixels)
+            rgb, alpha = _eight_bit_pixels(image)
+        else:
+            rgb = deep_to_srgb(pixels[..., :3], image.info.get("icc_profile"))
+            alpha = pixels[..., 3:] if pixels.shape[2] == 4 else None
+        orientation, exif = metadata.read_exif(image, data)
+        photo = Photo(
+            pixels=_upright(rgb, orientation),
+            alpha=None if alpha is None else _upright(alpha, orientation),
+            exif=exif,
+            icc_profile=SRGB_PROFILE if image.info.get("icc_profile") else None,
+            xmp=metadata.read_xmp(image),
+            dpi=metadata.read_dpi(image, exif),
+        )
+    return photo.with_depth(photo.pixels.dtype)
+
+
+def _eight_bit_pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return RGB and alpha of a loaded image, uint8 of shapes (H, W, 3) and (H, W, 1).
+
+    Raises:
+        ImageError: its pixels are of a kind that has no known range.
+    """
+    if image.mode == "F":
+        raise ImageError("Images of floating-point numbers are not supported.")
+    if image.mode.startswith("I"):
+        raise ImageError("Images of 32-bit or signed integers are not supported.")
+    alpha = None
+    if image.has_transparency_data:
+        alpha = np.asarray(image.convert("RGBA").getchannel("A"))[..., None]
+    return np.asarray(to_srgb(image, image.info.get("icc_profile"))), alpha
+
+
+def _upright(pixels: np.ndarray, orientation: object) -> Tensor:
+    """Return pixels of shape (H, W, C), turned as EXIF's orientation says, of shape (C, H, W)."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
+
+
+def _interleaved(photo: Photo) -> np.ndarray:
+    """Return RGB or RGBA of shape (H, W, 3 or 4)."""
+    channels = photo.pixels if photo.alpha is None else torch.cat([photo.pixels, photo.alpha])
+    return np.ascontiguousarray(channels.numpy().transpose(1, 2, 0))
+
+
+def _over_white(pixels: np.ndarray) -> np.ndarray:
+    image = Image.fromarray(pixels)
+    white = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
 
 
 def _save_options(photo: Photo, image_format: ImageFormat, quality: int) -> dict[str, object]:
     options: dict[str, object] = {}
-    if image_format in ("jpeg", "webp"):
+    if image_format in _LOSSY:
         options["quality"] = quality
-    if image_format in ("jpeg", "png", "webp", "tiff"):
-        if photo.icc_profile:
-            options["icc_profile"] = photo.icc_profile
-        if photo.exif and (image_format != "jpeg" or len(photo.exif) <= _LARGEST_JPEG_EXIF):
-            options["exif"] = photo.exif
-    if image_format == "tiff":
-        exif = Image.Exif()
-        exif.load(photo.exif or b"")
-        # Pillow's compressed TIFF cannot hold a block of tags within the tags.
-        nested = _EXIF_IFD in exif or _GPS_IFD in exif
-        options["compression"] = "raw" if nested else "tiff_adobe_deflate"
+    if image_format in _WITH_DPI and photo.dpi:
+        options["dpi"] = photo.dpi
+    if image_format not in _WITH_METADATA:
+        return options
+    exif, xmp = photo.exif, photo.xmp
+    if image_format == "jpeg":
+        exif = metadata.shortened_exif(exif, _LARGEST_JPEG_EXIF)
+        xmp = xmp if xmp and len(xmp) <= _LARGEST_JPEG_XMP else None
+    if image_format == "png" and xmp:
+        text = PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        options["pnginfo"] = text
+    elif xmp:
+        options["xmp"] = xmp
+    if exif:
+        options["exif"] = exif
+    if photo.icc_profile:
+        options["icc_profile"] = photo.icc_profile
     return options
 
 
-def _to_photo(image: Image.Image) -> Photo:
-    image.load()
-    profile = image.info.get("icc_profile")
-    orientation, exif = _read_exif(image)
-    if orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[orientation])
-    alpha = None
-    if image.has_transparency_data:
-        alpha = pil_to_tensor(image.convert("RGBA").getchannel("A"))
-    return Photo(
-        pixels=pil_to_tensor(_to_srgb(image, profile)),
-        alpha=alpha,
-        exif=exif,
-        icc_profile=_SRGB.tobytes() if profile else None,
-    )
-
-
-def _read_exif(image: Image.Image) -> tuple[object, bytes | None]:
-    """Return the orientation, and the EXIF that still holds for other pixels.
-
-    Damaged EXIF counts as none: it must not cost the photograph.
-    """
-    try:
-        exif = image.getexif()
-        orientation = exif.get(_ORIENTATION)
-        for tag in _STORAGE_TAGS:
-            exif.pop(tag, None)
-        return orientation, exif.tobytes() if exif else None
-    except Exception:  # Pillow's parser raises nearly any kind on damaged EXIF.
-        return None, None
-
-
-def _with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
-    """Return EXIF that says another size, if it says one."""
-    if exif is None:
-        return None
-    tags = Image.Exif()
-    tags.load(exif)
-    photograph = tags.get_ifd(_EXIF_IFD)
-    for tag, size in ((_PIXEL_X_DIMENSION, width), (_PIXEL_Y_DIMENSION, height)):
-        if tag in photograph:
-            photograph[tag] = size
-    return tags.tobytes()
-
-
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert any mode to 8-bit RGB, through the colour profile where it is usable."""
-    if image.mode == "F":
-        raise ImageError("Images of floating-point numbers are not supported.")
-    if image.mode.startswith("I"):
-        # Pillow would clip these 16-bit gray values at 255 instead of scaling them.
-        scaled = np.clip(np.rint(np.asarray(image) / 257), 0, 255).astype(np.uint8)
-        image = Image.fromarray(scaled)
-    elif image.mode in ("1", "LA", "La"):
-        image = image.convert("L")
-    elif image.mode in ("P", "PA", "RGBA", "RGBa", "RGBX"):
-        image = image.convert("RGB")
-    if profile:
-        try:
-            converted = ImageCms.profileToProfile(
-                image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), _SRGB, outputMode="RGB"
-            )
-        except (ImageCms.PyCMSError, OSError):
-            # A damaged profile, or one for other channels, says nothing about these pixels.
-            converted = None
-        if converted is not None:
-            return converted
-    return image.convert("RGB")
+def _saved(image: Image.Image, image_format: ImageFormat, options: dict[str, object]) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, image_format, **options)
+    return buffer.getvalue()

@@ -7,6 +7,7 @@ from torch import Tensor
 from transforms.checkpoints import Checkpoint, CheckpointError
 from transforms.devices import fast_precision
 from transforms.networks.super_resolution import MIN_SIDE, SuperResolutionNetwork
+from transforms.pixel_range import computing_precision, from_unit_range, to_unit_range
 from transforms.precision import compute_finite
 
 # Of the small image, in pixels. Memory goes with the tile, not with the image.
@@ -56,22 +57,24 @@ class SuperResolver:
         """Return the image `factor` times as wide and as high.
 
         Args:
-            pixels: RGB, uint8 of shape (3, H, W), of any size from 1x1 up.
+            pixels: RGB, uint8 or uint16 of shape (3, H, W), of any size from 1x1 up.
 
         Returns:
-            RGB, uint8 of shape (3, factor H, factor W), on the CPU.
+            RGB, of the same type and shape (3, factor H, factor W), on the CPU. Pixels of 16 bits
+            are computed in float32.
 
         Raises:
             NonFiniteError: the network made NaN or Inf in the fast precision and in float32.
         """
         height, width = pixels.shape[1:]
         padding = (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height))
-        photo = F.pad(pixels.unsqueeze(0).float() / 255, padding, mode="replicate")
-        large = torch.empty((3, self.factor * height, self.factor * width), dtype=torch.uint8)
+        photo = F.pad(to_unit_range(pixels.unsqueeze(0)), padding, mode="replicate")
+        precision = computing_precision(pixels, self.precision)
+        large = torch.empty((3, self.factor * height, self.factor * width), dtype=pixels.dtype)
         for top in range(0, height, _TILE):
             for left in range(0, width, _TILE):
                 rows, columns = slice(top, top + _TILE), slice(left, left + _TILE)
-                tile = self._tile(photo, top, left)
+                tile = from_unit_range(self._tile(photo, top, left, precision), pixels.dtype)
                 place = large[:, self._scaled(rows), self._scaled(columns)]
                 place.copy_(tile[:, : place.shape[1], : place.shape[2]])
         return large
@@ -79,17 +82,16 @@ class SuperResolver:
     def _scaled(self, part: slice) -> slice:
         return slice(self.factor * part.start, self.factor * part.stop)
 
-    def _tile(self, photo: Tensor, top: int, left: int) -> Tensor:
-        """Return the enlarged tile that begins at a row and a column, uint8, shape (3, H, W)."""
+    def _tile(self, photo: Tensor, top: int, left: int, precision: torch.dtype) -> Tensor:
+        """Return the enlarged tile that begins at a row and a column, shape (3, H, W)."""
         above, before = min(top, _REACH), min(left, _REACH)
         around = photo[
             ..., top - above : top + _TILE + _REACH, left - before : left + _TILE + _REACH
         ]
         around = around.to(self.device).contiguous(memory_format=torch.channels_last)
-        large = compute_finite(lambda: self._network(around), self.device, self.precision)
+        large = compute_finite(lambda: self._network(around), self.device, precision)
         inside = large[0, :, self.factor * above :, self.factor * before :]
-        inside = inside[:, : self.factor * _TILE, : self.factor * _TILE]
-        return (inside.clamp(0, 1) * 255).round().to(torch.uint8)
+        return inside[:, : self.factor * _TILE, : self.factor * _TILE]
 
 
 def reduced(images: Tensor, factor: int) -> Tensor:

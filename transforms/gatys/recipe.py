@@ -99,12 +99,13 @@ class GatysRecipe(BaseModel):
         default=100, ge=1, strict=True, description="Evaluations of the loss at each level."
     )
     levels: int = Field(
-        default=2,
+        default=3,
         ge=1,
         le=8,
         strict=True,
         description="Coarse to fine: how often to optimise, each time at twice the resolution of"
-        " the time before and the last time at full size.",
+        " the time before and the last time at full size; sides below 128 pixels are left out. Flat"
+        " parts of a photo get their strokes at a coarse level.",
     )
     finish: Literal["none", "vgg19"] = Field(
         default="none",

@@ -22,6 +22,7 @@ from transforms.gatys.objective import Objective, Painting
 from transforms.gatys.recipe import GatysRecipe
 from transforms.loss_network import LossNetworkName
 from transforms.perceptual_loss import LossTerms
+from transforms.pixel_range import from_unit_range, to_unit_range
 from transforms.precision import NonFiniteError
 from transforms.vgg import Vgg, load_vgg
 from transforms.vgg_normalization import normalize_activations, reference_photographs
@@ -31,12 +32,12 @@ _MIN_SIDE = 32
 # Standard deviation, in units of the range of a colour. No layer of VGG sees much of colours that
 # change from pixel to pixel: what there is of them at the beginning stays.
 _NOISE = 0.01
-# At a coarser level nothing of a photo is to be seen.
-_MIN_COARSE_SIDE = 64
+# Strokes are as large beside a coarser level as beside a painting of that size.
+_MIN_COARSE_SIDE = 128
 
 VggFile = Path | BinaryIO
 Stylize = Callable[[Tensor], Tensor]
-"""Takes and returns RGB, uint8 of shape (3, H, W)."""
+"""Takes and returns RGB, uint8 or uint16 of shape (3, H, W)."""
 
 
 class _Subject(NamedTuple):
@@ -73,7 +74,7 @@ class GatysStylizer:
 
         Args:
             recipe: what to do.
-            paintings: RGB, uint8 of shape (3, H, W), and their parts in the style, above 0.
+            paintings: RGB, uint8 or uint16, shape (3, H, W), and their parts in the style, above 0.
             device: where to compute.
             precision: of the convolutions; by default bfloat16 where that is fast, else float32.
             weights: files of VGG's weights, by network; by default those of torch.hub.
@@ -88,7 +89,9 @@ class GatysStylizer:
         self.recipe = recipe
         self.device = device
         self.precision = precision or _fast_precision(device)
-        self._paintings = [(_in_unit_range(pixels, device), part) for pixels, part in paintings]
+        self._paintings = [
+            (to_unit_range(pixels[None].to(device)), part) for pixels, part in paintings
+        ]
         self._fast = fast
         self._networks = {
             name: _load(name, recipe, (weights or {}).get(name)).to(device)
@@ -99,16 +102,16 @@ class GatysStylizer:
         """Return photos in the style of the paintings.
 
         Args:
-            photos: RGB, uint8, all of one shape (3, H, W), of any size from 1x1 up.
+            photos: RGB, uint8 or uint16, all of one shape (3, H, W), of any size from 1x1 up.
             report: receives what each evaluation of the losses found.
 
         Returns:
-            RGB, uint8 of the same shape, on the CPU.
+            RGB, of the same types and shape, on the CPU.
 
         Raises:
             NonFiniteError: the loss of a photo is NaN or infinite, in float32 too.
         """
-        originals = [_in_unit_range(pixels, self.device) for pixels in photos]
+        originals = [to_unit_range(pixels[None].to(self.device)) for pixels in photos]
         subjects = [self._subject(original) for original in originals]
         try:
             images = self._optimized(subjects, self.precision, report)
@@ -119,20 +122,25 @@ class GatysStylizer:
             if self.precision == torch.float32:
                 raise
             images = self._optimized(subjects, torch.float32, report)
-        return [self._finished(*pair) for pair in zip(images, originals, strict=True)]
+        return [
+            from_unit_range(self._finished(image, original), pixels.dtype).cpu()
+            for image, original, pixels in zip(images, originals, photos, strict=True)
+        ]
 
     def judge(self, image: Tensor, photo: Tensor) -> LossTerms:
         """Return the terms of the loss of an image, as the last of the loss networks sees it.
 
         Args:
-            image: of a photo, RGB, uint8 of shape (3, H, W).
+            image: of a photo, RGB, uint8 or uint16 of shape (3, H, W).
             photo: likewise.
         """
-        subject = self._subject(_in_unit_range(photo, self.device))
+        subject = self._subject(to_unit_range(photo[None].to(self.device)))
         [objective] = self._objectives(
             self.recipe.networks[-1], self.precision, [subject.photo], [subject]
         )
-        terms, _ = objective.evaluate(self._at_working_size(_in_unit_range(image, self.device)))
+        terms, _ = objective.evaluate(
+            self._at_working_size(to_unit_range(image[None].to(self.device)))
+        )
         return terms
 
     def _subject(self, original: Tensor) -> _Subject:
@@ -140,8 +148,8 @@ class GatysStylizer:
         paintings = self._paintings
         if self.recipe.init == "fast":
             assert self._fast is not None, "the constructor sees to it"
-            stylized = self._fast((original[0] * 255).round().to(torch.uint8))
-            start = self._at_working_size(_in_unit_range(stylized, self.device))
+            stylized = self._fast(from_unit_range(original[0], torch.uint8))
+            start = self._at_working_size(to_unit_range(stylized[None].to(self.device)))
         if self.recipe.colors == "histogram":
             paintings = [(match_colors(painting, photo), part) for painting, part in paintings]
         elif self.recipe.colors == "luminance":
@@ -250,7 +258,7 @@ class GatysStylizer:
         image = image[..., :height, :width].clamp(0, 1)
         if self.recipe.colors == "luminance":
             image = with_colors_of(image, original)
-        return (image[0] * 255).round().to(torch.uint8).cpu()
+        return image[0]
 
 
 def _fast_precision(device: torch.device) -> torch.dtype:
@@ -279,10 +287,6 @@ def _noise(photo: Tensor) -> Tensor:
     generator = torch.Generator().manual_seed(int.from_bytes(seed, "little") >> 1)
     noise = torch.randn(photo.shape, generator=generator).to(photo.device)
     return 0.5 + _NOISE * noise
-
-
-def _in_unit_range(pixels: Tensor, device: torch.device) -> Tensor:
-    return pixels.unsqueeze(0).to(device).float() / 255
 
 
 def _resized(image: Tensor, size: Sequence[int]) -> Tensor:

@@ -173,6 +173,6 @@ def read_style_image(path: Path, short_side: int | None) -> Tensor:
 
 def _read_pixels(file: ImageFile) -> Tensor:
     try:
-        return decode(file.read_bytes()).pixels
+        return decode(file.read_bytes()).with_depth(torch.uint8).pixels
     except ImageError as error:
         raise ImageError(f"{file}: {error}") from error
