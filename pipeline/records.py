@@ -42,13 +42,12 @@ class Recipe:
             **self.choice.identity,
             "format": self.format,
             "quality": self.quality,
-            # Left out where it is as ever: what was made before this option is still up to date.
-            **({"gps": self.gps} if self.gps != "keep" else {}),
+            "gps": self.gps,
         }
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one input.
 
@@ -86,7 +85,7 @@ class Outcome:
         return cls(**json.loads(line))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """One image to stylise.
 

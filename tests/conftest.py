@@ -27,6 +27,11 @@ _CREDENTIALS = {
 _SHARED = Path(__file__).parents[2] / "shared"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests of killed runs be as long as one likes."""
+    parser.addoption("--kills", type=int, default=3, help="how often to kill a run")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of weights, photographs and paintings that lies beside some checkouts."""

@@ -76,6 +76,8 @@ class FaultyProxy:
             setattr(Handler, f"do_{method}", Handler.answer)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        # Clients are killed in the midst of requests.
+        self._server.handle_error = lambda *args: None
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> "FaultyProxy":

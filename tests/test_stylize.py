@@ -119,7 +119,7 @@ def test_outcomes_are_recorded_beside_the_outputs(tmp_path: Path) -> None:
         for number, batch in enumerate(("a", "b", "a", "c"))
     ]
     folders = {name: str(tmp_path / folder) for name, folder in zip("abcd", "xxyz", strict=True)}
-    ledger.write_outcomes(str(tmp_path / "z"), outcomes)
+    ledger.write_outcomes(str(tmp_path / "z"), [outcome.to_json() for outcome in outcomes])
     with TestPipeline() as pipeline:
         _ = pipeline | beam.Create(outcomes) | ledger.WriteOutcomes(folders)
     inputs = {
