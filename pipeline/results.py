@@ -109,11 +109,12 @@ def _local_results(folder: str) -> Iterator[tuple[str, Result]]:
 
 
 def _other_results(folder: str) -> Iterator[tuple[str, Result]]:
+    files = list(_files(folder))
     stamps = {}
-    if any(storage.list_files(folder, ledger.outcomes_path(folder))):
+    if any(file.path == ledger.outcomes_path(folder) for file in files):
         for outcome in ledger.read_outcomes(folder):
             if outcome.error is None:
                 stamps[outcome.output] = outcome.stamp
-    for file in _files(folder):
+    for file in files:
         # Whether a file is someone else's or a killed run's cannot be told here.
         yield file.path, Result(file.version, ours=True, stamp=stamps.get(file.path))

@@ -4,11 +4,11 @@ import io
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from PIL import Image, ImageChops
 from pipeline.cli import main
 from pipeline.ledger import read_outcomes
 from pipeline.planning import BatchPlan, survey
+from pipeline.records import Status
 
 PHOTOS = {"a.jpg": (50, 41), "b.png": (33, 64), "below/c.jpeg": (64, 48)}
 
@@ -212,28 +213,6 @@ def test_an_output_that_cannot_be_written_to_is_said_before_any_work(
     assert "/proc/x/_stylebeam/run.json cannot be written" in capsys.readouterr().err
 
 
-def test_an_interruption_is_said_in_a_word(
-    config: Path, photos: Path, request: pytest.FixtureRequest
-) -> None:
-    """Ctrl-C while the first image is stylised; thousands are left."""
-    # In a shell's background it is ignored, and what ignores it passes that on.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
-    for number in range(3000):
-        os.link(photos / "a.jpg", photos / f"{number}.jpg")
-    command = [sys.executable, "-m", "pipeline", "run", str(config)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 60
-        while not list(Path("out").rglob("*.jpg")):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (1, b"stylebeam: stopped.\n")
-    assert not [path for path in Path("out").rglob("*") if path.name.endswith(".part")]
-
-
 def test_a_reader_that_goes_away_is_no_traceback(config: Path) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -297,7 +276,7 @@ def test_what_is_wrong_with_the_command_is_said_before_anything_runs(
 def test_a_checkpoint_that_changes_under_way_fails_the_run(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def survey_while_somebody_trains(plans: list[BatchPlan]) -> dict[str, int]:
+    def survey_while_somebody_trains(plans: list[BatchPlan]) -> dict[str, Counter[Status | None]]:
         data = Path("style.safetensors").read_bytes()
         Path("style.safetensors").unlink()
         # The last weight is another.

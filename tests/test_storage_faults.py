@@ -97,5 +97,7 @@ def test_storage_out_of_order_fails_each_image_and_the_run_ends(
         "the storage did not answer in time.",
         "the connection to the storage broke.",
     }
+    # Neither addresses nor anything else that might open an object to others.
+    assert not any("http" in reason for reason in reasons)
     # Once storage is known to be out of order, each image is tried once.
     assert sum(proxy.faults.values()) < 2 * IMAGES

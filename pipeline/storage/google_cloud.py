@@ -5,8 +5,10 @@ object that it reads.
 """
 
 import functools
+import re
 import threading
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import requests
 import urllib3.exceptions
@@ -34,6 +36,8 @@ _CONNECT, _RECEIVE = 10.0, 30.0
 # million objects in turn would take years.
 _FAILURES_ENDURED = 3
 
+_ADDRESS = re.compile(r"\b[A-Z]+ https?://\S+ ?")
+_WORDS_SHOWN = 200
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
 _NETWORK_ERRORS: tuple[type[Exception], ...] = (
     requests.RequestException,
@@ -122,9 +126,17 @@ def reason(error: BaseException) -> str | None:
         if isinstance(error, kind):
             return words
     if isinstance(error, GoogleAPICallError):
-        said = (error.message or "").partition("\n")[0][:200]
-        return f"the storage answered {error.code} ({said})"
+        return f"the storage answered {error.code} ({_said_by(error)})"
     return None
+
+
+def _said_by(error: GoogleAPICallError) -> str:
+    """Return the storage's own words, without addresses: those of uploads are as good as keys."""
+    words = _ADDRESS.sub("", (error.message or "").partition("\n")[0])
+    # In brackets are the client's words, for programmers.
+    if error.code and (not words or words.startswith("(")):
+        return HTTPStatus(error.code).phrase
+    return words[:_WORDS_SHOWN]
 
 
 class _Attempt:
