@@ -52,13 +52,12 @@ class BatchPlan:
             outcomes = ledger.read_outcomes(batch.output)
             earlier = {each.input: each for each in outcomes if each.batch == batch.name}
         for image in inputs.list_images(batch.input):
-            task = self._task(image, recipes, results)
-            if self.retry_failed:
-                before = earlier.get(image.path)
-                if before is not None and before.status != "failed":
+            before = earlier.get(image.path)
+            if self.retry_failed and (before is None or before.status != "failed"):
+                if before is not None:
                     yield before
-                if before is None or before.status != "failed":
-                    continue
+                continue
+            task = self._task(image, recipes, results)
             if image.mistake:
                 yield task.outcome("failed", 0.0, error=image.mistake)
             else:

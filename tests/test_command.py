@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import random
+import resource
 import shutil
 import socket
 import subprocess
@@ -176,6 +178,26 @@ def test_bad_images_fail_with_a_sentence_and_the_good_ones_are_written(
     said = capsys.readouterr().out
     assert "all: 3 done, 5 failed; outputs in out/all\n" in said
     assert "  failed: photos/empty.jpg: The file is empty (0 bytes).\n" in said
+
+
+def test_what_the_disk_has_no_room_for_fails_alone(config: Path, photos: Path) -> None:
+    """A limit of the process, which the system enforces as it does that of a disk."""
+    noise = random.Random(0).randbytes(200 * 200 * 3)
+    Image.frombytes("RGB", (200, 200), noise).save(photos / "large.png")
+    command = ["run", str(config), "--set", "batches.all.fast.strength=0"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
+    )
+    assert done.returncode == 3, done.stderr
+    assert sizes("out/all") == PHOTOS
+    errors = {Path(each.input).name: each.error for each in read_outcomes("out/all") if each.error}
+    assert errors == {"large.png": "out/all/large.png cannot be written: file too large."}
+    assert main(command) == 0
+    assert sizes("out/all") == {**PHOTOS, "large.png": (200, 200)}
 
 
 def test_options_of_a_batch_and_of_the_run_reach_the_images(config: Path, photos: Path) -> None:
