@@ -1,5 +1,6 @@
 """What a run would do: which image, by which recipe, to which place. Nothing is written."""
 
+import dataclasses
 import os
 import posixpath
 from collections import Counter
@@ -59,7 +60,8 @@ class BatchPlan:
                 continue
             task = self._task(image, recipes, results)
             if image.mistake:
-                yield task.outcome("failed", 0.0, error=image.mistake)
+                refused = task.outcome("failed", 0.0, error=image.mistake)
+                yield dataclasses.replace(refused, output="")
             else:
                 yield _decision(task, results.get(task.output), batch.overwrite)
 
@@ -147,8 +149,7 @@ def survey(plans: Iterable[BatchPlan]) -> dict[str, Counter[Status | None]]:
             inputs_found.add(storage.place_of(item.input))
             if os.path.islink(item.input):
                 inputs_found.add(storage.real_path(item.input))
-            if isinstance(item, Outcome) and item.status == "failed":
-                # Nothing will be written.
+            if not item.output:
                 continue
             place = storage.place_of(item.output)
             if place not in sources:

@@ -54,7 +54,7 @@ class Outcome:
     Attributes:
         batch: the batch's name in the config.
         input: the input's path or URI.
-        output: the path or URI that was written, or would have been.
+        output: the path or URI that was written, or would have been; "" if there is none.
         status: `done`, `skipped` or `failed`.
         recipe: the digest of the recipe.
         seconds: time spent on this image by the worker, from reading to writing.
