@@ -99,6 +99,20 @@ def photos(tmp_path: Path, gradient: Callable[[int, int], Image.Image]) -> Path:
 
 
 @pytest.fixture
+def one_batch(photos: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with photos and a config of one batch that writes to `out`."""
+    folder = photos.parent
+    (folder / "style.safetensors").symlink_to(checkpoint_path)
+    (folder / "config.yaml").write_text("""
+batches:
+  - {name: all, input: photos, output: out, fast: {style: style.safetensors}}
+run: {device: cpu}
+""")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
 def emulator(tmp_path: Path) -> Iterator[str]:
     """The URL of an emulator of Google Cloud Storage, which processes started here find."""
     credentials = tmp_path / "credentials.json"

@@ -18,18 +18,7 @@ from pipeline.ledger import read_outcomes
 NAMES = ("a.jpg", "b.png", "below/c.jpeg")
 
 
-@pytest.fixture(autouse=True)
-def folder(photos: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with photos and a config of one batch that writes to `out`."""
-    folder = photos.parent
-    (folder / "style.safetensors").symlink_to(checkpoint_path)
-    (folder / "config.yaml").write_text("""
-batches:
-  - {name: all, input: photos, output: out, fast: {style: style.safetensors}}
-run: {device: cpu}
-""")
-    monkeypatch.chdir(folder)
-    return folder
+pytestmark = pytest.mark.usefixtures("one_batch")
 
 
 def run(*words: str) -> int:
@@ -200,7 +189,7 @@ def test_a_journal_that_a_power_cut_has_damaged_is_read_as_far_as_it_goes(garbag
     assert done() == set()
 
 
-def test_outputs_that_were_moved_with_their_record_are_known(folder: Path) -> None:
+def test_outputs_that_were_moved_with_their_record_are_known() -> None:
     assert run() == 0
     Path("out").rename("moved")
     for path in Path("moved").rglob("*.jp*"):

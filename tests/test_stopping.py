@@ -23,19 +23,10 @@ IMAGES = 400
 
 
 @pytest.fixture(autouse=True)
-def folder(photos: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory: many photos, and a config that writes to `out`."""
-    folder = photos.parent
+def many_photos(one_batch: Path, photos: Path) -> None:
+    """Makes the photos of the batch many."""
     for number in range(IMAGES - 3):
         os.link(photos / "a.jpg", photos / f"{number}.jpg")
-    (folder / "style.safetensors").symlink_to(checkpoint_path)
-    (folder / "config.yaml").write_text("""
-batches:
-  - {name: all, input: photos, output: out, fast: {style: style.safetensors}}
-run: {device: cpu}
-""")
-    monkeypatch.chdir(folder)
-    return folder
 
 
 @contextmanager
