@@ -66,6 +66,15 @@ def test_a_checkpoint_that_fits_no_network_is_refused(network, tensors, message)
         Checkpoint(network, tensors, {"style": Style()}).build()
 
 
+def test_a_checkpoint_takes_no_more_memory_than_it_holds(two_styles_path: Path) -> None:
+    checkpoint = parse_checkpoint(two_styles_path.read_bytes())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for arguments in ({"channels": 1024, "blocks": 64}, {"channels": 16, "blocks": 10**12}):
+        with pytest.raises(CheckpointError, match="cannot be used"):
+            replace(checkpoint, arguments=arguments).build()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000, "kilobytes"
+
+
 def test_many_styles_come_back(two_styles_path: Path) -> None:
     checkpoint = parse_checkpoint(two_styles_path.read_bytes())
     assert list(checkpoint.styles) == ["one", "two"]

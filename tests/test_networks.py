@@ -257,9 +257,9 @@ def test_an_unknown_network_and_an_unknown_argument_are_refused() -> None:
     for arguments in ({"factor": 3}, {"upsampling": "bicubic"}):
         with pytest.raises(ValueError, match=r"'super_resolution' cannot be built: .* not "):
             build_network("super_resolution", arguments)
-    for arguments in ({"channels": 8}, {"blocks": 0}):
+    for arguments in ({"channels": 8}, {"channels": 4096}, {"blocks": 0}, {"blocks": 65}):
         with pytest.raises(ValueError, match=r"'multi_style' cannot be built: .* whole number"):
             build_network("multi_style", arguments)
-    for multiplier in (0, 1.5, True):
-        with pytest.raises(ValueError, match=r"a whole number from 1 up"):
+    for multiplier in (0, 65, 1.5, True):
+        with pytest.raises(ValueError, match=r"a whole number from 1 to 64"):
             build_network("depsep", {"channel_multiplier": multiplier})

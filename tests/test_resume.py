@@ -1,5 +1,7 @@
 """A second run does what is missing or changed, and nothing else."""
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -277,6 +279,19 @@ def test_what_a_killed_run_began_is_removed(photos: Path) -> None:
         process.kill()
     assert run() == 0
     assert not alive.exists()
+
+
+def test_a_drive_without_locks_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    Path("out").mkdir()
+    Path("out/.stylebeam-other.part").touch()
+    assert run() == 0
+    assert done() == set(NAMES)
+    # Perhaps another machine is at it.
+    assert Path("out/.stylebeam-other.part").exists()
 
 
 def test_the_record_names_every_input_once() -> None:

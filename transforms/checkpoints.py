@@ -70,18 +70,21 @@ class Checkpoint:
             CheckpointError: the network is unknown, or the tensors or a style do not fit it.
         """
         try:
-            network = build_network(self.network, self.arguments)
-            network.load_state_dict(self.tensors)
+            # Without memory of its own: what a stranger's file only says to be there has no size.
+            with torch.device("meta"):
+                network = build_network(self.network, self.arguments)
+            network.load_state_dict(self.tensors, assign=True)
         except (ValueError, RuntimeError) as error:
             raise CheckpointError(f"The checkpoint cannot be used: {error}") from error
+        network.float().eval().requires_grad_(False)
         if self.network not in STYLE_NETWORK_NAMES:
-            return network.eval().requires_grad_(False)
+            return network
         size = style_size(network)
         if not self.styles or any(style.vector.shape != (size,) for style in self.styles.values()):
             raise CheckpointError(
                 f"The checkpoint cannot be used: a style of its network is {size} numbers."
             )
-        return network.eval().requires_grad_(False)
+        return network
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Writes files whole or not at all."""
 
+import contextlib
 import fcntl
 import os
 import uuid
@@ -27,8 +28,10 @@ def write_whole(
     unfinished = os.path.join(folder, f"{_PREFIX}{uuid.uuid4().hex}{_SUFFIX}")
     try:
         with open(unfinished, "xb") as file:
-            # Held for as long as this process lives and writes: see `remove_leftover`.
-            fcntl.flock(file, fcntl.LOCK_EX)
+            # Held for as long as this process lives and writes: see `remove_leftover`. Some network
+            # drives have no locks; there leftovers stay, for nothing tells them from work.
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -46,22 +49,18 @@ def is_unfinished(path: str) -> bool:
     return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
 
 
-def remove_leftover(path: str) -> bool:
+def remove_leftover(path: str) -> None:
     """Remove a file that a killed process has begun, unless a living one is still at it.
 
     Args:
         path: of a file of which `is_unfinished` is true.
 
-    Returns:
-        Whether it was removed.
-
     Raises:
         OSError: it cannot be removed.
     """
-    try:
-        with open(path, "rb") as file:
+    with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
+        try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(path)
-    except (BlockingIOError, FileNotFoundError):
-        return False
-    return True
+        except OSError:
+            return
+        os.unlink(path)

@@ -46,7 +46,7 @@ class JohnsonNetwork(nn.Module):
             upsampling: how it comes back to the full resolution: by transposed convolutions, or
                 by convolutions of the nearest-neighbour upsampling, or of that and the bilinear
                 one beside each other.
-            channel_multiplier: of depthwise separable convolutions, at least 1; None for regular
+            channel_multiplier: of depthwise separable convolutions, from 1 to 64; None for regular
                 ones.
 
         Raises:

@@ -73,11 +73,11 @@ def convolution(
             what they return.
 
     Raises:
-        ValueError: the multiplier is not a whole number from 1 up.
+        ValueError: the multiplier is not a whole number from 1 to 64.
     """
     if channel_multiplier is None:
         return _padded(channels_in, channels_out, kernel, stride, groups=1)
-    check_whole("channel_multiplier", channel_multiplier, lowest=1)
+    check_whole("channel_multiplier", channel_multiplier, lowest=1, highest=64)
     return SeparableConvolution(channels_in, channels_out, kernel, stride, channel_multiplier)
 
 
@@ -141,14 +141,14 @@ def _padded(
     )
 
 
-def check_whole(name: str, value: int, lowest: int) -> None:
-    """Refuse an argument that is not a whole number from `lowest` up.
+def check_whole(name: str, value: int, lowest: int, highest: int) -> None:
+    """Refuse an argument that is not a whole number from `lowest` to `highest`.
 
     Raises:
         ValueError: it is not.
     """
-    if type(value) is not int or value < lowest:
-        raise ValueError(f"{name} is {value!r}, not a whole number from {lowest} up")
+    if type(value) is not int or not lowest <= value <= highest:
+        raise ValueError(f"{name} is {value!r}, not a whole number from {lowest} to {highest}")
 
 
 def convolve_upsampled(x: Tensor, layer: nn.Conv2d, padding: int) -> Tensor:

@@ -46,8 +46,8 @@ class MultiStyleNetwork(nn.Module):
             ValueError: a value is no whole number, or too small.
         """
         super().__init__()
-        check_whole("channels", channels, lowest=16)
-        check_whole("blocks", blocks, lowest=1)
+        check_whole("channels", channels, lowest=16, highest=1024)
+        check_whole("blocks", blocks, lowest=1, highest=64)
         half, whole = channels * 3 // 8, channels * 3 // 16
         self.first = convolution(3 * _STRIDE**2, channels, 3)
         self.residual = nn.ModuleList(convolution(channels, channels, 3) for _ in range(2 * blocks))
