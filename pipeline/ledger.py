@@ -4,6 +4,7 @@
 became of it: one outcome an input.
 """
 
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -58,8 +59,9 @@ def write_outcomes(output: str, lines: Iterable[str]) -> None:
     Raises:
         StorageError: the record cannot be written.
     """
-    data = b"".join(f"{line}\n".encode() for line in lines)
-    storage.write(outcomes_path(output), data, "application/jsonl")
+    data = io.BytesIO()
+    data.writelines(f"{line}\n".encode() for line in lines)
+    storage.write(outcomes_path(output), data.getvalue(), "application/jsonl")
 
 
 class WriteOutcomes(beam.PTransform):
@@ -81,16 +83,18 @@ class WriteOutcomes(beam.PTransform):
     def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[None]:
         """Write the outcomes."""
         outputs = self._outputs
-        folders = outcomes.pipeline | "Every folder" >> beam.Create(
-            [(folder, None) for folder in sorted(set(outputs.values()))]
+        # An empty line is no outcome, and has its folder's record written in any case.
+        empty = outcomes.pipeline | "Every folder" >> beam.Create(
+            [(folder, "") for folder in sorted(set(outputs.values()))]
         )
         # As text, which takes a fraction of the memory of objects.
-        keyed = outcomes | "By folder" >> beam.Map(
+        lines = outcomes | "By folder" >> beam.Map(
             lambda outcome: (outputs[outcome.batch], outcome.to_json())
         ).with_output_types(tuple[str, str])
         return (
-            {"folders": folders, "outcomes": keyed}
-            | "Gather" >> beam.CoGroupByKey()
+            (empty, lines)
+            | "All lines" >> beam.Flatten()
+            | "Gather" >> beam.GroupByKey()
             | "Write records"
-            >> beam.MapTuple(lambda folder, found: write_outcomes(folder, found["outcomes"]))
+            >> beam.MapTuple(lambda folder, found: write_outcomes(folder, filter(None, found)))
         )

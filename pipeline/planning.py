@@ -58,19 +58,16 @@ class BatchPlan:
                 if before is not None:
                     yield before
                 continue
-            task = self._task(image, recipes, results)
+            task = self._task(image, recipes)
+            # What has been decided needs no memory: an archive's results are many.
+            result = results.pop(task.output, None)
             if image.mistake:
                 refused = task.outcome("failed", 0.0, error=image.mistake)
                 yield dataclasses.replace(refused, output="")
             else:
-                yield _decision(task, results.get(task.output), batch.overwrite)
+                yield _decision(task, result, batch.overwrite)
 
-    def _task(
-        self,
-        image: inputs.FoundImage,
-        recipes: Mapping[ImageFormat, Recipe],
-        results: Mapping[str, Result],
-    ) -> Task:
+    def _task(self, image: inputs.FoundImage, recipes: Mapping[ImageFormat, Recipe]) -> Task:
         batch = self.batch
         stem, extension = posixpath.splitext(image.relative)
         if batch.format == "same":
@@ -79,15 +76,13 @@ class BatchPlan:
             image_format = batch.format
             extension = EXTENSION_OF_FORMAT[image_format]
         recipe = recipes[image_format]
-        output = storage.join(batch.output, stem + extension)
         return Task(
             batch=batch.name,
             input=image.path,
-            output=output,
+            output=storage.join(batch.output, stem + extension),
             recipe=recipe,
             folder=batch.output,
             stamp=stamp(recipe.digest, storage.place_of(image.path), image.version),
-            replaces=results[output].version if output in results else "",
         )
 
 
@@ -99,18 +94,20 @@ def _decision(task: Task, result: Result | None, overwrite: Overwrite) -> Task |
         result: what is in the place of its output.
         overwrite: what the batch says of outputs that are there.
     """
-    if result is None or overwrite == "always":
+    if result is None:
         return task
-    if overwrite == "never" or (result.ours and result.stamp == task.stamp):
+    if overwrite == "never":
         return task.outcome("skipped", 0.0)
-    if not result.ours:
+    if overwrite == "changed" and result.ours and result.stamp == task.stamp:
+        return task.outcome("skipped", 0.0)
+    if overwrite == "changed" and not result.ours:
         return task.outcome(
             "failed",
             0.0,
             error=f"{task.output} is there already, and is not, or no longer, what a run wrote: it"
             " is left as it is. Move it away, or say overwrite: always.",
         )
-    return task
+    return dataclasses.replace(task, replaces=result.version)
 
 
 def plan(config: RunConfig, retry_failed: bool = False) -> list[BatchPlan]:

@@ -101,7 +101,7 @@ def _local_results(folder: str) -> Iterator[tuple[str, Result]]:
     with storage.errors_of(journal.path_of(folder), "read"):
         entries = journal.read(folder)
     for file in _files(folder):
-        entry = entries.get(os.path.relpath(file.path, folder))
+        entry = entries.pop(os.path.relpath(file.path, folder), None)
         if entry is None or (entry.stamp is not None and entry.size != file.size):
             yield file.path, Result(file.version, ours=False, stamp=None)
         else:
