@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from google.api_core.exceptions import PreconditionFailed
+import requests
+from google.api_core.exceptions import PreconditionFailed, RetryError, from_http_status
 from google.cloud import storage as gcs
+from google.cloud.storage.exceptions import InvalidResponse
 from PIL import Image
 
 from pipeline import inputs, storage
@@ -277,3 +279,26 @@ def test_nothing_is_written_over_what_came_in_the_meantime(bucket: gcs.Bucket) -
     assert storage.read(place) == b"newer"
     with pytest.raises(PreconditionFailed):
         google_cloud.write(place, b"late", "image/jpeg", "late stamp", found.version)
+
+
+def answer(status: int) -> requests.Response:
+    response = requests.Response()
+    response.status_code = status
+    return response
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (from_http_status(403, "GET https://a/b?key=c: no access"), "403 (no access)"),
+        (from_http_status(403, "GET https://a/b?key=c: ('failed', 403)"), "403 (Forbidden)"),
+        (from_http_status(520, ""), "520 (of no known meaning)"),
+        (InvalidResponse(answer(503), "failed"), "503 (Service Unavailable)"),
+        (
+            RetryError("no more", InvalidResponse(answer(429), "failed")),
+            "429 (Too Many Requests), however often it was tried",
+        ),
+    ],
+)
+def test_an_answer_is_said_in_words_without_addresses(error: Exception, words: str) -> None:
+    assert google_cloud.reason(error) == f"the storage answered {words}"

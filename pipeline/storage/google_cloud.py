@@ -8,7 +8,7 @@ import functools
 import re
 import threading
 from collections.abc import Iterator
-from http import HTTPStatus
+from http.client import responses
 
 import requests
 import urllib3.exceptions
@@ -16,7 +16,7 @@ from google.api_core.exceptions import GoogleAPICallError, NotFound, Preconditio
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import storage
-from google.cloud.storage.exceptions import DataCorruption
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from pipeline.storage.stored_file import StoredFile
@@ -125,18 +125,23 @@ def reason(error: BaseException) -> str | None:
     for kind, words in _REASONS:
         if isinstance(error, kind):
             return words
+    if isinstance(error, InvalidResponse):
+        # What the client makes a GoogleAPICallError of, but not when it has tried in vain.
+        return _answer(error.response.status_code)
     if isinstance(error, GoogleAPICallError):
-        return f"the storage answered {error.code} ({_said_by(error)})"
+        return _answer(error.code or 0, _said_by(error))
     return None
+
+
+def _answer(code: int, words: str = "") -> str:
+    return f"the storage answered {code} ({words or responses.get(code, 'of no known meaning')})"
 
 
 def _said_by(error: GoogleAPICallError) -> str:
     """Return the storage's own words, without addresses: those of uploads are as good as keys."""
     words = _ADDRESS.sub("", (error.message or "").partition("\n")[0])
     # In brackets are the client's words, for programmers.
-    if error.code and (not words or words.startswith("(")):
-        return HTTPStatus(error.code).phrase
-    return words[:_WORDS_SHOWN]
+    return "" if words.startswith("(") else words[:_WORDS_SHOWN]
 
 
 class _Attempt:
