@@ -23,7 +23,7 @@ run: {{device: cpu, max_pixels: 20_000}}
 """)
     command = [sys.executable, "-m", "pipeline", "run", "config.yaml"]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 3, done.stderr
     outcomes = list(read_outcomes(str(tmp_path / "out")))
