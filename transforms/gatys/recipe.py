@@ -210,9 +210,11 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "style_weight": 1e-4,
     },
     # Pandey et al. 2018: norms rather than their squares; squared errors, Charbonnier or MSCE for
-    # either loss by content_distance and style_distance.
+    # either loss by content_distance and style_distance. Norms pull as hard at the end as at the
+    # beginning: from noise at full size alone, a flat sky stays flat.
     "frobenius": {
         **_AS_PUBLISHED,
+        "levels": 3,
         "content_layers": {"relu4_2": 1.0},
         "style_layers": dict.fromkeys(_GATYS_LAYERS, 1 / 5),
         "content_distance": "frobenius",
