@@ -59,13 +59,12 @@ class BatchPlan:
                     yield before
                 continue
             task = self._task(image, recipes)
-            # What has been decided needs no memory: an archive's results are many.
-            result = results.pop(task.output, None)
             if image.mistake:
                 refused = task.outcome("failed", 0.0, error=image.mistake)
                 yield dataclasses.replace(refused, output="")
             else:
-                yield _decision(task, result, batch.overwrite)
+                # What has been decided needs no memory: an archive's results are many.
+                yield _decision(task, results.pop(task.output, None), batch.overwrite)
 
     def _task(self, image: inputs.FoundImage, recipes: Mapping[ImageFormat, Recipe]) -> Task:
         batch = self.batch
@@ -96,9 +95,8 @@ def _decision(task: Task, result: Result | None, overwrite: Overwrite) -> Task |
     """
     if result is None:
         return task
-    if overwrite == "never":
-        return task.outcome("skipped", 0.0)
-    if overwrite == "changed" and result.ours and result.stamp == task.stamp:
+    up_to_date = result.ours and result.stamp == task.stamp
+    if overwrite == "never" or (overwrite == "changed" and up_to_date):
         return task.outcome("skipped", 0.0)
     if overwrite == "changed" and not result.ours:
         return task.outcome(

@@ -66,6 +66,14 @@ def test_a_checkpoint_that_fits_no_network_is_refused(network, tensors, message)
         Checkpoint(network, tensors, {"style": Style()}).build()
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bfloat16, torch.float64])
+def test_weights_of_any_type_become_float32(two_styles_path: Path, dtype: torch.dtype) -> None:
+    checkpoint = parse_checkpoint(two_styles_path.read_bytes())
+    tensors = {name: tensor.to(dtype) for name, tensor in checkpoint.tensors.items()}
+    network = replace(checkpoint, tensors=tensors).build()
+    assert {tensor.dtype for tensor in network.state_dict().values()} == {torch.float32}
+
+
 def test_a_checkpoint_takes_no_more_memory_than_it_holds(two_styles_path: Path) -> None:
     checkpoint = parse_checkpoint(two_styles_path.read_bytes())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -69,6 +69,7 @@ def run_until_killed(kills: int, images: int, written: Callable[[], int]) -> Non
             # Any moment between two images, or in the midst of one.
             time.sleep(generator.uniform(0, 0.1))
             os.killpg(process.pid, signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL, "it had ended before it was killed"
     assert main(["run", "config.yaml"]) == 0
 
 

@@ -163,6 +163,20 @@ def test_what_someone_else_has_written_is_left_alone(
     assert Image.open("out/a.jpg").size == (50, 41)
 
 
+def test_a_refused_link_does_not_give_away_what_someone_else_has_written(
+    photos: Path, tmp_path: Path
+) -> None:
+    """It would be written to the same place as another photo, and is listed before it."""
+    (tmp_path / "private.jpg").write_bytes((photos / "a.jpg").read_bytes())
+    (photos / "a.jpeg").symlink_to(tmp_path / "private.jpg")
+    Path("out").mkdir()
+    Path("out/a.webp").write_bytes(b"mine")
+    assert run(*setting("format=webp")) == 3
+    by_input = {outcome.input: outcome.status for outcome in read_outcomes("out")}
+    assert by_input["photos/a.jpeg"] == by_input["photos/a.jpg"] == "failed"
+    assert Path("out/a.webp").read_bytes() == b"mine"
+
+
 def test_a_file_in_place_of_the_journal_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     Path("out/_stylebeam/journal.jsonl").mkdir(parents=True)
     assert run() == 1

@@ -70,13 +70,18 @@ class Checkpoint:
             CheckpointError: the network is unknown, or the tensors or a style do not fit it.
         """
         try:
-            # Without memory of its own: what a stranger's file only says to be there has no size.
+            # On no memory: a stranger's arguments may ask for any; the tensors are there already.
             with torch.device("meta"):
                 network = build_network(self.network, self.arguments)
-            network.load_state_dict(self.tensors, assign=True)
+            types = {name: tensor.dtype for name, tensor in network.state_dict().items()}
+            tensors = {
+                name: tensor.to(types.get(name, tensor.dtype))
+                for name, tensor in self.tensors.items()
+            }
+            network.load_state_dict(tensors, assign=True)
         except (ValueError, RuntimeError) as error:
             raise CheckpointError(f"The checkpoint cannot be used: {error}") from error
-        network.float().eval().requires_grad_(False)
+        network.eval().requires_grad_(False)
         if self.network not in STYLE_NETWORK_NAMES:
             return network
         size = style_size(network)
