@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from transforms.devices import choose_device, fast_precision
-from transforms.networks import build_network, style_size, stylize
+from transforms.networks import build_network, style_size
 from transforms.networks.layers import SeparableConvolution
 
 _TWO_LAYERS = ", two layers"
@@ -51,7 +51,7 @@ def stylization(network: nn.Module, image: torch.Tensor) -> Callable[[], None]:
     vector = torch.zeros(1, style_size(network), device=DEVICE)
 
     def run() -> None:
-        stylize(network, image, vector)
+        network(image, vector)
         if DEVICE.type == "cuda":
             torch.cuda.synchronize()
 

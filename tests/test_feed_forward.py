@@ -1,15 +1,28 @@
 """Feed-forward stylisation: any size, strength, precision."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
+from torchvision.transforms.v2.functional import pil_to_tensor
 
+from transforms import feed_forward
+from transforms.backends import Backend
+from transforms.backends.computation import Computation
+from transforms.backends.eager import TorchBackend
+from transforms.backends.openvino import OpenVinoBackend
 from transforms.checkpoints import parse_checkpoint
 from transforms.feed_forward import FeedForwardStylizer
+from transforms.image_quality import psnr
 from transforms.precision import NonFiniteError
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parent.parent
+WEIGHTS = ROOT / "transforms" / "weights"
+SAMPLE = ROOT / "samples" / "photos" / "mountain-lake.jpg"
 
 
 def noise(height: int, width: int) -> torch.Tensor:
@@ -17,8 +30,20 @@ def noise(height: int, width: int) -> torch.Tensor:
     return torch.randint(0, 256, (3, height, width), generator=generator, dtype=torch.uint8)
 
 
+@pytest.fixture(params=["openvino", "torch"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Computes with one backend, whichever is the fastest."""
+
+    def made(computation: Computation, device: torch.device) -> Backend:
+        if request.param == "openvino":
+            return OpenVinoBackend(computation)
+        return TorchBackend(computation, device)
+
+    monkeypatch.setattr(feed_forward, "backend_for", made)
+
+
 @pytest.fixture
-def stylizer(checkpoint_path: Path) -> FeedForwardStylizer:
+def stylizer(backend: None, checkpoint_path: Path) -> FeedForwardStylizer:
     return FeedForwardStylizer(parse_checkpoint(checkpoint_path.read_bytes()), CPU)
 
 
@@ -38,12 +63,27 @@ def test_strength_mixes_the_photo_and_the_stylised_image(stylizer: FeedForwardSt
     assert (half.float() - middle).abs().max() <= 1
 
 
-def test_the_fast_precision_is_close_to_float32(checkpoint_path: Path) -> None:
-    checkpoint = parse_checkpoint(checkpoint_path.read_bytes())
-    photo = noise(96, 128)
-    fast = FeedForwardStylizer(checkpoint, CPU, torch.bfloat16).stylize(photo)
-    exact = FeedForwardStylizer(checkpoint, CPU, torch.float32).stylize(photo)
-    assert (fast.float() - exact.float()).abs().mean() < 2
+@pytest.mark.parametrize("name", ["multi_style", "johnson_udnie", "depsep_nn_bil_udnie"])
+@pytest.mark.parametrize("size", [(160, 223), (257, 129)])
+def test_backends_and_precisions_agree(
+    name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = parse_checkpoint((WEIGHTS / f"{name}.safetensors").read_bytes())
+    style = {next(iter(checkpoint.styles)): 1.0}
+    with Image.open(SAMPLE) as image:
+        photo = pil_to_tensor(image.convert("RGB").resize(size[::-1]))
+
+    def stylized(backend: Callable[[Computation], Backend], precision: torch.dtype) -> torch.Tensor:
+        monkeypatch.setattr(
+            feed_forward, "backend_for", lambda computation, _: backend(computation)
+        )
+        made = FeedForwardStylizer(checkpoint, CPU, precision).stylize(photo, 1.0, style)
+        return made[None] / 255
+
+    exact = stylized(partial(TorchBackend, device=CPU), torch.float32)
+    assert psnr(stylized(OpenVinoBackend, torch.float32), exact) > 65
+    assert psnr(stylized(OpenVinoBackend, torch.bfloat16), exact) > 45
+    assert psnr(stylized(partial(TorchBackend, device=CPU), torch.bfloat16), exact) > 45
 
 
 def test_a_result_does_not_depend_on_what_came_before(stylizer: FeedForwardStylizer) -> None:
@@ -56,14 +96,15 @@ def test_an_overflow_is_done_again_in_float32(
     stylizer: FeedForwardStylizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network that overflows whenever autocast is on, as float16 does."""
+    monkeypatch.setattr(stylizer, "_backend", TorchBackend(stylizer._backend._computation, CPU))
     stylizer.precision = torch.bfloat16
-    forward = stylizer._network.forward
+    transform = stylizer._network.transform
 
-    def overflowing(images: torch.Tensor) -> torch.Tensor:
-        values = forward(images)
+    def overflowing(*inputs: object) -> torch.Tensor:
+        values = transform(*inputs)
         return values / 0 if torch.is_autocast_enabled("cpu") else values
 
-    monkeypatch.setattr(stylizer._network, "forward", overflowing)
+    monkeypatch.setattr(stylizer._network, "transform", overflowing)
     photo = noise(32, 32)
     again = stylizer.stylize(photo)
     stylizer.precision = torch.float32
@@ -73,13 +114,13 @@ def test_an_overflow_is_done_again_in_float32(
 def test_values_that_stay_infinite_are_an_error(
     stylizer: FeedForwardStylizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stylizer._network, "forward", lambda images: images / 0)
+    monkeypatch.setattr(stylizer._network, "transform", lambda images, *_: images / 0)
     with pytest.raises(NonFiniteError, match="NaN or infinite"):
         stylizer.stylize(noise(32, 32))
 
 
 @pytest.fixture
-def two_styles(two_styles_path: Path) -> FeedForwardStylizer:
+def two_styles(backend: None, two_styles_path: Path) -> FeedForwardStylizer:
     checkpoint = parse_checkpoint(two_styles_path.read_bytes())
     return FeedForwardStylizer(checkpoint, CPU, torch.float32)
 

@@ -6,12 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from transforms.networks import MIN_SIDE, build_network, style_size, stylize
-from transforms.networks import multi_style as multi_style_module
+from transforms.networks import MIN_SIDE, build_network, style_network, style_size
 from transforms.networks.layers import (
-    InstanceNorm,
+    NORM_EPSILON,
     SeparableConvolution,
-    convolve_upsampled,
+    convolve_blocks,
     instance_norm,
 )
 from transforms.training.data import read_style_image
@@ -94,21 +93,21 @@ def test_the_output_has_the_size_of_the_input(
 ) -> None:
     images = torch.rand(2, 3, height, width)
     with torch.inference_mode():
-        stylized = build_network(name, arguments)(images)
+        stylized = build_network(name, arguments)(images, torch.zeros(1, 0))
     assert stylized.shape == images.shape
 
 
 @pytest.mark.parametrize(("name", "arguments"), NETWORKS)
-def test_the_output_lies_where_the_input_lies(name: str, arguments: dict) -> None:
+def test_the_output_lies_where_the_input_lies(
+    name: str, arguments: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A change of one pixel spreads around that pixel, not elsewhere."""
     torch.manual_seed(0)
     network = build_network(name, arguments).eval()
     # Without normalisation, whose statistics see the whole image, influence is local.
-    for module in network.modules():
-        if isinstance(module, InstanceNorm):
-            module.forward = lambda x: x
+    monkeypatch.setattr(style_network, "normalize_by_itself", lambda stage, x: x)
     images = torch.rand(1, 3, 321, 321, requires_grad=True)
-    network(images)[0, :, 201, 157].sum().backward()
+    network(images, torch.zeros(1, 0))[0, :, 201, 157].sum().backward()
     influence = images.grad.abs().sum((0, 1))
     rows, columns = torch.arange(321.0), torch.arange(321.0)
     centre_y = (influence.sum(1) * rows).sum() / influence.sum()
@@ -122,15 +121,14 @@ def test_the_border_is_drawn_as_if_the_image_went_on(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Without normalisation, whose statistics see the whole image.
-    monkeypatch.setattr(InstanceNorm, "forward", lambda self, x: x)
-    monkeypatch.setattr(multi_style_module, "_normalize", lambda x, affine, places=1: x)
+    monkeypatch.setattr(style_network, "normalize_by_itself", lambda stage, x: x)
     torch.manual_seed(0)
     network = build_network(name, {}).eval()
     vector = torch.zeros(1, style_size(network))
     images = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
-        stylized = stylize(network, images, vector)
-        gone_on = stylize(network, F.pad(images, [48] * 4, mode="reflect"), vector)
+        stylized = network(images, vector)
+        gone_on = network(F.pad(images, [48] * 4, mode="reflect"), vector)
     difference = stylized - gone_on[..., 48:-48, 48:-48]
     assert difference[..., :2, :].abs().mean() < 0.08 * gone_on.std()
     assert difference[..., -2:].abs().mean() < 0.08 * gone_on.std()
@@ -159,12 +157,12 @@ def test_each_image_gets_its_own_style(
     images = torch.rand(3, 3, height, width)
     styles = torch.randn(3, style_size(multi_style))
     with torch.inference_mode():
-        together = stylize(multi_style, images, styles)
+        together = multi_style(images, styles)
         assert together.shape == images.shape
         for image, style, result in zip(images, styles, together, strict=True):
-            alone = stylize(multi_style, image[None], style[None])[0]
+            alone = multi_style(image[None], style[None])[0]
             torch.testing.assert_close(result, alone, atol=1e-5, rtol=0)
-        all_alike = stylize(multi_style, images, styles[1:2])
+        all_alike = multi_style(images, styles[1:2])
         torch.testing.assert_close(all_alike[1], together[1], atol=1e-5, rtol=0)
         assert (all_alike[0] - together[0]).abs().max() > 0.01
 
@@ -176,10 +174,10 @@ def test_the_first_scales_and_the_last_shifts_of_a_style_are_those_of_their_chan
     style = torch.zeros(1, style_size(multi_style))
     style[0, -24:-12] = -1.0  # The scales of the last 12 normalised channels.
     with torch.inference_mode():
-        flat = stylize(multi_style, torch.rand(1, 3, 32, 32), style)
+        flat = multi_style(torch.rand(1, 3, 32, 32), style)
         torch.testing.assert_close(flat, flat[..., :1, :1].expand_as(flat))
         style[0, -12:] = 1.0
-        shifted = stylize(multi_style, torch.rand(1, 3, 32, 32), style)
+        shifted = multi_style(torch.rand(1, 3, 32, 32), style)
         torch.testing.assert_close(shifted, shifted[..., :1, :1].expand_as(flat))
         assert not torch.equal(shifted, flat)
 
@@ -189,10 +187,13 @@ def test_no_pixel_of_a_block_is_brighter_than_the_others(multi_style: torch.nn.M
     images = read_style_image(SAMPLES / "canyon.jpg", 320)
     with torch.inference_mode():
         features = []
-        multi_style.out.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
-        stylize(multi_style, images, 0.3 * torch.randn(1, style_size(multi_style)))
-    means = F.pixel_unshuffle(features[0], 4).mean((2, 3)).unflatten(1, (-1, 16))
-    spread = means.std(-1) / features[0].std((2, 3))
+        finish = multi_style.finish
+        patch = pytest.MonkeyPatch()
+        patch.setattr(multi_style, "finish", lambda x: features.append(x) or finish(x))
+        multi_style(images, 0.3 * torch.randn(1, style_size(multi_style)))
+    [places] = features
+    places = places.unflatten(1, (16, -1))
+    spread = places.mean((3, 4)).std(1) / places.std((1, 3, 4))
     assert spread.max() < 0.02
 
 
@@ -201,8 +202,8 @@ def test_a_change_of_a_pixel_stays_near_it(multi_style: torch.nn.Module) -> None
     images = torch.rand(1, 3, 320, 320, requires_grad=True)
     with pytest.MonkeyPatch.context() as patch:
         # Without normalisation, whose statistics see the whole image, influence is local.
-        patch.setattr("transforms.networks.multi_style.instance_norm", lambda x, *affine: x)
-        stylized = stylize(network, images, torch.zeros(1, style_size(network)))
+        patch.setattr(style_network, "normalize_by_itself", lambda stage, x: x)
+        stylized = network(images, torch.zeros(1, style_size(network)))
         stylized[0, :, 200, 157].sum().backward()
     influence = images.grad.abs().sum((0, 1))
     places = torch.arange(320.0)
@@ -215,19 +216,35 @@ def test_instance_norm_is_that_of_torch() -> None:
     scale, shift = torch.randn(2, 3, 5, dtype=torch.float64)
     normalized = F.instance_norm(features)
     expected = normalized * scale[..., None, None] + shift[..., None, None]
-    torch.testing.assert_close(instance_norm(features, scale, shift), expected)
+    torch.testing.assert_close(instance_norm(features, scale, shift, NORM_EPSILON), expected)
     of_all = normalized * scale[0][:, None, None] + shift[0][:, None, None]
-    torch.testing.assert_close(instance_norm(features, scale[:1], shift[:1]), of_all)
+    torch.testing.assert_close(instance_norm(features, scale[:1], shift[:1], NORM_EPSILON), of_all)
 
 
-@pytest.mark.parametrize("padding", [1, 3])
-def test_a_convolution_before_the_upsampling_is_that_after_it(padding: int) -> None:
-    features = torch.randn(2, 5, 8, 9, dtype=torch.float64)
+def blocks(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Make the pixels of each block channels: row by row, each pixel's channels together."""
+    channels = F.pixel_unshuffle(images, side).unflatten(1, (images.shape[1], -1))
+    return channels.transpose(1, 2).flatten(1, 2)
+
+
+@pytest.mark.parametrize(("side", "upsampled"), [(1, 2), (2, 2), (4, 1)])
+def test_a_convolution_of_blocks_is_that_of_their_pixels(side: int, upsampled: int) -> None:
+    features = torch.randn(2, 5, 8 * side, 9 * side, dtype=torch.float64)
     layer = torch.nn.Conv2d(5, 7, 3).double()
-    continued = F.pad(features, [padding] * 4, mode="replicate")
-    upsampled = F.interpolate(continued, scale_factor=2.0, mode="nearest")
-    convolved = F.pixel_shuffle(convolve_upsampled(features, layer, padding), 2)
-    torch.testing.assert_close(convolved, layer(upsampled)[..., 1:-1, 1:-1])
+    pixels = F.interpolate(features, scale_factor=float(upsampled), mode="nearest")
+    whole = blocks(layer(F.pad(pixels, [1] * 4)), side * upsampled)
+    convolved = convolve_blocks(blocks(features, side), layer, side, upsampled)
+    assert convolved.shape == whole.shape
+    # At the border blocks are continued by their likes, pixels would be by others.
+    inside = (..., slice(1, -1), slice(1, -1))
+    torch.testing.assert_close(convolved[inside], whole[inside])
+
+
+def test_packed_images_are_unpacked() -> None:
+    images = torch.randint(0, 256, (2, 20, 28, 3), dtype=torch.uint8)
+    for name in ("johnson", "multi_style"):
+        network = build_network(name, {})
+        assert torch.equal(network.unpacked(network.packed(images)), images)
 
 
 @pytest.mark.parametrize("upsampling", ["transposed", "nearest", "nearest_and_bilinear"])

@@ -243,14 +243,17 @@ def _eight_bit_pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None
 
 
 def _upright(pixels: np.ndarray, orientation: object) -> Tensor:
-    """Return pixels of shape (H, W, C), turned as EXIF's orientation says, of shape (C, H, W)."""
+    """Return pixels of shape (H, W, C), turned as EXIF's orientation says, of shape (C, H, W).
+
+    In memory the channels of a pixel stay side by side, as networks and encoders take them.
+    """
     if orientation in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
-    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
+    return torch.from_numpy(np.array(pixels, order="C")).permute(2, 0, 1)
 
 
 def _interleaved(photo: Photo) -> np.ndarray:

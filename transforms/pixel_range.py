@@ -1,4 +1,8 @@
-"""Whole-number pixels of 8 or 16 bits to real numbers from 0 to 1, and back."""
+"""Whole-number pixels of 8 or 16 bits to real numbers from 0 to 1, and back.
+
+Pixels of 16 bits are uint16, of which torch and OpenVINO have few operations; for these they are
+int32, from 0 to 65,535.
+"""
 
 import torch
 from torch import Tensor
@@ -8,14 +12,12 @@ def to_unit_range(pixels: Tensor) -> Tensor:
     """Return pixels as real numbers.
 
     Args:
-        pixels: uint8 or uint16, of any shape.
+        pixels: uint8, uint16 or int32, of any shape.
 
     Returns:
         float32 in [0, 1], of the same shape, on the same device.
     """
-    # Torch has few operations for uint16; to int32 it converts everywhere.
-    values = pixels.to(torch.int32) if pixels.dtype == torch.uint16 else pixels
-    return values.float() / _largest(pixels.dtype)
+    return computable(pixels).float() / largest_value(pixels.dtype)
 
 
 def from_unit_range(image: Tensor, dtype: torch.dtype) -> Tensor:
@@ -23,13 +25,27 @@ def from_unit_range(image: Tensor, dtype: torch.dtype) -> Tensor:
 
     Args:
         image: real numbers of any shape.
-        dtype: uint8 or uint16.
+        dtype: uint8, uint16 or int32.
 
     Returns:
         of that type and of the same shape, on the same device.
     """
-    values = (image.clamp(0, 1) * _largest(dtype)).round()
+    values = (image.clamp(0, 1) * largest_value(dtype)).round()
     return (values.to(torch.int32) if dtype == torch.uint16 else values).to(dtype)
+
+
+def mixed(pixels: Tensor, others: Tensor, strength: float) -> Tensor:
+    """Return a mixture of pixels, from 0, the first, to 1, the others.
+
+    Args:
+        pixels: uint8, uint16 or int32, of any shape.
+        others: of the same type and shape.
+        strength: the part of the others.
+    """
+    if strength == 1:
+        return others
+    levels = torch.lerp(computable(pixels).float(), computable(others).float(), strength)
+    return levels.round().to(torch.int32).to(pixels.dtype)
 
 
 def of_depth(pixels: Tensor, dtype: torch.dtype) -> Tensor:
@@ -52,5 +68,11 @@ def computing_precision(pixels: Tensor, precision: torch.dtype) -> torch.dtype:
     return torch.float32 if pixels.dtype == torch.uint16 else precision
 
 
-def _largest(dtype: torch.dtype) -> int:
-    return {torch.uint8: 255, torch.uint16: 65_535}[dtype]
+def computable(pixels: Tensor) -> Tensor:
+    """Return pixels in a type that there are operations for: uint8, or int32 for 16 bits."""
+    return pixels.to(torch.int32) if pixels.dtype == torch.uint16 else pixels
+
+
+def largest_value(dtype: torch.dtype) -> int:
+    """Return the value of white: of uint8, uint16, or int32 in its place."""
+    return 255 if dtype == torch.uint8 else 65_535

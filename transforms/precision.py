@@ -11,23 +11,19 @@ class NonFiniteError(Exception):
 
 
 def compute_finite(
-    compute: Callable[[], Tensor], device: torch.device, precision: torch.dtype
+    compute: Callable[[torch.dtype], tuple[Tensor, bool]], precision: torch.dtype
 ) -> Tensor:
-    """Return what a network makes, in float32, all of it finite.
+    """Return what a network makes, from finite values alone.
 
     Args:
-        compute: returns the output; called under autocast, and again without it if values of the
-            output are not finite.
-        device: where it computes.
-        precision: of the convolutions, at first.
+        compute: takes a precision, and returns the output and whether its values are finite.
+        precision: to compute in at first; in float32 if that does not do.
 
     Raises:
         NonFiniteError: values are not finite in float32 either.
     """
     for attempt in dict.fromkeys((precision, torch.float32)):
-        lower = attempt != torch.float32
-        with torch.autocast(device.type, attempt if lower else None, enabled=lower):
-            output = compute().float()
-        if torch.isfinite(output).all():
+        output, finite = compute(attempt)
+        if finite:
             return output
     raise NonFiniteError("The network made values that are not finite (NaN or infinite).")

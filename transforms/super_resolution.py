@@ -1,13 +1,22 @@
 """Super-resolution by one pass of a trained network (Johnson et al. 2016)."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from transforms.backends import backend_for
+from transforms.backends.computation import Computation
 from transforms.checkpoints import Checkpoint, CheckpointError
 from transforms.devices import fast_precision
 from transforms.networks.super_resolution import MIN_SIDE, SuperResolutionNetwork
-from transforms.pixel_range import computing_precision, from_unit_range, to_unit_range
+from transforms.pixel_range import (
+    computable,
+    computing_precision,
+    from_unit_range,
+    to_unit_range,
+)
 from transforms.precision import compute_finite
 
 # Of the small image, in pixels. Memory goes with the tile, not with the image.
@@ -47,12 +56,10 @@ class SuperResolver:
             raise CheckpointError(
                 f"The checkpoint is of the network {checkpoint.network}, not super_resolution."
             )
-        self.device = device
         self.precision = precision or fast_precision(device)
         self.factor = network.factor
-        self._network = network.to(device).to(memory_format=torch.channels_last)
+        self._backend = backend_for(_Enlargement(network), device)
 
-    @torch.inference_mode()
     def enlarge(self, pixels: Tensor) -> Tensor:
         """Return the image `factor` times as wide and as high.
 
@@ -68,30 +75,40 @@ class SuperResolver:
         """
         height, width = pixels.shape[1:]
         padding = (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height))
-        photo = F.pad(to_unit_range(pixels.unsqueeze(0)), padding, mode="replicate")
+        padded = pixels if not any(padding) else F.pad(pixels, padding, mode="replicate")
         precision = computing_precision(pixels, self.precision)
-        large = torch.empty((3, self.factor * height, self.factor * width), dtype=pixels.dtype)
+        large = torch.empty((self.factor * height, self.factor * width, 3), dtype=pixels.dtype)
         for top in range(0, height, _TILE):
             for left in range(0, width, _TILE):
                 rows, columns = slice(top, top + _TILE), slice(left, left + _TILE)
-                tile = from_unit_range(self._tile(photo, top, left, precision), pixels.dtype)
-                place = large[:, self._scaled(rows), self._scaled(columns)]
-                place.copy_(tile[:, : place.shape[1], : place.shape[2]])
-        return large
+                tile = self._tile(padded, top, left, precision)
+                place = large[self._scaled(rows), self._scaled(columns)]
+                place.copy_(tile[: place.shape[0], : place.shape[1]])
+        return large.permute(2, 0, 1)
 
     def _scaled(self, part: slice) -> slice:
         return slice(self.factor * part.start, self.factor * part.stop)
 
     def _tile(self, photo: Tensor, top: int, left: int, precision: torch.dtype) -> Tensor:
-        """Return the enlarged tile that begins at a row and a column, shape (3, H, W)."""
+        """Return the enlarged tile that begins at a row and a column, shape (H, W, 3)."""
         above, before = min(top, _REACH), min(left, _REACH)
-        around = photo[
-            ..., top - above : top + _TILE + _REACH, left - before : left + _TILE + _REACH
-        ]
-        around = around.to(self.device).contiguous(memory_format=torch.channels_last)
-        large = compute_finite(lambda: self._network(around), self.device, precision)
-        inside = large[0, :, self.factor * above :, self.factor * before :]
-        return inside[:, : self.factor * _TILE, : self.factor * _TILE]
+        around = photo[:, top - above : top + _TILE + _REACH, left - before : left + _TILE + _REACH]
+        pixels = computable(around).permute(1, 2, 0)[None]
+        [large] = compute_finite(partial(self._backend, pixels, []), precision)
+        inside = large[self.factor * above :, self.factor * before :]
+        return inside[: self.factor * _TILE, : self.factor * _TILE]
+
+
+class _Enlargement(Computation):
+    """A super-resolution network on whole-number pixels."""
+
+    def __init__(self, network: SuperResolutionNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        large = self.network(to_unit_range(pixels.permute(0, 3, 1, 2)))
+        return from_unit_range(large, pixels.dtype).permute(0, 2, 3, 1), large.isfinite().all()
 
 
 def reduced(images: Tensor, factor: int) -> Tensor:

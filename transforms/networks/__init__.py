@@ -6,11 +6,12 @@ A checkpoint names its network and the arguments that built it; `build_network` 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from transforms.networks.johnson import JohnsonNetwork
 from transforms.networks.layers import Upsampling
 from transforms.networks.multi_style import MultiStyleNetwork
+from transforms.networks.style_network import StyleNetwork
 from transforms.networks.super_resolution import SuperResolutionNetwork
 
 MIN_SIDE = 17
@@ -70,20 +71,4 @@ def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
 
 def style_size(network: nn.Module) -> int:
     """Return the length of a style's vector: 0 for a network that is itself of one style."""
-    return network.style_size if isinstance(network, MultiStyleNetwork) else 0
-
-
-def stylize(network: nn.Module, images: Tensor, vectors: Tensor) -> Tensor:
-    """Return images stylised by a style network.
-
-    Args:
-        network: one of STYLE_NETWORK_NAMES.
-        images: RGB in [0, 1], shape (B, 3, H, W), each side at least MIN_SIDE.
-        vectors: the style of each image, or one for all, shape (B, S) or (1, S), S being the
-            network's `style_size`.
-
-    Returns:
-        RGB of the same shape, to be clipped to [0, 1].
-    """
-    stylized: Tensor = network(images, vectors) if style_size(network) else network(images)
-    return stylized
+    return network.style_size if isinstance(network, StyleNetwork) else 0

@@ -1,30 +1,29 @@
 """The image transformation network of Johnson et al. 2016, and its separable forms."""
 
+from typing import Any
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transforms.networks.layers import (
+    NORM_EPSILON,
     ConvNorm,
     ResidualBlock,
     Upsampling,
     UpsamplingConvNorm,
     convolution,
 )
+from transforms.networks.style_network import Stage, StyleNetwork
 
 # As in Johnson et al.'s program: a little beyond [0, 1], so that black and white are reached where
 # the hyperbolic tangent still has a gradient.
 _TANH_SCALE = 150 / 255
-# The width of what is stylised around an image and cut off again, in pixels. A network can tell the
-# border of its picture by the padding, and learns to draw there what the painting has to have
-# somewhere; a yellow edge, say. (The paper pads images too, by 40 pixels.)
-_FRAME = 16
 # Adam moves all 2,592 weights of an output channel at once, by the learning rate each; undivided,
 # their sum would drive the hyperbolic tangent into saturation within a few steps.
 _OUTPUT_DIVISOR = 16
 
 
-class JohnsonNetwork(nn.Module):
+class JohnsonNetwork(StyleNetwork):
     """The image transformation network of Johnson et al. 2016, with instance normalisation.
 
     Two convolutions of stride 2, five residual blocks and the way back up. Two choices of the
@@ -36,6 +35,13 @@ class JohnsonNetwork(nn.Module):
     With a channel multiplier its convolutions are depthwise separable (Pandey et al. 2018,
     "Computationally Efficient Approaches for Image Style Transfer").
     """
+
+    channels = 128
+    peak_values = 160
+    frame = 16
+    # 4 pixels for a 9x9 convolution, then 1, 2 and so on: 7 pixels before the body, 8 after it.
+    head_reach = 2
+    tail_reach = 3
 
     def __init__(
         self, upsampling: Upsampling = "nearest", channel_multiplier: int | None = None
@@ -70,21 +76,22 @@ class JohnsonNetwork(nn.Module):
         )
         self.out = convolution(32, 3, 9, 1, multiplier)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the stylised images.
+    def head(self, styles: Tensor) -> list[Stage]:
+        full, half, quarter = self.down
+        return [_stage(full, 4), _stage(half, 2), _stage(quarter)]
 
-        Args:
-            images: RGB in [0, 1], shape (B, 3, H, W), each side at least MIN_SIDE.
+    def body(self, styles: Tensor) -> list[tuple[Stage, Stage]]:
+        return [(_stage(block.first), _stage(block.second)) for block in self.residual]
 
-        Returns:
-            RGB of the same shape, to be clipped to [0, 1].
-        """
-        height, width = images.shape[-2:]
-        x = F.pad(2 * images - 1, [_FRAME] * 4, mode="reflect")
-        for layer in self.down:
-            x = F.relu(layer(x))
-        x = self.residual(x)
-        for layer in self.up:
-            x = F.relu(layer(x))
-        stylized = 0.5 + _TANH_SCALE * torch.tanh(self.out(x) / _OUTPUT_DIVISOR)
-        return stylized[..., _FRAME : _FRAME + height, _FRAME : _FRAME + width]
+    def tail(self, styles: Tensor) -> list[Stage]:
+        half, full = self.up
+        return [_stage(half, 2), _stage(full, 4)]
+
+    def finish(self, x: Tensor) -> Tensor:
+        return 0.5 + _TANH_SCALE * torch.tanh(self.out(x) / _OUTPUT_DIVISOR)
+
+
+def _stage(layer: Any, resolution: int = 1) -> Stage:
+    """Return a layer of a convolution and an instance normalisation as a stage."""
+    scale, shift = layer.norm.weight[None], layer.norm.bias[None]
+    return Stage(layer.convolve, scale, shift, NORM_EPSILON, resolution)

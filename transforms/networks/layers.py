@@ -16,15 +16,14 @@ _INTERPOLATIONS: Mapping[Upsampling, tuple[str, ...]] = {
     "nearest_and_bilinear": ("nearest", "bilinear"),
 }
 
-# A 3x3 kernel on features of twice the size meets two pixels of the small ones in each direction.
-# For the first and the second pixel of a block: which rows of the kernel fall on which of three.
-_ROWS_MET = [[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]]
+NORM_EPSILON = 1e-5
+"""Is added to the variance by the normalisation of the papers' networks."""
 
 Norm = Callable[[int], nn.Module]
 """Makes the normalisation of so many channels."""
 
 
-def instance_norm(features: Tensor, scale: Tensor, shift: Tensor, epsilon: float = 1e-5) -> Tensor:
+def instance_norm(features: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
     """Normalise every channel of every image, then scale and shift it.
 
     Args:
@@ -43,15 +42,15 @@ def instance_norm(features: Tensor, scale: Tensor, shift: Tensor, epsilon: float
 
 
 class InstanceNorm(nn.Module):
-    """Instance normalisation with a scale and a shift for each channel."""
+    """The scale and the shift of an instance normalisation.
+
+    `transforms.networks.style_network` normalises: it knows what belongs to the image.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return instance_norm(x, self.weight[None], self.bias[None])
 
 
 def convolution(
@@ -151,26 +150,49 @@ def check_whole(name: str, value: int, lowest: int, highest: int) -> None:
         raise ValueError(f"{name} is {value!r}, not a whole number from {lowest} to {highest}")
 
 
-def convolve_upsampled(x: Tensor, layer: nn.Conv2d, padding: int) -> Tensor:
-    """Return a 3x3 convolution of the nearest-neighbour upsampling of features by 2.
+def convolve_blocks(x: Tensor, layer: nn.Conv2d, side: int, upsampled: int) -> Tensor:
+    """Return a 3x3 convolution, of nearest-neighbour upsampled features, at the blocks' resolution.
 
-    It is computed before the upsampling, with the sums of what the kernel meets of each pixel.
+    The pixels of a block are channels of one place. So is what the convolution makes of it, and one
+    kernel of 3x3 blocks does it all: at full resolution there would be few channels and many
+    places, for which processors take several times as long.
 
     Args:
-        x: of shape (B, C_in, H, W).
+        x: of shape (B, side^2 C_in, H, W), the channels of a block's pixels one after the other,
+            row by row. Blocks go on beyond the border.
         layer: the convolution.
-        padding: by how many pixels the features are continued on each side, of which the
-            convolution takes one.
+        side: of a block of the features, in pixels.
+        upsampled: by which factor, before the convolution.
 
     Returns:
-        Each place of the 2x2 blocks as a channel, in the order that `pixel_shuffle` takes, of shape
-        (B, 4 C_out, H + 2 padding - 2, W + 2 padding - 2).
+        Likewise, shape (B, (upsampled side)^2 C_out, H, W).
     """
-    met = layer.weight.new_tensor(_ROWS_MET)
-    kernels = torch.einsum("pac,qbd,oicd->opqiab", met, met, layer.weight).flatten(0, 2)
+    met = layer.weight.new_tensor(_pixels_met(side, upsampled))
+    # For output pixel (p, q), channel o: of input pixel (r, s), channel i, in the block at (a, b).
+    kernels = torch.einsum("pard,qbse,oide->pqorsiab", met, met, layer.weight)
+    kernels = kernels.flatten(0, 2).flatten(1, 3)
     assert layer.bias is not None, "nn.Conv2d has one by default"
-    bias = layer.bias.repeat_interleave(4)
-    return F.conv2d(F.pad(x, [padding] * 4, mode="replicate"), kernels, bias)
+    bias = layer.bias.repeat((upsampled * side) ** 2)
+    return F.conv2d(F.pad(x, [1] * 4, mode="replicate"), kernels, bias)
+
+
+def _pixels_met(side: int, upsampled: int) -> list[list[list[list[float]]]]:
+    """Return on which pixels the rows of a 3x3 kernel fall.
+
+    Returns:
+        For each row p of a block of the output, each of three blocks, each row r of them and each
+        row d of the kernel: 1 where d falls on r, else 0.
+    """
+    return [
+        [
+            [
+                [float((p + d) // upsampled == side * block + r) for d in (-1, 0, 1)]
+                for r in range(side)
+            ]
+            for block in (-1, 0, 1)
+        ]
+        for p in range(upsampled * side)
+    ]
 
 
 class ConvNorm(nn.Module):
@@ -189,8 +211,12 @@ class ConvNorm(nn.Module):
         self.conv = convolution(channels_in, channels_out, kernel, stride, channel_multiplier)
         self.norm = norm(channels_out)
 
+    def convolve(self, x: Tensor) -> Tensor:
+        """Return what is to be normalised."""
+        return self.conv(x)
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x))
+        return self.norm(self.convolve(x))
 
 
 class ResidualBlock(nn.Module):
@@ -248,9 +274,13 @@ class UpsamplingConvNorm(nn.Module):
             )
         self.norm = norm(channels_out)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def convolve(self, x: Tensor) -> Tensor:
+        """Return what is to be normalised."""
         if self._modes:
             x = torch.cat(
                 [F.interpolate(x, scale_factor=2.0, mode=mode) for mode in self._modes], 1
             )
-        return self.norm(self.conv(x))
+        return self.conv(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.convolve(x))

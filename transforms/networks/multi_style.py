@@ -1,28 +1,24 @@
 """One network for many styles, each a small vector, that works at a quarter of the resolution."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transforms.networks.layers import (
-    check_whole,
-    convolution,
-    convolve_upsampled,
-    instance_norm,
-)
+from transforms.networks.layers import check_whole, convolution, convolve_blocks
+from transforms.networks.style_network import STRIDE, Stage, StyleNetwork
 
-_STRIDE = 4
 # As in `transforms.networks.johnson`, and for the same reasons.
 _TANH_SCALE = 150 / 255
 _OUTPUT_DIVISOR = 4
-# Likewise, but narrower for speed: two blocks.
-_FRAME = 8
 # The features of an image of one colour differ by rounding alone, which a division by the root of
 # much less than this would make visible.
 _EPSILON = 1e-3
 
 
-class MultiStyleNetwork(nn.Module):
+class MultiStyleNetwork(StyleNetwork):
     """Johnson's network at a quarter of the resolution, with conditional instance normalisation.
 
     A style is the scale and the shift of every normalisation (Dumoulin et al. 2017, "A Learned
@@ -34,6 +30,12 @@ class MultiStyleNetwork(nn.Module):
     "Deconvolution and Checkerboard Artifacts"): pixels at one place of their blocks are normalised
     apart from those at other places, so that none can be brighter than the others on the whole.
     """
+
+    peak_values = 70
+    # Narrower than Johnson's, for speed.
+    frame = 8
+    head_reach = 1
+    tail_reach = 3
 
     def __init__(self, channels: int = 64, blocks: int = 5) -> None:
         """Build the network with random weights.
@@ -48,8 +50,9 @@ class MultiStyleNetwork(nn.Module):
         super().__init__()
         check_whole("channels", channels, lowest=16, highest=1024)
         check_whole("blocks", blocks, lowest=1, highest=64)
+        self.channels = channels
         half, whole = channels * 3 // 8, channels * 3 // 16
-        self.first = convolution(3 * _STRIDE**2, channels, 3)
+        self.first = nn.Conv2d(3 * STRIDE**2, channels, 3)
         self.residual = nn.ModuleList(convolution(channels, channels, 3) for _ in range(2 * blocks))
         self.to_half = nn.Conv2d(channels, half, 3)
         self.to_whole = nn.Conv2d(half, whole, 3)
@@ -61,50 +64,63 @@ class MultiStyleNetwork(nn.Module):
         """The length of a style's vector: a scale and a shift for each normalised channel."""
         return 2 * sum(self._sizes)
 
-    def forward(self, images: Tensor, styles: Tensor) -> Tensor:
-        """Return the stylised images.
+    def packed(self, framed: Tensor) -> Tensor:
+        blocks = framed.unflatten(2, (-1, STRIDE)).unflatten(1, (-1, STRIDE))
+        return blocks.transpose(2, 3).flatten(3)
 
-        Args:
-            images: RGB in [0, 1], shape (B, 3, H, W), each side at least 9.
-            styles: the style of each image, or one for all, shape (B, style_size) or
-                (1, style_size). Of zeros, normalisations neither scale nor shift.
+    def unpacked(self, made: Tensor) -> Tensor:
+        blocks = made.unflatten(3, (STRIDE, STRIDE, 3))
+        return blocks.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
-        Returns:
-            RGB of the same shape, to be clipped to [0, 1].
-        """
-        height, width = images.shape[-2:]
-        affine = iter(styles.split([2 * size for size in self._sizes], 1))
-        framed = F.pad(2 * images - 1, [_FRAME] * 4, mode="reflect")
-        x = F.pixel_unshuffle(_to_whole_blocks(framed), _STRIDE)
-        x = F.relu(_normalize(self.first(x), next(affine)))
-        first, second = self.residual[::2], self.residual[1::2]
-        for one, other in zip(first, second, strict=True):
-            between = F.relu(_normalize(one(x), next(affine)))
-            x = x + _normalize(other(between), next(affine))
-        places = convolve_upsampled(x, self.to_half, padding=1)
-        x = F.pixel_shuffle(F.relu(_normalize(places, next(affine), 2**2)), 2)
-        # A block more on each side is what the last convolution has at the border.
-        places = F.pixel_unshuffle(convolve_upsampled(x, self.to_whole, padding=3), 2)
-        x = F.relu(_normalize(places, next(affine), _STRIDE**2))
-        x = self.out(F.pixel_shuffle(F.pixel_shuffle(x, 2), 2))
-        border = _FRAME + _STRIDE - 1
-        x = x[..., border : border + height, border : border + width]
+    def head(self, styles: Tensor) -> list[Stage]:
+        return [self._stage(styles, 0, self._first)]
+
+    def body(self, styles: Tensor) -> list[tuple[Stage, Stage]]:
+        stages = [
+            self._stage(styles, 1 + number, convolve)
+            for number, convolve in enumerate(self.residual)
+        ]
+        return list(zip(stages[::2], stages[1::2], strict=True))
+
+    def tail(self, styles: Tensor) -> list[Stage]:
+        position = 1 + len(self.residual)
+        return [
+            self._stage(styles, position, partial(self._up, self.to_half, 1), places=2**2),
+            self._stage(
+                styles, position + 1, partial(self._up, self.to_whole, 2), places=STRIDE**2
+            ),
+        ]
+
+    def finish(self, x: Tensor) -> Tensor:
+        x = convolve_blocks(x, self.out, side=STRIDE, upsampled=1)
         return 0.5 + _TANH_SCALE * torch.tanh(x / _OUTPUT_DIVISOR)
 
+    def _first(self, packed: Tensor) -> Tensor:
+        # Its channels are each colour's pixels of a block, those of packed images each pixel's
+        # colours.
+        kernels = self.first.weight.unflatten(1, (3, STRIDE, STRIDE))
+        kernels = kernels.permute(0, 2, 3, 1, 4, 5).flatten(1, 3)
+        return F.conv2d(F.pad(packed, [1] * 4, mode="reflect"), kernels, self.first.bias)
 
-def _to_whole_blocks(images: Tensor) -> Tensor:
-    """Extend images to the right and the bottom to multiples of the stride."""
-    height, width = images.shape[-2:]
-    return F.pad(images, (0, -width % _STRIDE, 0, -height % _STRIDE), mode="replicate")
+    def _up(self, layer: nn.Conv2d, side: int, x: Tensor) -> Tensor:
+        return convolve_blocks(x, layer, side, upsampled=2)
 
+    def _stage(
+        self,
+        styles: Tensor,
+        position: int,
+        convolve: Callable[[Tensor], Tensor],
+        places: int = 1,
+    ) -> Stage:
+        """Return the stage of a convolution.
 
-def _normalize(features: Tensor, affine: Tensor, places: int = 1) -> Tensor:
-    """Normalise every channel of every image, then scale and shift it.
-
-    Args:
-        features: of shape (B, places C, H, W).
-        affine: what is added to a scale of 1, then the shift, shape (B, 2 C) or (1, 2 C).
-        places: how many channels follow each other that share a scale and a shift.
-    """
-    scale, shift = affine.repeat_interleave(places, 1).chunk(2, 1)
-    return instance_norm(features, 1 + scale, shift, _EPSILON)
+        Args:
+            styles: vectors, each of a style.
+            position: of the stage in the network.
+            convolve: the convolution.
+            places: how often its channels follow each other, with the same scale and shift.
+        """
+        affine = styles.split([2 * size for size in self._sizes], 1)[position]
+        # The vector has what is added to a scale of 1, then the shift.
+        scale, shift = (half.repeat(1, places) for half in affine.chunk(2, 1))
+        return Stage(convolve, 1 + scale, shift, _EPSILON)

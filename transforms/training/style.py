@@ -16,7 +16,7 @@ from transforms.checkpoints import (
     save_checkpoint,
 )
 from transforms.losses import grid_loss
-from transforms.networks import build_network, style_size, stylize
+from transforms.networks import build_network, style_size
 from transforms.perceptual_loss import PerceptualLoss
 from transforms.training.data import (
     ContentCrops,
@@ -128,7 +128,8 @@ class _StyledNetwork(nn.Module):
 
     def forward(self, images: Tensor, styles: Sequence[int]) -> Tensor:
         """Return images, RGB of shape (B, 3, H, W), each in the style of that number."""
-        return stylize(self.network, images, self.vectors[styles])
+        stylized: Tensor = self.network(images, self.vectors[styles])
+        return stylized
 
 
 def _paintings(recipe: TrainingRecipe) -> dict[str, Path]:

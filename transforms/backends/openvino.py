@@ -1,0 +1,124 @@
+"""OpenVINO as a backend. Importing this module needs it to be installed."""
+
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import openvino
+import torch
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
+
+from transforms.backends.computation import Computation
+
+# Of the pixels that a computation is traced with; any that all networks accept will do.
+_EXAMPLE_SIZE = 48, 64
+_MODELS_KEPT = 16
+# Of the largest image whose memory a model may keep while another is used.
+_PIXELS_KEPT = 2**21
+
+
+class OpenVinoBackend:
+    """OpenVINO's CPU device: the whole network at once, for images of any size.
+
+    A model is made for each precision, type of pixels and settings: settings that are constants are
+    merged into other operations, which in one network saves a quarter of the time. That takes half
+    a second each. One computes at a time, with all of torch's threads.
+    """
+
+    def __init__(self, computation: Computation) -> None:
+        """Take a computation, of which models are made later."""
+        self._computation = computation.eval()
+        self._models: OrderedDict[object, _Model] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(
+        self, pixels: Tensor, settings: Sequence[Tensor], precision: torch.dtype
+    ) -> tuple[Tensor, bool]:
+        values = tuple(tuple(setting.flatten().tolist()) for setting in settings)
+        key = precision, pixels.dtype, values
+        with self._lock:
+            if key not in self._models:
+                traced = _Settled(self._computation, settings)
+                self._models[key] = _Model(traced, pixels, precision)
+            self._make_room_for(key)
+            return self._models[key].infer(pixels)
+
+    def _make_room_for(self, key: object) -> None:
+        """Let go of what models keep that are not used now."""
+        self._models.move_to_end(key)
+        while len(self._models) > _MODELS_KEPT:
+            self._models.popitem(last=False)
+        for other, model in self._models.items():
+            if other != key:
+                model.release_large_memory()
+
+
+class _Settled(nn.Module):
+    """A computation with settings that do not change."""
+
+    def __init__(self, computation: Computation, settings: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.computation = computation
+        self.settings = tuple(settings)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        made, _ = self.computation(pixels, *self.settings)
+        return made
+
+
+class _Model:
+    """A computation that OpenVINO has compiled for a precision and images of any size."""
+
+    def __init__(self, settled: _Settled, pixels: Tensor, precision: torch.dtype) -> None:
+        example = torch.zeros((1, *_EXAMPLE_SIZE, pixels.shape[3]), dtype=pixels.dtype)
+        example[:, ::2, ::3] = 1
+        # Networks normalise or clamp what they are given: if an example's values are finite, which
+        # costs nothing to see, so are those of any image.
+        with torch.inference_mode():
+            self._finite = bool(settled.computation(example, *settled.settings)[1])
+        options = {
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == torch.bfloat16 else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            # Several processes would all be pinned to the same first cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        compiled = openvino.Core().compile_model(_converted(settled, example), "CPU", options)
+        self._compiled = compiled
+        self._request = compiled.create_infer_request()
+        self._largest = 0
+
+    def infer(self, pixels: Tensor) -> tuple[Tensor, bool]:
+        """Return what the computation makes of pixels, and whether its values are finite."""
+        self._largest = max(self._largest, pixels.numel() // 3)
+        [made] = self._request.infer([pixels.contiguous().numpy()], share_inputs=True).values()
+        return torch.from_numpy(made), self._finite
+
+    def release_large_memory(self) -> None:
+        """Give back the memory for intermediate results, if that is much."""
+        if self._largest > _PIXELS_KEPT:
+            self._compiled.release_memory()
+            self._largest = 0
+
+
+def _converted(settled: _Settled, example: Tensor) -> Any:
+    """Return OpenVINO's model of a computation on images of any height and width.
+
+    By the frontend itself, as `openvino.convert_model` would report each conversion to its makers.
+    """
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore", TracerWarning)
+        # torch would rather have its own compiler used.
+        warnings.simplefilter("ignore", FutureWarning)
+        traced = torch.jit.trace(settled, (example,), check_trace=False)
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    # The frontend does not keep the decoder alive.
+    decoder = TorchScriptPythonDecoder(traced, example_input=(example,))
+    model = frontend.convert(frontend.load(decoder))
+    model.reshape(openvino.PartialShape([1, -1, -1, example.shape[3]]))
+    return model
