@@ -14,6 +14,8 @@ from pipeline.suggestions import nearest
 
 # The DirectRunner would first try to download another engine.
 _LOCAL_RUNNER = "FnApiRunner"
+# While one stylises, the others read and write: so many that a bucket's latency costs nothing.
+_LOCAL_THREADS = 4
 
 
 def parse_beam_options(flags: list[str]) -> PipelineOptions:
@@ -32,6 +34,10 @@ def parse_beam_options(flags: list[str]) -> PipelineOptions:
         raise ConfigError([f"--runner={standard.runner}: {error}"]) from error
     if (options.view_as(DirectOptions).direct_num_workers or 0) < 0:
         raise ConfigError(["--direct_num_workers must be at least 0 (which takes all cores)"])
+    direct = options.view_as(DirectOptions)
+    threads = is_local(options) and direct.direct_running_mode != "multi_processing"
+    if threads and "direct_num_workers" not in options.get_all_options(drop_default=True):
+        direct.direct_num_workers = _LOCAL_THREADS
     if is_local(options):
         known = {f"--{name}" for name in options.get_all_options()}
         given = {f"--{name}" for name in options.get_all_options(retain_unknown_options=True)}
@@ -52,10 +58,9 @@ def is_local(options: PipelineOptions) -> bool:
     return options.view_as(StandardOptions).runner in StandardOptions.LOCAL_RUNNERS
 
 
-def threads_per_process(options: PipelineOptions) -> int | None:
-    """Return the cores for each of several worker processes of this machine; None for one."""
+def worker_processes(options: PipelineOptions) -> int:
+    """Return how many worker processes a run has on this machine."""
     direct = options.view_as(DirectOptions)
     if direct.direct_running_mode != "multi_processing":
-        return None
-    cores = os.cpu_count() or 1
-    return max(1, cores // (direct.direct_num_workers or cores))
+        return 1
+    return direct.direct_num_workers or os.cpu_count() or 1

@@ -229,6 +229,12 @@ def _parser() -> argparse.ArgumentParser:
         default=1.0,
         help="0, the photo, to 1 (the default), the stylised image",
     )
+    stylize.add_argument(
+        "--processing-size",
+        type=_number(int, 64, 100_000),
+        metavar="PIXELS",
+        help="short side at which a larger image is stylised; default: its own",
+    )
     stylize.add_argument("--format", choices=EXTENSION_OF_FORMAT, help="for OUT -; default: png")
     stylize.add_argument(
         "--quality",

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+import torch
+
 from pipeline import inputs, storage
 from pipeline.beam_options import is_local, parse_beam_options
 from pipeline.config import Batch, RunConfig
@@ -21,8 +23,9 @@ from pipeline.records import Status
 from pipeline.run import RunSummary, run_pipeline
 from pipeline.styles import choose, read_checkpoint
 from pipeline.sweep import load_cells, write_sheets
+from transforms.backends import describe_backend
 from transforms.checkpoints import parse_checkpoint, shipped_checkpoints
-from transforms.devices import choose_device
+from transforms.devices import choose_device, fast_precision
 from transforms.distillation.distill import DistillationRecipe
 from transforms.distillation.distill import distill as distill_network
 from transforms.evaluation import EvaluationRecipe
@@ -30,6 +33,7 @@ from transforms.evaluation import evaluate as evaluate_checkpoints
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.gatys.stylizer import Stylize
 from transforms.image_io import FORMAT_OF_EXTENSION, decode, encode
+from transforms.memory import machine_memory
 from transforms.training.style import train as train_network
 from transforms.training.style_recipe import TrainingRecipe
 from transforms.training.super_resolution import SuperResolutionRecipe
@@ -47,10 +51,11 @@ def run(args: argparse.Namespace) -> int:
     """Stylise the batches of a config."""
     options = parse_beam_options(args.beam_flags)
     config = load_config(args.config, RunConfig, args.set)
-    if is_local(options):
-        choose_device(config.run.device)
+    device = choose_device(config.run.device) if is_local(options) else None
     plans = plan(config, args.retry_failed)
     images = _print_plans(plans)
+    if device:
+        print(f"Fast networks are computed on {_described(device)}.")
     return _finish(run_pipeline(config.run, plans, images, options))
 
 
@@ -182,8 +187,15 @@ def _fast_stylization(args: argparse.Namespace) -> Stylize:
         raise ConfigError(["--set is of the optimisation's options; it needs --style-image"])
     choice = choose(dict(args.style), args.checkpoint)
     checkpoint, _ = read_checkpoint(choice.checkpoint)
-    stylizer = FeedForwardStylizer(checkpoint, choose_device(args.device))
-    return partial(stylizer.stylize, strength=args.strength, styles=dict(choice.styles))
+    stylizer = FeedForwardStylizer(
+        checkpoint, choose_device(args.device), memory=machine_memory() // 2
+    )
+    return partial(
+        stylizer.stylize,
+        strength=args.strength,
+        styles=dict(choice.styles),
+        processing_size=args.processing_size,
+    )
 
 
 def _optimisation(args: argparse.Namespace) -> Stylize:
@@ -224,6 +236,13 @@ def _print_plans(plans: Sequence[BatchPlan]) -> int:
         if not found:
             _print_no_images(batch)
     return sum(found.total() for found in counts.values())
+
+
+def _described(device: torch.device) -> str:
+    """Name a device, and what computes fast networks there, for people."""
+    precision = str(fast_precision(device)).removeprefix("torch.")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
+    return f"{name} by {describe_backend(device)} in {precision}"
 
 
 def _print_no_images(batch: Batch) -> None:

@@ -118,6 +118,13 @@ class RunOptions(Strict):
         strict=True,
         description="Images of more pixels, or to be enlarged to more, fail.",
     )
+    memory: float | None = Field(
+        default=None,
+        gt=0,
+        description="Gigabytes that fast networks may take in each worker process, for a photo on"
+        " every core at once; photos that are too large for that are stylised in tiles. By default"
+        " half of the machine's, shared among its processes.",
+    )
     max_failures: int | float | None = Field(
         default=None,
         ge=0,
@@ -128,6 +135,11 @@ class RunOptions(Strict):
         gt=0,
         description="Seconds for which a bucket that is too busy is asked again.",
     )
+
+    @property
+    def memory_in_bytes(self) -> int | None:
+        """The bytes that fast networks may take; None for the default."""
+        return None if self.memory is None else int(self.memory * 1e9)
 
     def most_failures(self, images: int) -> int | None:
         """Return after how many failures to go on yet; None for any number.

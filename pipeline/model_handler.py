@@ -1,5 +1,6 @@
 """Beam's ModelHandler for style networks: loads each once per worker, isolates failures."""
 
+import contextlib
 import os
 import threading
 import time
@@ -18,12 +19,13 @@ from pipeline.paintings import GatysChoice, load_gatys_stylizer
 from pipeline.records import Outcome, Recipe, Task
 from pipeline.stopping import leave_interrupts_to
 from pipeline.styles import Choice, StyleError, read_checkpoint
+from transforms.backends import images_at_once
 from transforms.checkpoints import Checkpoint
 from transforms.devices import DeviceName, choose_device
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.gatys.stylizer import Stylize
 from transforms.image_io import DEFAULT_MAX_PIXELS, Photo
-from transforms.memory import keep_few_kernels, return_large_blocks
+from transforms.memory import keep_few_kernels, machine_memory, return_large_blocks
 from transforms.precision import NonFiniteError
 from transforms.super_resolution import SuperResolver
 
@@ -57,20 +59,50 @@ class LoadedPhoto:
     seconds: float
 
 
+class _Places:
+    """Room for several calls at once."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._places = threading.Semaphore(count)
+        self._taking = threading.Lock()
+
+    @contextlib.contextmanager
+    def taken(self, all_of_them: bool) -> Iterator[None]:
+        """Wait for a place, or for all of them, and leave it at the end."""
+        count = self._count if all_of_them else 1
+        # One at a time, or two that have taken some of them would wait for each other.
+        with self._taking:
+            for _ in range(count):
+                self._places.acquire()
+        try:
+            yield
+        finally:
+            self._places.release(count)
+
+
 class StylizerPool:
     """The networks that a worker process holds, the least recently used out first.
 
-    They are keyed by their weights, so that batches which share a style share its network. One call
-    computes at a time: a network uses all cores by itself, and two that compete for them take many
-    times as long, while the other threads of the worker read and write.
+    They are keyed by their weights, so that batches which share a style share its network. As many
+    images are computed at once as is fastest, while other threads of the worker read and write. An
+    optimisation is computed alone: it uses all cores by itself, and two that compete for them take
+    many times as long.
     """
 
-    def __init__(self, device: DeviceName, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        device: DeviceName,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        memory: int | None = None,
+    ) -> None:
         """Make an empty pool.
 
         Args:
             device: where to compute.
             max_pixels: images that would be enlarged to more pixels are refused.
+            memory: bytes that fast networks may take for all images that are computed at once; None
+                for any number.
 
         Raises:
             DeviceUnavailableError: the device is not on this worker.
@@ -78,7 +110,10 @@ class StylizerPool:
         self._device = choose_device(device)
         self._max_pixels = max_pixels
         self._effects: OrderedDict[str, Effect] = OrderedDict()
-        self._lock = threading.Lock()
+        self._loading = threading.Lock()
+        self._at_once = images_at_once(self._device)
+        self._memory = None if memory is None else memory // self._at_once
+        self._places = _Places(self._at_once)
 
     def stylize(self, photos: Sequence[Tensor], recipe: Recipe) -> list[Tensor]:
         """Return what the recipe makes of images; its network is loaded if it is not here yet.
@@ -95,8 +130,9 @@ class StylizerPool:
             StyleError: the style's checkpoint or a painting cannot be read or used.
             WeightsUnavailableError: the loss network's weights are not on this worker.
         """
-        with self._lock:
+        with self._loading:
             effect = self._get(recipe)
+        with self._places.taken(all_of_them=recipe.method == "gatys"):
             try:
                 return effect(photos, recipe)
             except (NonFiniteError, RuntimeError, MemoryError) as error:
@@ -122,13 +158,17 @@ class StylizerPool:
             return lambda photos, _: stylizer.stylize(photos)
         checkpoint = _read_unchanged(choice)
         if recipe.method == "super_resolution":
-            return self._enlarging(SuperResolver(checkpoint, self._device))
-        return _stylizing(FeedForwardStylizer(checkpoint, self._device))
+            return self._enlarging(SuperResolver(checkpoint, self._device, at_once=self._at_once))
+        return _stylizing(
+            FeedForwardStylizer(
+                checkpoint, self._device, memory=self._memory, at_once=self._at_once
+            )
+        )
 
     def _stylize_by(self, choice: Choice) -> Stylize:
         """Return what a fast network makes of an image by a choice of its styles."""
-        stylizer = FeedForwardStylizer(_read_unchanged(choice), self._device)
-        return partial(stylizer.stylize, strength=choice.strength, styles=dict(choice.styles))
+        stylizer = FeedForwardStylizer(_read_unchanged(choice), self._device, memory=self._memory)
+        return partial(_stylized, stylizer, choice)
 
     def _enlarging(self, resolver: SuperResolver) -> Effect:
         def enlarge(photos: Sequence[Tensor], _: Recipe) -> list[Tensor]:
@@ -148,10 +188,16 @@ def _stylizing(stylizer: FeedForwardStylizer) -> Effect:
 
     def stylize(photos: Sequence[Tensor], recipe: Recipe) -> list[Tensor]:
         assert isinstance(recipe.choice, Choice), "the recipe's method is fast"
-        strength, styles = recipe.choice.strength, dict(recipe.choice.styles)
-        return [stylizer.stylize(pixels, strength, styles) for pixels in photos]
+        return [_stylized(stylizer, recipe.choice, pixels) for pixels in photos]
 
     return stylize
+
+
+def _stylized(stylizer: FeedForwardStylizer, choice: Choice, pixels: Tensor) -> Tensor:
+    styles = dict(choice.styles)
+    return stylizer.stylize(
+        pixels, choice.strength, styles, choice.processing_size, choice.statistics
+    )
 
 
 def _read_unchanged(choice: Choice) -> Checkpoint:
@@ -170,33 +216,38 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
     def __init__(
         self,
         device: DeviceName = "auto",
-        threads: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         batch_size: int = 1,
+        memory: int | None = None,
+        processes: int = 1,
     ) -> None:
         """Make the handler.
 
         Args:
             device: where to compute.
-            threads: for torch to use in each worker process; by default its own choice.
             max_pixels: images that would be enlarged to more pixels fail.
+            memory: bytes that fast networks may take in each worker process; by default this
+                process's part of half of the machine's.
+            processes: worker processes on each machine, which share its cores.
             batch_size: the largest of the recipes'. More than that would only hold back finished
                 photos.
         """
         super().__init__(min_batch_size=batch_size, max_batch_size=batch_size)
         self._made_in = os.getpid()
         self._device = device
-        self._threads = threads
         self._max_pixels = max_pixels
+        self._memory = memory
+        self._processes = processes
 
     def load_model(self) -> StylizerPool:
         """Return an empty pool; networks are loaded when a photo asks for them."""
         leave_interrupts_to(self._made_in)
         return_large_blocks()
         keep_few_kernels()
-        if self._threads is not None:
-            torch.set_num_threads(self._threads)
-        return StylizerPool(self._device, self._max_pixels)
+        if self._processes > 1:
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // self._processes))
+        memory = self._memory or machine_memory() // 2 // self._processes
+        return StylizerPool(self._device, self._max_pixels, memory)
 
     def run_inference(
         self,

@@ -15,6 +15,7 @@ from pydantic import (
 from pipeline.paintings import GatysChoice, choose_loss_networks, choose_paintings
 from pipeline.styles import Choice, choose, choose_super_resolution
 from transforms.gatys.recipe import PRESETS, GatysRecipe, PresetName
+from transforms.tiling import Statistics
 
 
 def _parts(style: Any) -> Any:
@@ -59,6 +60,19 @@ class FastOptions(Strict):
         strict=True,
         description="From 0, the photo, to 1, the stylised image.",
     )
+    processing_size: int | None = Field(
+        default=None,
+        ge=64,
+        strict=True,
+        description="Short side in pixels at which larger photos are stylised, so that strokes have"
+        " the size that they have in photos of that size; the result gets the photo's size and its"
+        " fine detail. null for the photo's own.",
+    )
+    statistics: Statistics = Field(
+        default="exact",
+        description="By which features are normalised: those of the whole photo, or of a thumbnail,"
+        " which takes the least memory, for photos of hundreds of megapixels.",
+    )
 
     @field_validator("style")
     @classmethod
@@ -73,7 +87,11 @@ class FastOptions(Strict):
         Raises:
             StyleError: it is not there any more.
         """
-        return choose(self.style, self.checkpoint)._replace(strength=self.strength)
+        return choose(self.style, self.checkpoint)._replace(
+            strength=self.strength,
+            processing_size=self.processing_size,
+            statistics=self.statistics,
+        )
 
     def __str__(self) -> str:
         """Name the style, or the styles and how much of each."""

@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from pipeline import ledger
-from pipeline.beam_options import is_local, threads_per_process
+from pipeline.beam_options import is_local, worker_processes
 from pipeline.config import RunOptions
 from pipeline.model_handler import METRICS_NAMESPACE, NETWORKS_LOADED, StylizeModelHandler
 from pipeline.planning import BatchPlan, output_folders
@@ -106,9 +106,10 @@ def run_pipeline(
     limits = Limits(run_options.max_pixels, run_options.storage_deadline)
     handler = StylizeModelHandler(
         run_options.device,
-        threads_per_process(beam_options),
         run_options.max_pixels,
         max((each.choice.batch_size for each in plans), default=1),
+        run_options.memory_in_bytes,
+        worker_processes(beam_options),
     )
     with tempfile.TemporaryDirectory(prefix="stylebeam-") as folder:
         sign = StopSign(folder, run_options.most_failures(images))

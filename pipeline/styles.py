@@ -12,6 +12,7 @@ from transforms.checkpoints import (
     shipped_checkpoints,
     weights_digest,
 )
+from transforms.tiling import Statistics
 
 _EXTENSION = ".safetensors"
 
@@ -29,12 +30,17 @@ class Choice(NamedTuple):
         styles: names and the parts that they have in the result, of the sum 1; in order of name,
             and none without a part. Empty for super-resolution.
         strength: from 0, the photo, to 1, the stylised image.
+        processing_size: the short side at which larger photos are stylised, in pixels; None for
+            their own.
+        statistics: by which features are normalised.
     """
 
     checkpoint: str
     weights: str
     styles: tuple[tuple[str, float], ...] = ()
     strength: float = 1.0
+    processing_size: int | None = None
+    statistics: Statistics = "exact"
 
     @property
     def batch_size(self) -> int:
@@ -44,7 +50,7 @@ class Choice(NamedTuple):
     @property
     def identity(self) -> dict[str, Any]:
         """What decides pixels, as plain values: not where the checkpoint lies."""
-        return {"weights": self.weights, "styles": self.styles, "strength": self.strength}
+        return {name: value for name, value in self._asdict().items() if name != "checkpoint"}
 
 
 def choose(styles: Mapping[str, float], checkpoint: str | None = None) -> Choice:

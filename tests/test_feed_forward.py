@@ -1,6 +1,7 @@
 """Feed-forward stylisation: any size, strength, precision."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -34,9 +35,9 @@ def noise(height: int, width: int) -> torch.Tensor:
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Computes with one backend, whichever is the fastest."""
 
-    def made(computation: Computation, device: torch.device) -> Backend:
+    def made(computation: Computation, device: torch.device, at_once: int) -> Backend:
         if request.param == "openvino":
-            return OpenVinoBackend(computation)
+            return OpenVinoBackend(computation, at_once)
         return TorchBackend(computation, device)
 
     monkeypatch.setattr(feed_forward, "backend_for", made)
@@ -74,9 +75,7 @@ def test_backends_and_precisions_agree(
         photo = pil_to_tensor(image.convert("RGB").resize(size[::-1]))
 
     def stylized(backend: Callable[[Computation], Backend], precision: torch.dtype) -> torch.Tensor:
-        monkeypatch.setattr(
-            feed_forward, "backend_for", lambda computation, _: backend(computation)
-        )
+        monkeypatch.setattr(feed_forward, "backend_for", lambda made, *_: backend(made))
         made = FeedForwardStylizer(checkpoint, CPU, precision).stylize(photo, 1.0, style)
         return made[None] / 255
 
@@ -117,6 +116,21 @@ def test_values_that_stay_infinite_are_an_error(
     monkeypatch.setattr(stylizer._network, "transform", lambda images, *_: images / 0)
     with pytest.raises(NonFiniteError, match="NaN or infinite"):
         stylizer.stylize(noise(32, 32))
+
+
+def test_results_do_not_depend_on_the_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums that differ in their last bits would show in bfloat16."""
+    checkpoint = parse_checkpoint((WEIGHTS / "multi_style.safetensors").read_bytes())
+    photos = [noise(150, 170 + number) for number in range(6)]
+    results = []
+    for cores in (1, 2, 5):
+        monkeypatch.setattr(torch, "get_num_threads", lambda cores=cores: cores)
+        stylizer = FeedForwardStylizer(checkpoint, CPU, torch.bfloat16, at_once=cores)
+        stylize = partial(stylizer.stylize, styles={"udnie": 1.0})
+        with ThreadPoolExecutor(cores) as threads:
+            results.append(torch.cat(list(threads.map(stylize, photos)), 2))
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
 
 
 @pytest.fixture

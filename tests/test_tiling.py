@@ -84,7 +84,7 @@ def test_a_thumbnail_has_the_mean_of_the_image(
 ) -> None:
     network, vector = network_of(*NETWORKS[0])
     monkeypatch.setattr(tiling, "THUMBNAIL_PIXELS", 64**2)
-    pixels = photo(256, 512)
+    pixels = photo(240, 480)
     thumbnail = TiledImage(network, pixels, vector)._thumbnail()
     assert thumbnail.shape[2] * thumbnail.shape[3] <= 2 * 64**2
     torch.testing.assert_close(

@@ -1,13 +1,28 @@
 """Keeps the memory of a process that stylises images of many sizes from growing."""
 
+import contextlib
 import ctypes
 import os
 import sys
+from pathlib import Path
 
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _THRESHOLD_BYTES = 1 << 20
 
 _KERNELS_KEPT = 128
+
+
+_CGROUP_LIMITS = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"
+
+
+def machine_memory() -> int:
+    """Return the bytes of memory of this machine, or of the container that this process runs in."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in _CGROUP_LIMITS:
+        with contextlib.suppress(OSError):
+            text = Path(path).read_text().strip()
+            limits += [int(text)] if text.isdecimal() else []
+    return min(limits)
 
 
 def return_large_blocks() -> None:

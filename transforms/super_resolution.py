@@ -39,7 +39,11 @@ class SuperResolver:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: torch.device, precision: torch.dtype | None = None
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        precision: torch.dtype | None = None,
+        at_once: int = 1,
     ) -> None:
         """Build the network and move it to the device.
 
@@ -47,6 +51,7 @@ class SuperResolver:
             checkpoint: the network and its weights.
             device: where to compute.
             precision: of the convolutions; by default the fastest that keeps the quality.
+            at_once: how many threads will call, at most as many as `backends.images_at_once` says.
 
         Raises:
             CheckpointError: it is of another network, or its tensors do not fit.
@@ -58,7 +63,7 @@ class SuperResolver:
             )
         self.precision = precision or fast_precision(device)
         self.factor = network.factor
-        self._backend = backend_for(_Enlargement(network), device)
+        self._backend = backend_for(_Enlargement(network), device, at_once)
 
     def enlarge(self, pixels: Tensor) -> Tensor:
         """Return the image `factor` times as wide and as high.

@@ -13,11 +13,25 @@ if _HAS_OPENVINO:
     from transforms.backends.openvino import OpenVinoBackend
 
 
-def backend_for(computation: Computation, device: torch.device) -> Backend:
-    """Return what computes fastest on a device."""
+def backend_for(computation: Computation, device: torch.device, at_once: int = 1) -> Backend:
+    """Return what computes fastest on a device.
+
+    Args:
+        computation: what to compute.
+        device: where.
+        at_once: how many threads will call, at most as many as `images_at_once` says.
+    """
     if _HAS_OPENVINO and device.type == "cpu":
-        return OpenVinoBackend(computation)
+        return OpenVinoBackend(computation, at_once)
     return TorchBackend(computation, device)
+
+
+def images_at_once(device: torch.device) -> int:
+    """Return how many images are best computed at once, by as many threads.
+
+    PyTorch uses all cores, or the GPU, for one.
+    """
+    return torch.get_num_threads() if _HAS_OPENVINO and device.type == "cpu" else 1
 
 
 def describe_backend(device: torch.device) -> str:

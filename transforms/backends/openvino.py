@@ -1,5 +1,6 @@
 """OpenVINO as a backend. Importing this module needs it to be installed."""
 
+import queue
 import threading
 import warnings
 from collections import OrderedDict
@@ -27,12 +28,20 @@ class OpenVinoBackend:
 
     A model is made for each precision, type of pixels and settings: settings that are constants are
     merged into other operations, which in one network saves a quarter of the time. That takes half
-    a second each. One computes at a time, with all of torch's threads.
+    a second each.
     """
 
-    def __init__(self, computation: Computation) -> None:
-        """Take a computation, of which models are made later."""
+    def __init__(self, computation: Computation, at_once: int = 1) -> None:
+        """Take a computation, of which models are made later.
+
+        Args:
+            computation: what to compute.
+            at_once: how many threads will call; the cores that torch would use are shared among
+                them. With a core each, results do not depend on the number of cores, and cores do
+                not wait for each other.
+        """
         self._computation = computation.eval()
+        self._at_once = at_once
         self._models: OrderedDict[object, _Model] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -43,18 +52,24 @@ class OpenVinoBackend:
         key = precision, pixels.dtype, values
         with self._lock:
             if key not in self._models:
-                traced = _Settled(self._computation, settings)
-                self._models[key] = _Model(traced, pixels, precision)
+                settled = _Settled(self._computation, settings)
+                self._models[key] = _Model(settled, pixels, precision, self._at_once)
+            model = self._models[key]
+            model.users += 1
             self._make_room_for(key)
-            return self._models[key].infer(pixels)
+        try:
+            return model.infer(pixels)
+        finally:
+            with self._lock:
+                model.users -= 1
 
     def _make_room_for(self, key: object) -> None:
         """Let go of what models keep that are not used now."""
         self._models.move_to_end(key)
         while len(self._models) > _MODELS_KEPT:
             self._models.popitem(last=False)
-        for other, model in self._models.items():
-            if other != key:
+        for model in self._models.values():
+            if not model.users:
                 model.release_large_memory()
 
 
@@ -72,9 +87,15 @@ class _Settled(nn.Module):
 
 
 class _Model:
-    """A computation that OpenVINO has compiled for a precision and images of any size."""
+    """A computation that OpenVINO has compiled for a precision and images of any size.
 
-    def __init__(self, settled: _Settled, pixels: Tensor, precision: torch.dtype) -> None:
+    Attributes:
+        users: how many calls are under way.
+    """
+
+    def __init__(
+        self, settled: _Settled, pixels: Tensor, precision: torch.dtype, at_once: int
+    ) -> None:
         example = torch.zeros((1, *_EXAMPLE_SIZE, pixels.shape[3]), dtype=pixels.dtype)
         example[:, ::2, ::3] = 1
         # Networks normalise or clamp what they are given: if an example's values are finite, which
@@ -83,20 +104,26 @@ class _Model:
             self._finite = bool(settled.computation(example, *settled.settings)[1])
         options = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == torch.bfloat16 else "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "NUM_STREAMS": at_once,
+            "INFERENCE_NUM_THREADS": max(at_once, torch.get_num_threads()),
             # Several processes would all be pinned to the same first cores.
             "ENABLE_CPU_PINNING": False,
         }
         compiled = openvino.Core().compile_model(_converted(settled, example), "CPU", options)
+        self.users = 0
         self._compiled = compiled
-        self._request = compiled.create_infer_request()
+        self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
         self._largest = 0
 
     def infer(self, pixels: Tensor) -> tuple[Tensor, bool]:
         """Return what the computation makes of pixels, and whether its values are finite."""
         self._largest = max(self._largest, pixels.numel() // 3)
-        [made] = self._request.infer([pixels.contiguous().numpy()], share_inputs=True).values()
+        try:
+            request = self._idle.get_nowait()
+        except queue.Empty:
+            request = self._compiled.create_infer_request()
+        [made] = request.infer([pixels.contiguous().numpy()], share_inputs=True).values()
+        self._idle.put(request)
         return torch.from_numpy(made), self._finite
 
     def release_large_memory(self) -> None:
