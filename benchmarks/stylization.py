@@ -21,12 +21,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
+from pipeline import stylize
+from pipeline.cli import main as main_of_stylebeam
 from transforms import feed_forward
 from transforms.backends import describe_backend, images_at_once
 from transforms.backends.computation import Backend, Computation
@@ -42,8 +45,8 @@ PHOTOS = sorted((ROOT / "samples" / "photos").glob("*.jpg"))
 DEVICE = choose_device("auto")
 FAST = fast_precision(DEVICE)
 NETWORKS = {
-    "johnson": ("johnson_udnie", "udnie"),
-    "depsep": ("depsep_udnie", "udnie"),
+    "johnson": ("johnson_udnie", "johnson_udnie"),
+    "depsep": ("depsep_udnie", "depsep_udnie"),
     "ours": ("multi_style", "starry_night"),
 }
 NETWORK_SIZES = {
@@ -165,7 +168,7 @@ def networks(rounds: int) -> Iterator[str]:
             else:
                 faster = f" ({base / taken[name]:.1f}x)" if base else ""
                 cells.append(f"{taken[name]:.3f}{faster}")
-        rows.append([network, size, *cells, f"{psnr(rounded, exact):.1f}"])
+        rows.append([network, size, *cells, f"{psnr(rounded, exact).item():.1f}"])
         print(rows[-1], file=sys.stderr, flush=True)
     last = [f"ours, {both} at once, an image"] if both > 1 else []
     yield table([*titles, *last, f"PSNR of {fast}, dB"], rows)
@@ -184,8 +187,12 @@ class Archive:
             image = to_pil_image(photo(height, width, number))
             image.save(self.folder / f"{number:05}.jpg", quality=92)
 
-    def run(self, network: str, *settings: str) -> tuple[float, float]:
+    def run(self, network: str, latency: float = 0.0) -> tuple[float, float]:
         """Stylise them by the command.
+
+        Args:
+            network: which.
+            latency: seconds by which each read and each write takes longer.
 
         Returns:
             Seconds to the first image that is written, and from it to the last.
@@ -199,7 +206,7 @@ class Archive:
             f" fast: {{style: {style}, checkpoint: {checkpoint}}}}}]\n"
         )
         started = time.time()
-        command = [sys.executable, "-m", "pipeline", "run", str(config), *settings]
+        command = [sys.executable, __file__, "--run", str(config), "--latency", str(latency)]
         subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
         written = sorted(path.stat().st_mtime for path in output.glob("*.jpg"))
         assert len(written) == self.count, "every photo is stylised"
@@ -291,6 +298,34 @@ def sizes(rounds: int) -> Iterator[str]:
     )
 
 
+def latency(rounds: int) -> Iterator[str]:
+    """Yield how fast runs are whose storage takes 50 ms longer to answer."""
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Archive(Path(folder), [(SIDE, SIDE)] * 100)
+        taken = [
+            [photos.run("ours", seconds)[1] / (photos.count - 1) for seconds in (0, 0.05)]
+            for _ in range(rounds)
+        ]
+    at_once, late = (statistics.median(times) for times in zip(*taken, strict=True))
+    rows = [["at once", f"{at_once:.3f}"], ["50 ms later", f"{late:.3f} ({at_once / late:.1%})"]]
+    yield table([f"each read and write, photos of {SIDE}x{SIDE}", "s an image"], rows)
+
+
+def run_with_latency(config: str, seconds: float) -> int:
+    """Stylise what a config says, each read and write of an image taking some seconds longer."""
+
+    def late(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            time.sleep(seconds)
+            return function(*args, **options)
+
+        return call
+
+    stylize.storage.read = late(stylize.storage.read)
+    stylize.write_result = late(stylize.write_result)
+    return main_of_stylebeam(["run", config])
+
+
 def machine() -> str:
     """Return what was measured on."""
     names = ["torch", "openvino", "apache-beam"]
@@ -307,6 +342,7 @@ SECTIONS: dict[str, tuple[str, Callable[[int], Iterator[str]]]] = {
     "networks": ("Bare networks", networks),
     "archive": ("Whole runs", archive),
     "sizes": ("Photos of many sizes", sizes),
+    "latency": ("Storage that is far away", latency),
 }
 
 
@@ -315,7 +351,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--run", metavar="CONFIG", help=argparse.SUPPRESS)
+    parser.add_argument("--latency", type=float, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.run:
+        sys.exit(run_with_latency(args.run, args.latency))
     unknown = set(args.sections) - set(SECTIONS)
     if unknown:
         parser.error(f"there is no section {', '.join(sorted(unknown))}")

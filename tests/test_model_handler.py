@@ -1,7 +1,9 @@
 """The model handler: networks loaded once and shared, failures isolated."""
 
 import itertools
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -145,3 +147,28 @@ def test_images_are_enlarged_up_to_a_limit(tmp_path: Path) -> None:
     assert failed.error == (
         "The enlarged image would have 4488 pixels, more than max_pixels (4224)."
     )
+
+
+def test_an_optimisation_is_computed_alone() -> None:
+    """It waits until the others have ended, and lets no other begin."""
+    places = model_handler._Places(2)
+    both, alone, order = threading.Barrier(3), threading.Event(), list[str]()
+
+    def share() -> None:
+        with places.taken(all_of_them=False):
+            both.wait(60)
+            assert not alone.wait(0.2)
+            order.append("shared")
+
+    def take_all() -> None:
+        with places.taken(all_of_them=True):
+            alone.set()
+            order.append("alone")
+
+    with ThreadPoolExecutor(3) as threads:
+        calls = [threads.submit(share), threads.submit(share)]
+        both.wait(60)
+        calls.append(threads.submit(take_all))
+        for call in calls:
+            call.result(60)
+    assert order == ["shared", "shared", "alone"]
