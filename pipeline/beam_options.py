@@ -14,8 +14,9 @@ from pipeline.suggestions import nearest
 
 # The DirectRunner would first try to download another engine.
 _LOCAL_RUNNER = "FnApiRunner"
-# While one stylises, the others read and write: so many that a bucket's latency costs nothing.
-_LOCAL_THREADS = 4
+# Beside a thread for each core, which stylise, so many read and write: a bucket's latency then
+# costs nothing.
+_MORE_THREADS = 2
 
 
 def parse_beam_options(flags: list[str]) -> PipelineOptions:
@@ -37,7 +38,7 @@ def parse_beam_options(flags: list[str]) -> PipelineOptions:
     direct = options.view_as(DirectOptions)
     threads = is_local(options) and direct.direct_running_mode != "multi_processing"
     if threads and "direct_num_workers" not in options.get_all_options(drop_default=True):
-        direct.direct_num_workers = _LOCAL_THREADS
+        direct.direct_num_workers = (os.cpu_count() or 1) + _MORE_THREADS
     if is_local(options):
         known = {f"--{name}" for name in options.get_all_options()}
         given = {f"--{name}" for name in options.get_all_options(retain_unknown_options=True)}

@@ -156,19 +156,20 @@ class StylizerPool:
             fast = choice.fast and self._stylize_by(choice.fast)
             stylizer = load_gatys_stylizer(choice, self._device, fast)
             return lambda photos, _: stylizer.stylize(photos)
-        checkpoint = _read_unchanged(choice)
         if recipe.method == "super_resolution":
+            checkpoint = _read_unchanged(choice)
             return self._enlarging(SuperResolver(checkpoint, self._device, at_once=self._at_once))
-        return _stylizing(
-            FeedForwardStylizer(
-                checkpoint, self._device, memory=self._memory, at_once=self._at_once
-            )
-        )
+        return _stylizing(self._stylizer(choice))
 
     def _stylize_by(self, choice: Choice) -> Stylize:
         """Return what a fast network makes of an image by a choice of its styles."""
-        stylizer = FeedForwardStylizer(_read_unchanged(choice), self._device, memory=self._memory)
-        return partial(_stylized, stylizer, choice)
+        return partial(_stylized, self._stylizer(choice), choice)
+
+    def _stylizer(self, choice: Choice) -> FeedForwardStylizer:
+        checkpoint = _read_unchanged(choice)
+        return FeedForwardStylizer(
+            checkpoint, self._device, memory=self._memory, at_once=self._at_once
+        )
 
     def _enlarging(self, resolver: SuperResolver) -> Effect:
         def enlarge(photos: Sequence[Tensor], _: Recipe) -> list[Tensor]:

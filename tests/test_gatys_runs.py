@@ -229,7 +229,9 @@ def test_one_image_in_the_style_of_a_painting(capsys: pytest.CaptureFixture[str]
     assert pixels("styled.png").tobytes() == pixels("out/gatys/a.png").tobytes()
     fast = ["--set", "init=fast", "--set", "iterations=1", "--set", "levels=1"]
     assert main([*command, *fast, "--style", "style.safetensors", "--device", "cpu"]) == 0
-    assert pixels("styled.png").tobytes() == pixels("out/fast/a.png").tobytes()
+    # All cores have worked on the one image, and summed up in another order.
+    apart = ImageChops.difference(pixels("styled.png"), pixels("out/fast/a.png"))
+    assert max(high for _, high in apart.getextrema()) <= 4
     assert main([*command, "--style", "style.safetensors"]) == 2
     assert "only for --set init=fast" in capsys.readouterr().err
     assert main([*command, *fast]) == 2
