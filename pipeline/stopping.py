@@ -8,6 +8,7 @@ import ctypes
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,9 +44,11 @@ class StopSign:
     def put_up(self, reason: str) -> None:
         """Have no more images begun with."""
         os.makedirs(self.folder, exist_ok=True)
-        with open(self._path("unread"), "w", encoding="utf-8") as file:
+        # Several threads and processes may find a reason at once.
+        descriptor, unread = tempfile.mkstemp(dir=self.folder)
+        with open(descriptor, "w", encoding="utf-8") as file:
             file.write(reason)
-        os.replace(self._path("unread"), self._path("reason"))
+        os.replace(unread, self._path("reason"))
 
     def count_failure(self) -> None:
         """Count a failure, and put the sign up if it was one too many."""

@@ -50,7 +50,12 @@ class Choice(NamedTuple):
     @property
     def identity(self) -> dict[str, Any]:
         """What decides pixels, as plain values: not where the checkpoint lies."""
-        return {name: value for name, value in self._asdict().items() if name != "checkpoint"}
+        decisive = {"weights": self.weights, "styles": self.styles, "strength": self.strength}
+        # Only where they are used: results from before there were these stay up to date.
+        for name in ("processing_size", "statistics"):
+            if (value := getattr(self, name)) != self._field_defaults[name]:
+                decisive[name] = value
+        return decisive
 
 
 def choose(styles: Mapping[str, float], checkpoint: str | None = None) -> Choice:

@@ -29,6 +29,8 @@ def changed(**values: object) -> Recipe:
         {"weights": "cd" * 32},
         {"styles": (("other", 1.0),)},
         {"strength": 0.5},
+        {"processing_size": 1080},
+        {"statistics": "thumbnail"},
         {"format": "png"},
         {"quality": 80},
         {"gps": "drop"},

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -126,6 +127,15 @@ def test_too_many_failures_stop_the_run(photos: Path, capsys: pytest.CaptureFixt
     assert counts["skipped"] > IMAGES / 2
     assert counts.total() == IMAGES
     assert "more than 5 images failed (max_failures)" in capsys.readouterr().err
+
+
+def test_many_may_stop_it_at_once(tmp_path: Path) -> None:
+    sign = StopSign(str(tmp_path / "sign"))
+    with ThreadPoolExecutor(16) as threads:
+        for call in [threads.submit(sign.put_up, f"reason {number}") for number in range(400)]:
+            call.result(60)
+    assert sign.reason is not None
+    assert os.listdir(sign.folder) == ["reason"]
 
 
 def test_failures_up_to_the_limit_do_not_stop_it(photos: Path) -> None:

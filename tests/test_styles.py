@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.styles import StyleError, choose, choose_super_resolution
+from pipeline.styles import Choice, StyleError, choose, choose_super_resolution
 from transforms.checkpoints import (
     Checkpoint,
     save_checkpoint,
@@ -23,7 +23,7 @@ def test_a_shipped_style_is_found_by_its_name() -> None:
 def test_a_checkpoint_of_one_style_needs_no_name(checkpoint_path: Path) -> None:
     choice = choose({str(checkpoint_path): 1.0})
     digest = weights_digest(checkpoint_path.read_bytes())
-    assert choice == (str(checkpoint_path), digest, (("random", 1.0),), 1.0)
+    assert choice == Choice(str(checkpoint_path), digest, (("random", 1.0),))
 
 
 def test_parts_are_of_a_whole_in_one_order_and_none_is_nothing(two_styles_path: Path) -> None:

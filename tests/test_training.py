@@ -88,10 +88,10 @@ def test_a_checkpoint_builds_the_network_that_was_trained(recipe: TrainingRecipe
     change = {"network": "depsep_nn", "network_arguments": {"channel_multiplier": 1}}
     trained = train(recipe.model_copy(update={**change, "iterations": 1}), lambda line: None)
     checkpoint = parse_checkpoint(recipe.output.read_bytes())
-    photo = torch.rand(1, 3, 32, 40)
+    photo, none = torch.rand(1, 3, 32, 40), torch.zeros(1, 0)
     with torch.inference_mode():
         torch.testing.assert_close(
-            checkpoint.build()(photo), trained.build()(photo), atol=2e-3, rtol=0
+            checkpoint.build()(photo, none), trained.build()(photo, none), atol=2e-3, rtol=0
         )
     assert checkpoint.arguments == {"channel_multiplier": 1}
 
