@@ -81,7 +81,7 @@ def check_record() -> Counter[str]:
 @pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_finishes_what_is_under_way_and_records_all(
-    number: signal.Signals, mode: str
+    number: signal.Signals, mode: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--direct_num_workers=2", f"--direct_running_mode={mode}"]
     with running(*flags) as process:
@@ -101,7 +101,7 @@ def test_a_signal_finishes_what_is_under_way_and_records_all(
     assert counts["done"] >= 1
     assert counts["skipped"] >= 1
     assert f"all: {counts['done']} done, {counts['skipped']} skipped, 0 failed" in out
-    assert main(["run", "config.yaml"]) == 0
+    assert main(["run", "config.yaml"]) == 0, capsys.readouterr().err
     after = Counter(outcome.status for outcome in read_outcomes("out"))
     assert after == {"skipped": counts["done"], "done": counts["skipped"]}
 
