@@ -40,6 +40,14 @@ def return_large_blocks() -> None:
             mallopt(_M_MMAP_THRESHOLD, _THRESHOLD_BYTES)
 
 
+def return_free_memory() -> None:
+    """Have the C library give what has been freed back to the system, if it is glibc."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
 def keep_few_kernels() -> None:
     """Have oneDNN, which convolves on CPUs, keep the kernels of the last few image sizes alone.
 

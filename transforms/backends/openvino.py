@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
 from transforms.backends.computation import Computation
+from transforms.memory import return_free_memory
 
 # Of the pixels that a computation is traced with; any that all networks accept will do.
 _EXAMPLE_SIZE = 48, 64
@@ -133,6 +134,7 @@ class _Model:
         """Give back the memory for intermediate results, if that is much."""
         if self._largest > _PIXELS_KEPT:
             self._compiled.release_memory()
+            return_free_memory()
             self._largest = 0
 
 
