@@ -4,6 +4,7 @@ A network says which convolutions, as lists of stages; how images pass through t
 here for whole images and in `transforms.tiling` for images in parts.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ def rectified(stages: Iterable[Stage], x: Tensor, normalize: Normalize) -> Tenso
     return x
 
 
-class StyleNetwork(nn.Module):
+class StyleNetwork(nn.Module, ABC):
     """A network with residual blocks at a quarter of the resolution: head, body and tail.
 
     Attributes:
@@ -89,6 +90,7 @@ class StyleNetwork(nn.Module):
         """Return what `finish` made, shape (B, H', W', C), as images, shape (B, H, W, 3)."""
         return made
 
+    @abstractmethod
     def head(self, styles: Tensor) -> list[Stage]:
         """Return the stages that lead from packed RGB in [-1, 1] to a quarter of the resolution.
 
@@ -96,19 +98,18 @@ class StyleNetwork(nn.Module):
             styles: the style of each image, or one for all, shape (B, style_size) or
                 (1, style_size).
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def body(self, styles: Tensor) -> list[tuple[Stage, Stage]]:
         """Return the residual blocks, of two stages each, without a rectifier after the sum."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tail(self, styles: Tensor) -> list[Stage]:
         """Return the stages that lead back towards the full resolution."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self, x: Tensor) -> Tensor:
         """Return packed RGB, to be clipped to [0, 1], of what the tail has made."""
-        raise NotImplementedError
 
     def transform(self, packed: Tensor, styles: Tensor, normalize: Normalize) -> Tensor:
         """Return packed RGB; it may go on beyond the image to the right and the bottom.
