@@ -147,7 +147,7 @@ class GatysRecipe(BaseModel):
         ge=32,
         strict=True,
         description="Short side in pixels at which a larger photo is optimised; the result is"
-        " enlarged to the photo's size. null for the photo's own.",
+        " enlarged to the photo's size with the photo's fine detail. null for the photo's own.",
     )
 
     @model_validator(mode="after")

@@ -24,6 +24,7 @@ from transforms.loss_network import LossNetworkName
 from transforms.perceptual_loss import LossTerms
 from transforms.pixel_range import from_unit_range, to_unit_range
 from transforms.precision import NonFiniteError
+from transforms.resizing import enlarge_like
 from transforms.vgg import Vgg, load_vgg
 from transforms.vgg_normalization import normalize_activations, reference_photographs
 
@@ -111,8 +112,7 @@ class GatysStylizer:
         Raises:
             NonFiniteError: the loss of a photo is NaN or infinite, in float32 too.
         """
-        originals = [to_unit_range(pixels[None].to(self.device)) for pixels in photos]
-        subjects = [self._subject(original) for original in originals]
+        subjects = [self._subject(to_unit_range(pixels[None].to(self.device))) for pixels in photos]
         try:
             images = self._optimized(subjects, self.precision, report)
         except NonFiniteError:
@@ -122,10 +122,7 @@ class GatysStylizer:
             if self.precision == torch.float32:
                 raise
             images = self._optimized(subjects, torch.float32, report)
-        return [
-            from_unit_range(self._finished(image, original), pixels.dtype).cpu()
-            for image, original, pixels in zip(images, originals, photos, strict=True)
-        ]
+        return [self._finished(image, pixels) for image, pixels in zip(images, photos, strict=True)]
 
     def judge(self, image: Tensor, photo: Tensor) -> LossTerms:
         """Return the terms of the loss of an image, as the last of the loss networks sees it.
@@ -250,15 +247,22 @@ class GatysStylizer:
         padding = (0, max(0, _MIN_SIDE - width), 0, max(0, _MIN_SIDE - height))
         return F.pad(image, padding, mode="replicate")
 
-    def _finished(self, image: Tensor, original: Tensor) -> Tensor:
-        """Return a result at its photo's own size and in the colours that it is to have."""
-        height, width = original.shape[2:]
+    def _finished(self, image: Tensor, pixels: Tensor) -> Tensor:
+        """Return a result at its photo's own size and in the colours that it is to have.
+
+        Args:
+            image: as it was optimised.
+            pixels: of the photo.
+        """
+        height, width = pixels.shape[1:]
+        made = from_unit_range(image[0, :, :height, :width], pixels.dtype).cpu()
         if self.recipe.size is not None and min(height, width) > self.recipe.size:
-            image = resize(image, [height, width], InterpolationMode.BICUBIC)
-        image = image[..., :height, :width].clamp(0, 1)
+            reduced = self._at_working_size(to_unit_range(pixels[None].to(self.device)))
+            made = enlarge_like(made, from_unit_range(reduced[0], pixels.dtype).cpu(), pixels.cpu())
         if self.recipe.colors == "luminance":
-            image = with_colors_of(image, original)
-        return image[0]
+            colored = with_colors_of(to_unit_range(made[None]), to_unit_range(pixels[None].cpu()))
+            made = from_unit_range(colored[0], pixels.dtype)
+        return made
 
 
 def _fast_precision(device: torch.device) -> torch.dtype:
