@@ -24,6 +24,7 @@ setup(
         "pillow>=12,<13",  # image files
         "pydantic>=2.10,<3",  # the typed config
         "pyyaml>=6,<7",  # the config's language
+        "rich>=14,<16",  # how far a run is, on a terminal
         "safetensors>=0.5,<1",  # checkpoints that cannot run code
         "torch>=2.13,<3",  # the networks
         "torchvision>=0.28,<1",  # VGG, and images to tensors

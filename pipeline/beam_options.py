@@ -1,11 +1,13 @@
 """Beam's own options, as they follow `stylebeam run`."""
 
 import os
+from collections.abc import Iterator
 
 from apache_beam.options.pipeline_options import (
     DirectOptions,
     PipelineOptions,
     StandardOptions,
+    WorkerOptions,
 )
 from apache_beam.runners.runner import create_runner
 
@@ -19,8 +21,12 @@ _LOCAL_RUNNER = "FnApiRunner"
 _MORE_THREADS = 2
 
 
-def parse_beam_options(flags: list[str]) -> PipelineOptions:
+def parse_beam_options(flags: list[str], verbose: bool = False) -> PipelineOptions:
     """Return Beam's options from command-line flags, with the FnApiRunner unless one is named.
+
+    Args:
+        flags: of the command line.
+        verbose: whether worker processes on this machine log what they do.
 
     Raises:
         ConfigError: there is no such runner, or a flag is unknown. (Of a remote runner only that
@@ -33,25 +39,34 @@ def parse_beam_options(flags: list[str]) -> PipelineOptions:
         create_runner(standard.runner)
     except (ValueError, ImportError, AttributeError) as error:
         raise ConfigError([f"--runner={standard.runner}: {error}"]) from error
-    if (options.view_as(DirectOptions).direct_num_workers or 0) < 0:
-        raise ConfigError(["--direct_num_workers must be at least 0 (which takes all cores)"])
-    direct = options.view_as(DirectOptions)
-    threads = is_local(options) and direct.direct_running_mode != "multi_processing"
-    if threads and "direct_num_workers" not in options.get_all_options(drop_default=True):
-        direct.direct_num_workers = (os.cpu_count() or 1) + _MORE_THREADS
     if is_local(options):
-        known = {f"--{name}" for name in options.get_all_options()}
-        given = {f"--{name}" for name in options.get_all_options(retain_unknown_options=True)}
-        stray = [
-            flag
-            for before, flag in zip(["", *flags], flags, strict=False)
-            if not flag.startswith("-") and (not before.startswith("--") or "=" in before)
-        ]
-        mistakes = [f"there is no option {name}{nearest(name, known)}" for name in given - known]
-        mistakes += [f"{word} is one word too many" for word in stray]
-        if mistakes:
+        if mistakes := list(_mistakes(options, flags)):
             raise ConfigError(mistakes)
+        _fill_in(options, verbose)
     return options
+
+
+def _mistakes(options: PipelineOptions, flags: list[str]) -> Iterator[str]:
+    """Yield what is wrong with the flags of a run on this machine."""
+    known = {f"--{name}" for name in options.get_all_options()}
+    given = {f"--{name}" for name in options.get_all_options(retain_unknown_options=True)}
+    for name in sorted(given - known):
+        yield f"there is no option {name}{nearest(name, known)}"
+    for before, flag in zip(["", *flags], flags, strict=False):
+        if not flag.startswith("-") and (not before.startswith("--") or "=" in before):
+            yield f"{flag} is one word too many"
+    if (options.view_as(DirectOptions).direct_num_workers or 0) < 0:
+        yield "--direct_num_workers must be at least 0 (which takes all cores)"
+
+
+def _fill_in(options: PipelineOptions, verbose: bool) -> None:
+    """Set what the flags of a run on this machine leave open."""
+    direct, worker = options.view_as(DirectOptions), options.view_as(WorkerOptions)
+    given = options.get_all_options(drop_default=True)
+    if direct.direct_running_mode != "multi_processing" and "direct_num_workers" not in given:
+        direct.direct_num_workers = (os.cpu_count() or 1) + _MORE_THREADS
+    if not verbose and worker.default_sdk_harness_log_level is None:
+        worker.default_sdk_harness_log_level = "CRITICAL"
 
 
 def is_local(options: PipelineOptions) -> bool:

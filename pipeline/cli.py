@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from pipeline import commands
 from pipeline.config_file import ConfigError
+from pipeline.model_handler import StylizationError
 from pipeline.run import RunFailedError
 from pipeline.storage import StorageError
 from pipeline.styles import StyleError
@@ -30,7 +31,14 @@ _USAGE_ERRORS = (
     DeviceUnavailableError,
     WeightsUnavailableError,
 )
-_FAILURES = (RunFailedError, StorageError, TrainingError, ImageError, NonFiniteError)
+_FAILURES = (
+    RunFailedError,
+    StylizationError,
+    StorageError,
+    TrainingError,
+    ImageError,
+    NonFiniteError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,13 +105,29 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="do only the images that failed in the run before",
     )
+    run.add_argument(
+        "--json", action="store_true", help="print what became of the run as JSON, and nothing else"
+    )
     validate = _command(
         subparsers,
         commands.validate,
         "validate",
         "check a config and say what a run would do",
-        "Check a config, its files and its styles, and count the images, without writing.",
+        "Check a config, its files and its styles, count the images, and estimate the time on this"
+        " machine from a few of them, without writing.",
         "stylebeam validate photos.yaml",
+    )
+    validate.add_argument(
+        "--quick", action="store_true", help="leave out the estimate, which takes some seconds"
+    )
+    preview = _command(
+        subparsers,
+        commands.preview,
+        "preview",
+        "show what photos will look like, before a run",
+        "Stylise the middles of a few photos of each batch at full resolution, and lay them out"
+        " beside the photos in a contact sheet. Optimisations are cut short.",
+        "stylebeam preview photos.yaml preview.png",
     )
     sweep = _command(
         subparsers,
@@ -167,7 +191,16 @@ def _parser() -> argparse.ArgumentParser:
         " another, and says how much of VGG it misses.",
         "stylebeam distill configs/distill/embedded.yaml",
     )
-    for command in (run, validate, sweep, training, super_resolution, evaluation, distillation):
+    for command in (
+        run,
+        validate,
+        preview,
+        sweep,
+        training,
+        super_resolution,
+        evaluation,
+        distillation,
+    ):
         optional = "?" if command is training else None
         command.add_argument(
             "config", metavar="CONFIG", nargs=optional, help="a YAML file, path or URI"
@@ -180,13 +213,20 @@ def _parser() -> argparse.ArgumentParser:
             help="override a value of the config; the key is dotted, as in run.device=cpu",
         )
 
-    _command(
+    preview.add_argument("output", metavar="OUT", help="where to write: a path or a URI")
+
+    styles = _command(
         subparsers,
         commands.styles,
         "styles",
-        "list the styles that are shipped",
-        "List the styles that are shipped, with their size and how they were trained.",
-        "stylebeam styles",
+        "list the styles that are shipped, or show them",
+        "List the styles that are shipped, with their size and how they were trained; or show them"
+        " all on photos.",
+        "stylebeam styles --sheet styles.png",
+    )
+    styles.add_argument("--sheet", metavar="OUT", help="write a contact sheet of the styles")
+    styles.add_argument(
+        "--photo", metavar="FILE", help="that the sheet shows; default: six shipped photographs"
     )
 
     stylize = _command(

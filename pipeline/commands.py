@@ -3,25 +3,33 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
+from apache_beam.options.pipeline_options import PipelineOptions
+from PIL import Image
+from rich.console import Console
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from pipeline import inputs, storage
 from pipeline.beam_options import is_local, parse_beam_options
-from pipeline.config import Batch, RunConfig
+from pipeline.config import RunConfig
 from pipeline.config_file import ConfigError, load_config
-from pipeline.ledger import outcomes_path
+from pipeline.display import Display
+from pipeline.estimate import estimate
 from pipeline.options import GatysOptions
 from pipeline.paintings import load_gatys_stylizer
 from pipeline.planning import BatchPlan, plan, survey
+from pipeline.preview import preview_sheet, sample_photographs, styles_sheet
 from pipeline.records import Status
 from pipeline.run import RunSummary, run_pipeline
 from pipeline.styles import choose, read_checkpoint
+from pipeline.summary import estimate_lines, no_images_line, plan_lines, print_summary, to_json
 from pipeline.sweep import load_cells, write_sheets
 from transforms.backends import describe_backend
 from transforms.checkpoints import parse_checkpoint, shipped_checkpoints
@@ -32,7 +40,7 @@ from transforms.evaluation import EvaluationRecipe
 from transforms.evaluation import evaluate as evaluate_checkpoints
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.gatys.stylizer import Stylize
-from transforms.image_io import FORMAT_OF_EXTENSION, decode, encode
+from transforms.image_io import FORMAT_OF_EXTENSION, ImageFormat, Photo, decode, encode
 from transforms.memory import machine_memory
 from transforms.training.style import train as train_network
 from transforms.training.style_recipe import TrainingRecipe
@@ -43,35 +51,52 @@ from transforms.training.super_resolution import (
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED = range(4)
 
-_STATUSES: tuple[Status, ...] = get_args(Status)
-_LEFT_OUT: tuple[tuple[Status, str], ...] = (("skipped", "up to date"), ("failed", "refused"))
-
 
 def run(args: argparse.Namespace) -> int:
     """Stylise the batches of a config."""
-    options = parse_beam_options(args.beam_flags)
+    options = parse_beam_options(args.beam_flags, args.verbose)
     config = load_config(args.config, RunConfig, args.set)
-    device = choose_device(config.run.device) if is_local(options) else None
+    computing = _what_computes(config, options)
+    # Standard output is for the result alone, if that is for a program.
+    words = sys.stderr if args.json else sys.stdout
     plans = plan(config, args.retry_failed)
-    images = _print_plans(plans)
-    if device:
-        print(f"Fast networks are computed on {_described(device)}.")
-    return _finish(run_pipeline(config.run, plans, images, options))
+    counts = survey(plans)
+    print(*plan_lines(plans, counts), computing, sep="\n", file=words, flush=True)
+    summary = _run(config, plans, counts, options)
+    if args.json:
+        print(to_json(summary))
+    else:
+        print_summary(summary, Console())
+    return _exit_code(summary)
 
 
 def validate(args: argparse.Namespace) -> int:
     """Check a config and say what a run would do."""
-    _print_plans(plan(load_config(args.config, RunConfig, args.set)))
+    config = load_config(args.config, RunConfig, args.set)
+    plans = plan(config)
+    print(*plan_lines(plans, survey(plans)), sep="\n", flush=True)
+    if not args.quick:
+        for line in estimate_lines(estimate(config.run, plans)):
+            print(line)
     print("The config is valid.")
+    return EXIT_DONE
+
+
+def preview(args: argparse.Namespace) -> int:
+    """Show what photos of a config's batches become, in a contact sheet."""
+    config = load_config(args.config, RunConfig, args.set)
+    plans = plan(config)
+    photos = (photo for batch in config.batches for photo in inputs.list_images(batch.input))
+    _check_output(args.output, (photo.path for photo in photos))
+    _write_sheet(preview_sheet(config.run, plans), args.output)
     return EXIT_DONE
 
 
 def sweep(args: argparse.Namespace) -> int:
     """Stylise photos with every combination of two keys' values, in a contact sheet each."""
-    options = parse_beam_options(args.beam_flags)
+    options = parse_beam_options(args.beam_flags, args.verbose)
     config, cells = load_cells(args.config, args.set)
-    if is_local(options):
-        choose_device(config.run.device)
+    print(_what_computes(config, options))
     batches = tuple(batch for row in cells for batch in row)
     plans = plan(RunConfig(batches=batches, run=config.run))
     batch = config.sheets
@@ -80,16 +105,15 @@ def sweep(args: argparse.Namespace) -> int:
     count = counts.pop(batch.name).total()
     print(f"{batch.name}: {count} images in {batch.input}, each in {len(plans)} cells")
     if not count:
-        _print_no_images(batch)
+        print(no_images_line(batch.input))
         return EXIT_DONE
     work = list(sheets.work())
-    images = sum(each.total() for each in counts.values())
-    summary = run_pipeline(config.run, plans, images, options)
-    code = _finish(summary)
+    summary = _run(config, plans, counts, options)
+    print_summary(summary, Console())
     if not summary.stopped:
         write_sheets(config, cells, work)
         print(f"The contact sheet of each image is in {batch.output}.")
-    return code
+    return _exit_code(summary)
 
 
 def train(args: argparse.Namespace) -> int:
@@ -139,6 +163,11 @@ def distill(args: argparse.Namespace) -> int:
 
 def styles(args: argparse.Namespace) -> int:
     """List the styles, and the networks for super-resolution, that are shipped."""
+    if args.sheet:
+        _check_output(args.sheet, [args.photo] if args.photo else [])
+        photos = [decode(storage.read(args.photo)).pixels] if args.photo else sample_photographs()
+        _write_sheet(styles_sheet(photos, choose_device("auto")), args.sheet)
+        return EXIT_DONE
     for path in shipped_checkpoints():
         checkpoint = parse_checkpoint(path.read_bytes())
         of_network = f"{checkpoint.network}, {path.stat().st_size / 1e6:.1f} MB"
@@ -163,14 +192,15 @@ def _trained(recipe: Mapping[str, Any]) -> str:
 
 def stylize(args: argparse.Namespace) -> int:
     """Stylise one image."""
-    extension = Path(args.output).suffix.lower()
     if args.output != "-":
-        _check_output(args, extension)
+        if args.format is not None:
+            raise ConfigError(["--format is for OUT -; a file's format goes by its name"])
+        _check_output(args.output, [args.input])
     effect = _optimisation(args) if args.style_image else _fast_stylization(args)
     data = sys.stdin.buffer.read() if args.input == "-" else storage.read(args.input)
     photo = decode(data, args.max_pixels)
     stylized = photo.with_pixels(effect(photo.pixels))
-    image_format = args.format or FORMAT_OF_EXTENSION.get(extension, "png")
+    image_format = args.format or _format_of(args.output) or "png"
     encoded = encode(stylized, image_format, args.quality)
     if args.output == "-":
         sys.stdout.buffer.write(encoded)
@@ -211,62 +241,58 @@ def _optimisation(args: argparse.Namespace) -> Stylize:
     return lambda pixels: stylizer.stylize([pixels])[0]
 
 
-def _check_output(args: argparse.Namespace, extension: str) -> None:
-    if args.format is not None:
-        raise ConfigError(["--format is for OUT -; a file's format goes by its name"])
-    if extension not in FORMAT_OF_EXTENSION:
+def _format_of(path: str) -> ImageFormat | None:
+    return FORMAT_OF_EXTENSION.get(Path(path).suffix.lower())
+
+
+def _check_output(output: str, photos: Iterable[str]) -> None:
+    """Refuse an output that is no image by its name, or one of the inputs."""
+    if _format_of(output) is None:
         extensions = ", ".join(FORMAT_OF_EXTENSION)
-        raise ConfigError([f"{args.output}: the name must end in one of {extensions}"])
-    place = storage.place_of(args.output)
-    if place in (storage.place_of(args.input), storage.real_path(args.input)):
-        raise ConfigError([f"{args.output} is the input, which is never overwritten"])
+        raise ConfigError([f"{output}: the name must end in one of {extensions}"])
+    place = storage.place_of(output)
+    for photo in photos:
+        if place in (storage.place_of(photo), storage.real_path(photo)):
+            raise ConfigError([f"{output} is the input, which is never overwritten"])
 
 
-def _print_plans(plans: Sequence[BatchPlan]) -> int:
-    """Print what is to be done and return the number of images."""
-    counts = survey(plans)
-    for batch_plan in plans:
-        batch, found = batch_plan.batch, counts[batch_plan.batch.name]
-        left_out = [f"{found[status]} {what}" for status, what in _LEFT_OUT if found[status]]
-        print(
-            f"{batch.name}: {found.total()} images in {batch.input}, {batch.method}"
-            f" {batch.options}, to {batch.output}"
-            + (f"; {', '.join(left_out)}, {found[None]} to do" if left_out else "")
-        )
-        if not found:
-            _print_no_images(batch)
-    return sum(found.total() for found in counts.values())
+def _write_sheet(sheet: Image.Image, output: str) -> None:
+    """Write a contact sheet in the format of its name."""
+    image_format = _format_of(output) or "png"
+    photo = Photo(pil_to_tensor(sheet))
+    storage.write(output, encode(photo, image_format), f"image/{image_format}")
+    print(f"The contact sheet is in {output}.")
 
 
-def _described(device: torch.device) -> str:
-    """Name a device, and what computes fast networks there, for people."""
+def _run(
+    config: RunConfig,
+    plans: list[BatchPlan],
+    counts: Mapping[str, Counter[Status | None]],
+    options: PipelineOptions,
+) -> RunSummary:
+    """Run a planned config, and show how far it is."""
+    to_do = {name: found[None] for name, found in counts.items()}
+    display = Display(to_do, Console(stderr=True))
+    images = sum(found.total() for found in counts.values())
+    return run_pipeline(config.run, plans, images, options, display)
+
+
+def _what_computes(config: RunConfig, options: PipelineOptions) -> str:
+    """Say where a run's images are stylised, and by what.
+
+    Raises:
+        DeviceUnavailableError: not on the device that the config asks for.
+    """
+    if not is_local(options):
+        return "The run's workers are on other machines; its runner says how far they are."
+    device = choose_device(config.run.device)
     precision = str(fast_precision(device)).removeprefix("torch.")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
-    return f"{name} by {describe_backend(device)} in {precision}"
+    return f"Fast networks are computed on {name} by {describe_backend(device)} in {precision}."
 
 
-def _print_no_images(batch: Batch) -> None:
-    extensions = ", ".join(FORMAT_OF_EXTENSION)
-    print(f"  {batch.input} holds no images (looked for {extensions}): nothing to do.")
-
-
-def _finish(summary: RunSummary) -> int:
-    """Print what became of a run and return the exit code."""
-    for batch in summary.batches:
-        counts = ", ".join(
-            f"{batch.counts[status]} {status}"
-            for status in _STATUSES
-            if batch.counts[status] or status != "skipped"
-        )
-        print(f"{batch.name}: {counts}; outputs in {batch.output}")
-        for outcome in batch.failures:
-            print(f"  failed: {outcome.input}: {outcome.error}")
-        if batch.counts["failed"] > len(batch.failures):
-            print(f"  ... the others are in {outcomes_path(batch.output)}")
-    loaded = summary.networks_loaded
-    print(f"Style networks loaded: {'not known from this runner' if loaded is None else loaded}.")
-    folders = ", ".join(sorted({batch.output for batch in summary.batches}))
-    print(f"Look in {folders}. What became of each image: _stylebeam/outcomes.jsonl there.")
+def _exit_code(summary: RunSummary) -> int:
+    """Return the exit code of a run, and say if it was stopped."""
     if summary.stopped:
         print(
             f"stylebeam: stopped before the end: {summary.stopped}. The same command goes on where"

@@ -50,6 +50,24 @@ class GatysChoice(NamedTuple):
     batch_size: int
 
     @property
+    def short_side(self) -> int | None:
+        """The short side in pixels at which larger photos are worked on; None for their own."""
+        return self.recipe.size
+
+    def worked_on_at(self, short_side: int) -> "GatysChoice":
+        """Return this choice with another short side, in pixels."""
+        return self._replace(recipe=self.recipe.model_copy(update={"size": short_side}))
+
+    def shortened(self, evaluations: int) -> "GatysChoice":
+        """Return this choice with no more evaluations of a loss at a level than so many."""
+        recipe = self.recipe
+        counts = {
+            "iterations": min(evaluations, recipe.iterations),
+            "finish_iterations": min(evaluations, recipe.finish_iterations),
+        }
+        return self._replace(recipe=recipe.model_copy(update=counts))
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What decides pixels, as plain values: neither where files lie nor the batch size."""
         return {

@@ -1,9 +1,11 @@
 """A run: build its pipeline, run it, and sum up what came out."""
 
 import contextlib
+import os
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -14,8 +16,10 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from pipeline import ledger
 from pipeline.beam_options import is_local, worker_processes
 from pipeline.config import RunOptions
+from pipeline.display import Display
 from pipeline.model_handler import METRICS_NAMESPACE, NETWORKS_LOADED, StylizeModelHandler
 from pipeline.planning import BatchPlan, output_folders
+from pipeline.progress import Tally
 from pipeline.records import Outcome, Status
 from pipeline.results import tidy
 from pipeline.stopping import StopSign, stopped_by_signals
@@ -51,11 +55,13 @@ class RunSummary:
 
     Attributes:
         batches: what became of each.
+        seconds: that it took.
         networks_loaded: how often a worker loaded a network; None if the runner does not say.
         stopped: why the run was stopped before its end; None if it was not.
     """
 
     batches: tuple[BatchSummary, ...]
+    seconds: float
     networks_loaded: int | None
     stopped: str | None = None
 
@@ -71,6 +77,7 @@ def build(
     handler: Handler,
     limits: Limits,
     sign: StopSign,
+    tally: Tally | None,
 ) -> beam.PCollection[Outcome]:
     """Add a run's steps to a pipeline and return the outcomes.
 
@@ -81,14 +88,18 @@ def build(
         pipeline
         | "Batches" >> beam.Create(plans)
         | "List" >> beam.FlatMap(lambda batch_plan: batch_plan.work())
-        | "Stylize" >> Stylize(handler, limits, sign)
+        | "Stylize" >> Stylize(handler, limits, sign, tally)
     )
     outcomes | "Record" >> ledger.WriteOutcomes(output_folders(plans))
     return outcomes
 
 
 def run_pipeline(
-    run_options: RunOptions, plans: list[BatchPlan], images: int, beam_options: PipelineOptions
+    run_options: RunOptions,
+    plans: list[BatchPlan],
+    images: int,
+    beam_options: PipelineOptions,
+    display: Display,
 ) -> RunSummary:
     """Run a planned config and wait until it is done.
 
@@ -97,6 +108,7 @@ def run_pipeline(
         plans: its batches.
         images: how many they have.
         beam_options: the runner and its options.
+        display: shows the run, if its workers are on this machine.
 
     Raises:
         RunFailedError: the pipeline did not finish.
@@ -111,12 +123,14 @@ def run_pipeline(
         run_options.memory_in_bytes,
         worker_processes(beam_options),
     )
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="stylebeam-") as folder:
-        sign = StopSign(folder, run_options.most_failures(images))
+        sign = StopSign(os.path.join(folder, "sign"), run_options.most_failures(images))
+        tally = Tally(folder) if is_local(beam_options) else None
         try:
             pipeline = beam.Pipeline(options=beam_options)
-            build(pipeline, plans, handler, limits, sign)
-            with stopped_by_signals(sign) if is_local(beam_options) else contextlib.nullcontext():
+            build(pipeline, plans, handler, limits, sign, tally)
+            with _attended(display, sign, tally):
                 result = pipeline.run()
                 state = result.wait_until_finish()
         except Exception as error:  # What a runner raises is its own affair.
@@ -124,7 +138,18 @@ def run_pipeline(
         stopped = sign.reason
     if state != PipelineState.DONE:
         raise RunFailedError(f"The run ended in the state {state}.")
-    return RunSummary(_summaries(plans), _networks_loaded(result), stopped)
+    seconds = time.monotonic() - started
+    return RunSummary(_summaries(plans), seconds, _networks_loaded(result), stopped)
+
+
+@contextlib.contextmanager
+def _attended(display: Display, sign: StopSign, tally: Tally | None) -> Iterator[None]:
+    """Within a `with`, show a run and let signals stop it, if it is on this machine."""
+    if tally is None:
+        yield
+        return
+    with stopped_by_signals(sign, display.restore_terminal), display.watching(tally, sign):
+        yield
 
 
 def _prepare_outputs(plans: Iterable[BatchPlan]) -> None:

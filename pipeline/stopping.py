@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
@@ -80,25 +80,24 @@ def leave_interrupts_to(process: int) -> None:
 
 
 @contextlib.contextmanager
-def stopped_by_signals(sign: StopSign) -> Iterator[None]:
-    """Within a `with`, let SIGINT and SIGTERM put up the sign; a second one ends the process.
+def stopped_by_signals(sign: StopSign, before_exit: Callable[[], None]) -> Iterator[None]:
+    """Within a `with`, let SIGINT and SIGTERM put up the sign; if it is up, they end the process.
 
     Signals reach the main thread alone; in any other this does nothing.
+
+    Args:
+        sign: of the run.
+        before_exit: called before the process is ended.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    received: list[int] = []
 
     def receive(number: int, frame: FrameType | None) -> None:
-        if received:
+        if sign.reason:
+            before_exit()
             os._exit(128 + number)
-        received.append(number)
         sign.put_up("the run was interrupted")
-        os.write(
-            sys.__stderr__.fileno() if sys.__stderr__ else 2,
-            b"stylebeam: stopping once the images under way are done; again to stop at once.\n",
-        )
 
     before = {number: signal.signal(number, receive) for number in _SIGNALS}
     try:

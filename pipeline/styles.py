@@ -48,6 +48,15 @@ class Choice(NamedTuple):
         return 1
 
     @property
+    def short_side(self) -> int | None:
+        """The short side in pixels at which larger photos are worked on; None for their own."""
+        return self.processing_size
+
+    def worked_on_at(self, short_side: int) -> "Choice":
+        """Return this choice with another short side, in pixels."""
+        return self._replace(processing_size=short_side)
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What decides pixels, as plain values: not where the checkpoint lies."""
         decisive = {"weights": self.weights, "styles": self.styles, "strength": self.strength}

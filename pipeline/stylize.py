@@ -9,6 +9,7 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from pipeline import storage
 from pipeline.model_handler import METRICS_NAMESPACE, LoadedPhoto, StylizerPool
+from pipeline.progress import Tally
 from pipeline.records import Outcome, Task
 from pipeline.results import write_result
 from pipeline.stopping import StopSign
@@ -71,48 +72,52 @@ class Stylize(beam.PTransform):
     in one process.
     """
 
-    def __init__(self, handler: Handler, limits: Limits, sign: StopSign) -> None:
+    def __init__(
+        self, handler: Handler, limits: Limits, sign: StopSign, tally: Tally | None = None
+    ) -> None:
         """Make the transform.
 
         Args:
             handler: stylises loaded photos.
             limits: of the work on images.
             sign: says when to begin no more of them.
+            tally: counts what becomes of tasks.
         """
         super().__init__()
         self._handler = handler
         self._limits = limits
         self._sign = sign
+        self._tally = tally
 
     def expand(self, work: beam.PCollection[Task | Outcome]) -> beam.PCollection[Outcome]:
         """Return the outcomes."""
         tasks, decided = (
             work
-            | "Count the refused" >> beam.Map(_with_failure_counted, self._sign)
+            | "Count the refused" >> beam.Map(_counted, self._sign, None)
             | "Part the decided" >> beam.Partition(_is_outcome, 2)
         )
         loaded, unread = (
             tasks
             | "Spread over workers" >> beam.Reshuffle()
             | "Read" >> beam.Map(read_photo, self._limits, self._sign)
-            | "Count the unreadable" >> beam.Map(_with_failure_counted, self._sign)
+            | "Count the unreadable" >> beam.Map(_counted, self._sign, self._tally)
             | "Part the unread" >> beam.Partition(_is_outcome, 2)
         )
         stylized, failed = (
             loaded
             | "Stylise" >> RunInference(self._handler)
-            | "Count the failed" >> beam.Map(_with_failure_counted, self._sign)
+            | "Count the failed" >> beam.Map(_counted, self._sign, self._tally)
             | "Part the failed" >> beam.Partition(_is_outcome, 2)
         )
         written = (
             stylized
             | "Write" >> beam.Map(write_photo, self._limits)
-            | "Count the unwritten" >> beam.Map(_with_failure_counted, self._sign)
+            | "Count the written" >> beam.Map(_counted, self._sign, self._tally)
         )
         return (
             (decided, unread, failed, written)
             | "All outcomes" >> beam.Flatten()
-            | "Count" >> beam.Map(_counted)
+            | "Count" >> beam.Map(_with_metric)
         )
 
 
@@ -120,13 +125,16 @@ def _is_outcome(element: Task | LoadedPhoto | Outcome, partitions: int) -> int:
     return int(isinstance(element, Outcome))
 
 
-def _with_failure_counted(element: Element, sign: StopSign) -> Element:
-    """Count a failure where it happens: what comes after a Flatten comes when all is done."""
-    if isinstance(element, Outcome) and element.status == "failed":
-        sign.count_failure()
+def _counted(element: Element, sign: StopSign, tally: Tally | None) -> Element:
+    """Count an outcome where it happens: what comes after a Flatten comes when all is done."""
+    if isinstance(element, Outcome):
+        if tally is not None:
+            tally.add(element)
+        if element.status == "failed":
+            sign.count_failure()
     return element
 
 
-def _counted(outcome: Outcome) -> Outcome:
+def _with_metric(outcome: Outcome) -> Outcome:
     beam.metrics.Metrics.counter(METRICS_NAMESPACE, outcome.status).inc()
     return outcome

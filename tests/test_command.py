@@ -80,8 +80,37 @@ def test_two_batches_in_a_process_of_its_own(config: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "all: 3 done, 0 failed; outputs in out/all\n" in done.stdout
     assert "Style networks loaded: 1.\n" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("Look in out/all, out/jpegs.")
+    assert " Look in out/all, out/jpegs. What became" in done.stdout.splitlines()[-1]
     check_outputs()
+
+
+def test_for_a_program_there_is_json_alone(config: Path, photos: Path) -> None:
+    (photos / "bad.jpg").write_text("no image")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "run", str(config), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    said = json.loads(done.stdout)
+    assert 0 < said.pop("seconds") < 600
+    assert said == {
+        "batches": [
+            {
+                "name": name,
+                "output": f"out/{name}",
+                "done": count,
+                "skipped": 0,
+                "failed": 1,
+                "outcomes": f"out/{name}/_stylebeam/outcomes.jsonl",
+            }
+            for name, count in (("all", 3), ("jpegs", 1))
+        ],
+        "networks_loaded": 1,
+        "stopped": None,
+    }
+    assert "all: 4 images in photos" in done.stderr
 
 
 @pytest.mark.parametrize("mode", ["in_memory", "multi_threading", "multi_processing"])

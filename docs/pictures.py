@@ -1,0 +1,123 @@
+"""Makes the pictures of the documents anew, and prints the times that stand beside them.
+
+    python docs/pictures.py PAINTING
+
+PAINTING is van Gogh's Starry Night, of which the shipped style `starry_night` was learnt too.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
+
+from transforms.checkpoints import parse_checkpoint, shipped_checkpoints
+from transforms.contact_sheet import contact_sheet
+from transforms.feed_forward import FeedForwardStylizer
+from transforms.gatys.recipe import PRESETS, GatysRecipe
+from transforms.gatys.stylizer import GatysStylizer
+from transforms.super_resolution import SuperResolver
+
+DOCS = Path(__file__).parent
+PHOTOS = DOCS.parent / "samples" / "photos"
+CPU = torch.device("cpu")
+QUALITY = 88
+FACTOR = 4
+
+Effect = Callable[[Tensor], Tensor]
+
+
+def checkpoint(name: str) -> Path:
+    """Return the file of a shipped checkpoint."""
+    return next(path for path in shipped_checkpoints() if path.stem == name)
+
+
+def read(name: str) -> Tensor:
+    """Return a sample photo."""
+    with Image.open(PHOTOS / name) as image:
+        return pil_to_tensor(image.convert("RGB"))
+
+
+def save(pixels: Tensor, name: str) -> None:
+    """Write a picture of the documents."""
+    to_pil_image(pixels).save(DOCS / name, quality=QUALITY)
+
+
+def methods(painting: Tensor) -> dict[str, Effect]:
+    """Return the methods that are set against each other."""
+    styles = FeedForwardStylizer(parse_checkpoint(checkpoint("multi_style").read_bytes()), CPU)
+
+    def optimised(**options: object) -> Effect:
+        recipe = GatysRecipe(**{**PRESETS["default"], **options})
+        stylizer = GatysStylizer(recipe, [(painting, 1.0)], CPU)
+        return lambda photo: stylizer.stylize([photo])[0]
+
+    return {
+        "fast: starry_night": lambda photo: styles.stylize(photo, styles={"starry_night": 1.0}),
+        "gatys: default": optimised(),
+        "gatys: default, colors: luminance": optimised(colors="luminance"),
+    }
+
+
+def compare_methods(painting: Tensor) -> None:
+    """Write what each method makes of two photos, with the seconds that it took."""
+    effects = methods(painting)
+    names = ["mountain-lake.jpg", "astronaut.jpg"]
+    rows = []
+    for name in names:
+        photo = read(name)
+        row = [photo]
+        for effect_name, effect in effects.items():
+            started = time.perf_counter()
+            if effect_name.startswith("fast"):
+                effect(photo)  # Which also compiles.
+                started = time.perf_counter()
+            row.append(effect(photo))
+            print(f"{name}, {effect_name}: {time.perf_counter() - started:.2f} s", flush=True)
+        rows.append(row)
+    save(rows[0][2], "mountain-lake_optimised.jpg")
+    pictures = [[to_pil_image(pixels) for pixels in row] for row in rows]
+    for picture in (each for row in pictures for each in row):
+        picture.thumbnail((480, 480), Image.Resampling.LANCZOS)
+    labels = [Path(name).stem for name in names]
+    sheet = contact_sheet(pictures, labels, ["photo", *effects], "")
+    sheet.save(DOCS / "methods.jpg", quality=QUALITY)
+
+
+def compare_enlargements() -> None:
+    """Write a part of a photo that was reduced to a quarter, enlarged again in several ways."""
+    photo = read("astronaut.jpg")[:, 40:232, 130:322]
+    small = torch.nn.functional.interpolate(
+        photo[None], scale_factor=1 / FACTOR, mode="bilinear", antialias=True
+    )[0]
+    bicubic = to_pil_image(small).resize(photo.shape[:0:-1], Image.Resampling.BICUBIC)
+    row = [bicubic]
+    names = ["x4_pixel", "x4_feature"]
+    for name in names:
+        resolver = SuperResolver(parse_checkpoint(checkpoint(name).read_bytes()), CPU)
+        row.append(to_pil_image(resolver.enlarge(small)))
+    row.append(to_pil_image(photo))
+    sheet = contact_sheet([row], [""], ["bicubic", *names, "the photo itself"], "")
+    sheet.save(DOCS / "super_resolution.jpg", quality=QUALITY)
+
+
+def main() -> None:
+    """Make all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("painting", type=Path)
+    with Image.open(parser.parse_args().painting) as image:
+        painting = pil_to_tensor(image.convert("RGB"))
+    styles = FeedForwardStylizer(parse_checkpoint(checkpoint("multi_style").read_bytes()), CPU)
+    for style in ("starry_night", "udnie"):
+        made = styles.stylize(read("mountain-lake.jpg"), styles={style: 1.0})
+        save(made, f"mountain-lake_{style}.jpg")
+    compare_enlargements()
+    compare_methods(painting)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""What a run would take: the pixels of its images, and the time, from a short calibration."""
+
+import math
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from statistics import fmean
+from typing import NamedTuple
+
+import torch
+
+from pipeline.config import RunOptions
+from pipeline.excerpts import Excerpt, excerpts
+from pipeline.model_handler import StylizeModelHandler, StylizerPool
+from pipeline.paintings import GatysChoice, load_gatys_stylizer
+from pipeline.planning import BatchPlan
+from transforms.backends import images_at_once
+from transforms.devices import choose_device
+from transforms.image_io import Photo, decode, encode
+
+_IMAGES_READ = 12
+# Of the part of a photo on which the time is taken, in pixels.
+_NETWORK_SIDE, _OPTIMISATION_SIDE = 1024, 256
+_EVALUATIONS = 3
+
+
+class Estimate(NamedTuple):
+    """What the images of a batch that are to be done would take on this machine.
+
+    Attributes:
+        pixels: of all of them.
+        seconds: for all of them.
+    """
+
+    pixels: float
+    seconds: float
+
+
+def estimate(run_options: RunOptions, plans: Sequence[BatchPlan]) -> dict[str, Estimate]:
+    """Return what batches would take, by name; those of which no image can be read are left out.
+
+    A few photos of each batch are read, and of one of them a part is stylised.
+
+    Args:
+        run_options: what the config says of the run as a whole.
+        plans: of the batches.
+
+    Raises:
+        StorageError: an input or an output cannot be listed.
+    """
+    device = choose_device(run_options.device)
+    pool = StylizeModelHandler(run_options.device, run_options.max_pixels).load_model()
+    estimates = {}
+    for each in plans:
+        optimised = isinstance(each.choice, GatysChoice)
+        side = _OPTIMISATION_SIDE if optimised else _NETWORK_SIDE
+        few, count = excerpts(each, _IMAGES_READ, side, run_options.max_pixels)
+        if not few:
+            continue
+        middle = sorted(few, key=lambda excerpt: math.prod(excerpt.whole))[len(few) // 2]
+        if isinstance(each.choice, GatysChoice):
+            seconds = _seconds_of_optimisation(middle, each.choice, device)
+        else:
+            seconds = _seconds_of_network(middle, pool, images_at_once(device))
+        pixels = fmean(math.prod(excerpt.whole) for excerpt in few)
+        worked_on = fmean(excerpt.scale**2 * math.prod(excerpt.whole) for excerpt in few)
+        seconds_a_pixel = seconds / middle.pixels[0].numel()
+        estimates[each.batch.name] = Estimate(count * pixels, count * worked_on * seconds_a_pixel)
+    return estimates
+
+
+def _seconds_of_network(excerpt: Excerpt, pool: StylizerPool, at_once: int) -> float:
+    """Return the seconds that a photo takes among others, from its file to that of the result."""
+    recipe = excerpt.task.recipe
+    file = encode(Photo(excerpt.pixels), recipe.format, recipe.quality)
+
+    def stylize() -> None:
+        photo = decode(file)
+        [pixels] = pool.stylize([photo.pixels], recipe)
+        encode(photo.with_pixels(pixels), recipe.format, recipe.quality)
+
+    # The first also loads and compiles the network.
+    stylize()
+    count = 2 * at_once
+    started = time.perf_counter()
+    with ThreadPoolExecutor(count) as threads:
+        for call in [threads.submit(stylize) for _ in range(count)]:
+            call.result()
+    return (time.perf_counter() - started) / count
+
+
+def _seconds_of_optimisation(excerpt: Excerpt, choice: GatysChoice, device: torch.device) -> float:
+    """Return the seconds that a photo takes, were it not to level off before its end."""
+    recipe = choice.recipe
+    # The coarser levels have a quarter of the pixels each.
+    evaluations = {"iterations": recipe.iterations * sum(0.25**n for n in range(recipe.levels))}
+    if recipe.finish != "none":
+        evaluations["finish_iterations"] = recipe.finish_iterations
+    shortest = dict.fromkeys(evaluations, _EVALUATIONS)
+    fixed = {"levels": 1, "init": "content", "size": None, "tolerance": 0.0}
+
+    def seconds(counts: dict[str, int]) -> float:
+        short = choice._replace(recipe=recipe.model_copy(update={**fixed, **counts}))
+        stylizer = load_gatys_stylizer(short, device, None)
+        started = time.perf_counter()
+        stylizer.stylize([excerpt.pixels])
+        return time.perf_counter() - started
+
+    seconds(shortest)
+    start = seconds(shortest)
+    each = {
+        key: max(0.0, seconds({**shortest, key: 3 * _EVALUATIONS}) - start) / (2 * _EVALUATIONS)
+        for key in evaluations
+    }
+    return start + sum(each[key] * (count - _EVALUATIONS) for key, count in evaluations.items())

@@ -1,0 +1,122 @@
+"""What documents say is so: their commands work, their links lead somewhere."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CODE = [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "transforms").rglob("*.py")]
+PLACEHOLDER = "…"
+
+
+def commands(name: str) -> list[str]:
+    """The shell commands of a document, block by block."""
+    return re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs" / name).read_text(), re.M | re.S)
+
+
+def messages() -> Iterator[str]:
+    """All texts in the code, with a placeholder for what is filled in."""
+    for path in CODE:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(
+                    part.value if isinstance(part, ast.Constant) else PLACEHOLDER
+                    for part in node.values
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the documents' commands take from a checkout."""
+    for name in ("samples", "configs"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "transforms").symlink_to(ROOT / "transforms")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(command: str, **variables: str) -> str:
+    """Run a command of a document as its reader would; return what it prints."""
+    environment = {
+        **os.environ,
+        **variables,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    # Where stylebeam is not installed, only its source is there.
+    stylebeam = f'stylebeam() {{ "{sys.executable}" -m pipeline "$@"; }}\n'
+    done = subprocess.run(
+        ["bash", "-euc", stylebeam + command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_getting_started(checkout: Path) -> None:
+    install, *blocks = commands("getting-started.md")
+    assert "pip install" in install
+    said = [run(block) for block in blocks]
+    written = ["cat_starry.png", "styles.png", "cat_soft.png", "preview.png", "cat_swirls.png"]
+    assert [name for name in written if not Path(name).is_file()] == []
+    again = next(text for text in said if "6 up to date" in text)
+    assert "holiday: 0 done, 6 skipped, 0 failed" in again
+    assert "holiday: 1 done, 6 skipped, 0 failed" in again
+    assert "holiday: 7 done, 0 failed" in again
+    retried = next(text for text in said if "exit code 3" in text)
+    assert "failed: photos/broken.jpg: The file is not an image of a known kind." in retried
+    assert retried.rstrip().splitlines()[-1].startswith("Took ")
+    assert len(list(Path("best").rglob("*.png"))) == 1
+
+
+def test_a_style_of_your_own(checkout: Path) -> None:
+    shutil.copytree("samples/photos", "photos")
+    shutil.copy("samples/paintings/swirls.jpg", "my_painting.jpg")
+    for block in commands("training.md"):
+        # Whether it looks well is not asked here.
+        run(re.sub(r"--minutes \d+", "--minutes 0.02", block))
+    assert {path.name for path in Path().glob("*.safetensors")} == {
+        "my_style.safetensors",
+        "mine.safetensors",
+    }
+    assert Path("cat_mine.png").is_file()
+    assert Path("cat_blended.png").is_file()
+
+
+def test_messages_of_the_troubleshooting_are_those_of_the_program() -> None:
+    known = list(messages())
+    sections = re.findall(r"^### (.*)$", (ROOT / "docs/troubleshooting.md").read_text(), re.M)
+    assert len(sections) > 15
+    assert [each for each in sections if not any(each in text for text in known)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", document.read_text())
+    local = [link.partition("#")[0] for link in links if "://" not in link]
+    assert [link for link in local if link and not (document.parent / link).exists()] == []
+
+
+def test_the_architecture_names_modules_that_exist() -> None:
+    rows = re.findall(r"^\| (`[^|]*) \|", (ROOT / "docs/architecture.md").read_text(), re.M)
+    named = {name for row in rows for name in re.findall(r"`([\w/]+)`", row)}
+    existing = {
+        str(path.relative_to(ROOT / package).with_suffix("")) + "/" * path.is_dir()
+        for package in ("pipeline", "transforms")
+        for path in (ROOT / package).iterdir()
+    }
+    assert len(named) > 30
+    assert named - existing == set()
