@@ -1,15 +1,19 @@
 """Beam's own options, as they follow `stylebeam run`."""
 
 import os
+import shlex
+import sys
 from collections.abc import Iterator
 
 from apache_beam.options.pipeline_options import (
     DirectOptions,
     PipelineOptions,
     StandardOptions,
-    WorkerOptions,
 )
-from apache_beam.runners.runner import create_runner
+from apache_beam.portability import python_urns
+from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner, RunnerResult
+from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from pipeline.config_file import ConfigError
 from pipeline.suggestions import nearest
@@ -21,12 +25,21 @@ _LOCAL_RUNNER = "FnApiRunner"
 _MORE_THREADS = 2
 
 
-def parse_beam_options(flags: list[str], verbose: bool = False) -> PipelineOptions:
-    """Return Beam's options from command-line flags, with the FnApiRunner unless one is named.
+class LocalRunner(FnApiRunner):
+    """Beam's FnApiRunner, whose worker processes are those of `worker.py`."""
 
-    Args:
-        flags: of the command line.
-        verbose: whether worker processes on this machine log what they do.
+    def run_via_runner_api(
+        self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
+    ) -> RunnerResult:
+        """Run a pipeline."""
+        for environment in pipeline_proto.components.environments.values():
+            if environment.urn == python_urns.SUBPROCESS_SDK:
+                environment.payload = f"{shlex.quote(sys.executable)} -m pipeline.worker".encode()
+        return super().run_via_runner_api(pipeline_proto, options)
+
+
+def parse_beam_options(flags: list[str]) -> PipelineOptions:
+    """Return Beam's options from command-line flags, with the FnApiRunner unless one is named.
 
     Raises:
         ConfigError: there is no such runner, or a flag is unknown. (Of a remote runner only that
@@ -42,7 +55,7 @@ def parse_beam_options(flags: list[str], verbose: bool = False) -> PipelineOptio
     if is_local(options):
         if mistakes := list(_mistakes(options, flags)):
             raise ConfigError(mistakes)
-        _fill_in(options, verbose)
+        _fill_in(options)
     return options
 
 
@@ -59,14 +72,18 @@ def _mistakes(options: PipelineOptions, flags: list[str]) -> Iterator[str]:
         yield "--direct_num_workers must be at least 0 (which takes all cores)"
 
 
-def _fill_in(options: PipelineOptions, verbose: bool) -> None:
+def _fill_in(options: PipelineOptions) -> None:
     """Set what the flags of a run on this machine leave open."""
-    direct, worker = options.view_as(DirectOptions), options.view_as(WorkerOptions)
+    direct = options.view_as(DirectOptions)
     given = options.get_all_options(drop_default=True)
     if direct.direct_running_mode != "multi_processing" and "direct_num_workers" not in given:
         direct.direct_num_workers = (os.cpu_count() or 1) + _MORE_THREADS
-    if not verbose and worker.default_sdk_harness_log_level is None:
-        worker.default_sdk_harness_log_level = "CRITICAL"
+
+
+def runner_of(options: PipelineOptions) -> PipelineRunner:
+    """Return the runner that options name."""
+    name = options.view_as(StandardOptions).runner
+    return LocalRunner() if name == _LOCAL_RUNNER else create_runner(name)
 
 
 def is_local(options: PipelineOptions) -> bool:

@@ -54,7 +54,7 @@ EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED = range(4)
 
 def run(args: argparse.Namespace) -> int:
     """Stylise the batches of a config."""
-    options = parse_beam_options(args.beam_flags, args.verbose)
+    options = parse_beam_options(args.beam_flags)
     config = load_config(args.config, RunConfig, args.set)
     computing = _what_computes(config, options)
     # Standard output is for the result alone, if that is for a program.
@@ -94,7 +94,7 @@ def preview(args: argparse.Namespace) -> int:
 
 def sweep(args: argparse.Namespace) -> int:
     """Stylise photos with every combination of two keys' values, in a contact sheet each."""
-    options = parse_beam_options(args.beam_flags, args.verbose)
+    options = parse_beam_options(args.beam_flags)
     config, cells = load_cells(args.config, args.set)
     print(_what_computes(config, options))
     batches = tuple(batch for row in cells for batch in row)

@@ -144,7 +144,7 @@ def _failures(task: Task) -> str:
 def _speed(task: Task) -> str:
     if not task.speed:
         return ""
-    return f"{task.speed:.1f} images/s" if task.speed >= 1 else f"{1 / task.speed:.1f} s an image"
+    return f"{task.speed:.1f} images/s" if task.speed >= 0.5 else f"{1 / task.speed:.0f} s an image"
 
 
 def _time_left(task: Task) -> str:

@@ -14,7 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from pipeline import ledger
-from pipeline.beam_options import is_local, worker_processes
+from pipeline.beam_options import is_local, runner_of, worker_processes
 from pipeline.config import RunOptions
 from pipeline.display import Display
 from pipeline.model_handler import METRICS_NAMESPACE, NETWORKS_LOADED, StylizeModelHandler
@@ -128,7 +128,7 @@ def run_pipeline(
         sign = StopSign(os.path.join(folder, "sign"), run_options.most_failures(images))
         tally = Tally(folder) if is_local(beam_options) else None
         try:
-            pipeline = beam.Pipeline(options=beam_options)
+            pipeline = beam.Pipeline(runner_of(beam_options), beam_options)
             build(pipeline, plans, handler, limits, sign, tally)
             with _attended(display, sign, tally):
                 result = pipeline.run()

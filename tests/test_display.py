@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -55,7 +56,7 @@ class Screen:
 
 
 def test_processes_count_together(tmp_path: Path) -> None:
-    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as processes:
+    with ProcessPoolExecutor(4, mp_context=get_context("fork")) as processes:
         statuses: list[Status] = ["done", "failed", "done", "skipped"]
         for call in [processes.submit(add_many, str(tmp_path), status) for status in statuses]:
             call.result(60)
@@ -116,7 +117,7 @@ def test_a_display_that_is_broken_off_gives_the_cursor_back(tmp_path: Path) -> N
 
 
 def on_a_terminal(command: list[str]) -> tuple[int, str]:
-    """Run a command on a terminal of its own; return its exit code and what it wrote there."""
+    """Run a command on a terminal of its own; return its exit code and what it wrote, bare."""
     mine, its = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
     with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment) as process:
@@ -131,7 +132,7 @@ def on_a_terminal(command: list[str]) -> tuple[int, str]:
                 break
             written += part
     os.close(mine)
-    return process.returncode, written.decode()
+    return process.returncode, re.sub(r"\x1b\[[\d;?]*\w", "", written.decode())
 
 
 @pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
