@@ -50,23 +50,27 @@ def estimate(run_options: RunOptions, plans: Sequence[BatchPlan]) -> dict[str, E
     """
     device = choose_device(run_options.device)
     pool = StylizeModelHandler(run_options.device, run_options.max_pixels).load_model()
-    estimates = {}
-    for each in plans:
-        optimised = isinstance(each.choice, GatysChoice)
-        side = _OPTIMISATION_SIDE if optimised else _NETWORK_SIDE
-        few, count = excerpts(each, _IMAGES_READ, side, run_options.max_pixels)
-        if not few:
-            continue
-        middle = sorted(few, key=lambda excerpt: math.prod(excerpt.whole))[len(few) // 2]
-        if isinstance(each.choice, GatysChoice):
-            seconds = _seconds_of_optimisation(middle, each.choice, device)
-        else:
-            seconds = _seconds_of_network(middle, pool, images_at_once(device))
-        pixels = fmean(math.prod(excerpt.whole) for excerpt in few)
-        worked_on = fmean(excerpt.scale**2 * math.prod(excerpt.whole) for excerpt in few)
-        seconds_a_pixel = seconds / middle.pixels[0].numel()
-        estimates[each.batch.name] = Estimate(count * pixels, count * worked_on * seconds_a_pixel)
-    return estimates
+    found = {each.batch.name: _estimate(run_options, each, pool, device) for each in plans}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _estimate(
+    run_options: RunOptions, batch_plan: BatchPlan, pool: StylizerPool, device: torch.device
+) -> Estimate | None:
+    choice = batch_plan.choice
+    side = _OPTIMISATION_SIDE if isinstance(choice, GatysChoice) else _NETWORK_SIDE
+    few, count = excerpts(batch_plan, _IMAGES_READ, side, run_options.max_pixels)
+    if not few:
+        return None
+    median = sorted(few, key=lambda excerpt: math.prod(excerpt.whole))[len(few) // 2]
+    if isinstance(choice, GatysChoice):
+        seconds = _seconds_of_optimisation(median, choice, device)
+    else:
+        seconds = _seconds_of_network(median, pool, images_at_once(device))
+    pixels = fmean(math.prod(excerpt.whole) for excerpt in few)
+    worked_on = fmean(excerpt.scale**2 * math.prod(excerpt.whole) for excerpt in few)
+    seconds_a_pixel = seconds / median.pixels[0].numel()
+    return Estimate(count * pixels, count * worked_on * seconds_a_pixel)
 
 
 def _seconds_of_network(excerpt: Excerpt, pool: StylizerPool, at_once: int) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,9 +38,13 @@ def messages() -> Iterator[str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what the documents' commands take from a checkout."""
+    """A folder with what the documents' commands take from a checkout, but its photos are small."""
     for name in ("samples", "configs"):
         shutil.copytree(ROOT / name, tmp_path / name)
+    for path in (tmp_path / "samples" / "photos").iterdir():
+        with Image.open(path) as image:
+            image.thumbnail((96, 96))
+            image.save(path)
     (tmp_path / "transforms").symlink_to(ROOT / "transforms")
     monkeypatch.chdir(tmp_path)
     return tmp_path
