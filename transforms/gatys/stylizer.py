@@ -33,6 +33,9 @@ _MIN_SIDE = 32
 # Standard deviation, in units of the range of a colour. No layer of VGG sees much of colours that
 # change from pixel to pixel: what there is of them at the beginning stays.
 _NOISE = 0.01
+# Pixels around an image that are optimised with it and then cut off: a loss network, which pads its
+# layers with zeros, leaves a line of odd colours along the border of what it sees.
+FRAME = 8
 # Strokes are as large beside a coarser level as beside a painting of that size.
 _MIN_COARSE_SIDE = 128
 
@@ -136,7 +139,7 @@ class GatysStylizer:
             self.recipe.networks[-1], self.precision, [subject.photo], [subject]
         )
         terms, _ = objective.evaluate(
-            self._at_working_size(to_unit_range(image[None].to(self.device)))
+            _framed(self._at_working_size(to_unit_range(image[None].to(self.device))))
         )
         return terms
 
@@ -169,16 +172,16 @@ class GatysStylizer:
                 self._refined(image, subject.photo, photo)
                 for image, subject, photo in zip(images, subjects, photos, strict=True)
             ]
-            minimizers = [self._minimizer(image) for image in images]
+            minimizers = [self._minimizer(_framed(image)) for image in images]
             objectives = self._objectives(first, precision, photos, subjects)
             descend(objectives, minimizers, self.recipe.iterations, self.recipe.tolerance, report)
-            images = [minimizer.image for minimizer in minimizers]
+            images = [_inside(minimizer.image) for minimizer in minimizers]
         for name in finish:
             objectives = self._objectives(name, precision, photos, subjects)
             for minimizer in minimizers:
                 minimizer.restart()
             descend(objectives, minimizers, self.recipe.finish_iterations, 0.0, report)
-        return [minimizer.image for minimizer in minimizers]
+        return [_inside(minimizer.image) for minimizer in minimizers]
 
     def _sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return the height and width of each level, the coarsest first and the full size last."""
@@ -232,8 +235,11 @@ class GatysStylizer:
             Objective(
                 network,
                 self.recipe,
-                photo,
-                [(_with_places(painting, places), part) for painting, part in subject.paintings],
+                _framed(photo),
+                [
+                    (_framed(_with_places(painting, places)), part)
+                    for painting, part in subject.paintings
+                ],
             )
             for photo, subject in zip(photos, subjects, strict=True)
         ]
@@ -291,6 +297,16 @@ def _noise(photo: Tensor) -> Tensor:
     generator = torch.Generator().manual_seed(int.from_bytes(seed, "little") >> 1)
     noise = torch.randn(photo.shape, generator=generator).to(photo.device)
     return 0.5 + _NOISE * noise
+
+
+def _framed(image: Tensor) -> Tensor:
+    """Return an image that goes on beyond its borders, as in a mirror."""
+    return F.pad(image, (FRAME,) * 4, mode="reflect")
+
+
+def _inside(framed: Tensor) -> Tensor:
+    """Return what `_framed` put a frame around."""
+    return framed[..., FRAME:-FRAME, FRAME:-FRAME]
 
 
 def _resized(image: Tensor, size: Sequence[int]) -> Tensor:
