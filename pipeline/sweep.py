@@ -4,10 +4,8 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import torch
 from PIL import Image
 from pydantic import Field
-from torchvision.transforms.v2.functional import to_pil_image
 
 from pipeline import ledger, storage, yaml_nodes
 from pipeline.config import Batch, RunConfig
@@ -16,7 +14,7 @@ from pipeline.options import Strict
 from pipeline.records import Outcome, Task
 from pipeline.yaml_nodes import Location
 from transforms.contact_sheet import contact_sheet, largest_cell
-from transforms.image_io import decode
+from transforms.thumbnails import thumbnail
 
 _NOT_SWEPT = ("name", "input", "output")
 
@@ -214,11 +212,4 @@ def _outputs(batch: Batch) -> dict[str, str]:
 
 def _image(path: str | None, max_pixels: int, largest: tuple[int, int]) -> Image.Image | None:
     """Return an output, reduced to its cell as all of a sheet are held at once; None for none."""
-    if path is None:
-        return None
-    photo = decode(storage.read(path), max_pixels).with_depth(torch.uint8)
-    image: Image.Image = to_pil_image(photo.pixels)
-    if photo.alpha is not None:
-        image.putalpha(to_pil_image(photo.alpha))
-    image.thumbnail(largest, Image.Resampling.LANCZOS)
-    return image
+    return None if path is None else thumbnail(storage.read(path), largest, max_pixels)

@@ -85,6 +85,12 @@ def kind_of_file(data: bytes) -> str:
     raise ImageError("The file is not an image of a known kind.")
 
 
+def allow_pixels(max_pixels: int) -> None:
+    """See to it that Pillow's own limit does not undercut the one that the user chose."""
+    if Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
+
+
 def check_size(image: Image.Image, max_pixels: int) -> None:
     """Refuse an image of too many pixels.
 

@@ -23,6 +23,7 @@ from transforms.image_formats import (
     HEIF_IS_READ,
     ImageError,
     ImageFormat,
+    allow_pixels,
     check_size,
     explanation,
     kind_of_file,
@@ -195,9 +196,7 @@ def _without_metadata(data: bytes, kind: str) -> bytes | None:
 
 def _decoded(data: bytes, kind: str, max_pixels: int) -> Photo:
     """Decode a file; besides `ImageError`, any exception is possible."""
-    if Image.MAX_IMAGE_PIXELS is not None:
-        # Pillow's own limit must not undercut the one that the user chose.
-        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
+    allow_pixels(max_pixels)
     if kind == "PNG":
         # Pillow reads metadata behind the pixels only with them, and does not read all pixels.
         data = png_with_metadata(data, data)
