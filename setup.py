@@ -10,15 +10,17 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["pipeline*", "transforms*"]),
     package_data={
+        "pipeline": ["report/*.html", "report/*.css", "report/*.js"],
         "transforms": [
             "weights/*.safetensors",
             "weights/loss_network/*.safetensors",
             "weights/loss_network/*.jpg",
-        ]
+        ],
     },
     install_requires=[
         "apache-beam>=2.77,<3",  # the pipeline
         "google-cloud-storage>=3,<4",  # gs:// in Beam's FileSystems
+        "jinja2>=3.1,<4",  # the report's page, with all that comes from files escaped
         "numpy>=2,<3",  # 16-bit images
         "opencv-python-headless>=5,<6",  # 16-bit colour, which Pillow reads in 8 bits
         "pillow>=12,<13",  # image files

@@ -1,7 +1,7 @@
 """The record of a run, in the folder `_stylebeam` beside the outputs.
 
 `run.json` says what was to be done: the batches and their recipes. `outcomes.jsonl` says what
-became of it: one outcome an input.
+became of it: one outcome an input. `report.html`, which people read, is made of the two.
 """
 
 import io
@@ -16,6 +16,7 @@ from pipeline.records import Outcome
 
 _RUN = "_stylebeam/run.json"
 _OUTCOMES = "_stylebeam/outcomes.jsonl"
+_REPORT = "_stylebeam/report.html"
 
 
 def write_run(output: str, batches: Sequence[Mapping[str, Any]]) -> None:
@@ -34,9 +35,23 @@ def write_run(output: str, batches: Sequence[Mapping[str, Any]]) -> None:
     storage.write(storage.join(output, _RUN), text.encode(), "application/json")
 
 
+def read_run(output: str) -> list[dict[str, Any]]:
+    """Return the batches that `write_run` recorded of an output folder.
+
+    Raises:
+        StorageError: the record cannot be read.
+    """
+    return json.loads(storage.read(storage.join(output, _RUN)))["batches"]
+
+
 def outcomes_path(output: str) -> str:
     """Return where the outcomes of the batches that write to the folder `output` are recorded."""
     return storage.join(output, _OUTCOMES)
+
+
+def report_path(output: str) -> str:
+    """Return where the report on the batches that write to the folder `output` is."""
+    return storage.join(output, _REPORT)
 
 
 def read_outcomes(output: str) -> Iterator[Outcome]:
@@ -45,8 +60,9 @@ def read_outcomes(output: str) -> Iterator[Outcome]:
     Raises:
         StorageError: the record cannot be read.
     """
-    for line in storage.read(outcomes_path(output)).decode().splitlines():
-        yield Outcome.from_json(line)
+    # Line by line, for as objects they take many times the file's size.
+    for line in io.BytesIO(storage.read(outcomes_path(output))):
+        yield Outcome.from_json(line.decode())
 
 
 def write_outcomes(output: str, lines: Iterable[str]) -> None:
