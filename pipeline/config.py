@@ -121,18 +121,21 @@ class RunOptions(Strict):
     memory: float | None = Field(
         default=None,
         gt=0,
+        strict=True,
         description="Gigabytes that fast networks may take in each worker process, for a photo on"
         " every core at once; photos that are too large for that are stylised in tiles. By default"
         " half of the machine's, shared among its processes.",
     )
-    max_failures: int | float | None = Field(
+    max_failures: float | None = Field(
         default=None,
         ge=0,
+        strict=True,
         description="Stop the run once more images have failed: a count, or below 1 a part of all.",
     )
     storage_deadline: float = Field(
         default=DEFAULT_DEADLINE,
         gt=0,
+        strict=True,
         description="Seconds for which a bucket that is too busy is asked again.",
     )
 
@@ -147,9 +150,9 @@ class RunOptions(Strict):
         Args:
             images: of the run.
         """
-        if isinstance(self.max_failures, float) and self.max_failures < 1:
-            return int(self.max_failures * images)
-        return None if self.max_failures is None else int(self.max_failures)
+        if self.max_failures is None:
+            return None
+        return int(self.max_failures * images if self.max_failures < 1 else self.max_failures)
 
 
 class RunConfig(Strict):
@@ -165,7 +168,10 @@ class RunConfig(Strict):
         first = {batch.name: position for position, batch in reversed([*enumerate(self.batches)])}
         for position, batch in enumerate(self.batches):
             if first[batch.name] != position:
-                yield ("batches", position, "name"), f"another batch is named {batch.name}"
+                yield (
+                    ("batches", position, "name"),
+                    f"another batch is named {batch.name}; give each a name of its own",
+                )
             for other in self.batches:
                 if inputs.includes(batch.input, other.output):
                     yield (

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pipeline import storage
 from pipeline.storage import local
+from pipeline.suggestions import nearest
 from transforms.image_io import FORMAT_OF_EXTENSION
 
 # A bracket alone makes no glob: folders are called "Rome [2019]" far more often than sets of
@@ -45,10 +46,18 @@ def mistake_in(location: str) -> str | None:
         return None
     needed = (pattern_of(location)[0] or ".") if _is_glob(location) else location
     if not os.path.exists(needed):
-        return f"{needed} does not exist"
+        return f"{needed} does not exist{_instead(needed)}"
     if os.path.isfile(needed) and image_extension(needed) is None:
         return f"{needed} is not an image ({', '.join(FORMAT_OF_EXTENSION)})"
     return None
+
+
+def _instead(path: str) -> str:
+    """Return half a sentence that says what is there in the place of a path that is not."""
+    folder, name = os.path.split(path)
+    if os.path.isdir(folder or ".") and (similar := nearest(name, os.listdir(folder or "."))):
+        return similar
+    return "" if os.path.isabs(path) else f"; it is looked for in {os.getcwd()}"
 
 
 def includes(location: str, folder: str) -> bool:

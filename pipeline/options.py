@@ -20,11 +20,14 @@ from transforms.tiling import Statistics
 
 def _parts(style: Any) -> Any:
     """Make a name that stands alone the one of which the style consists."""
+    if not isinstance(style, str | dict):
+        raise ValueError("must be a name or, of several, their parts, as in {one: 0.3, two: 0.7}")
     return {style: 1.0} if isinstance(style, str) else style
 
 
 Part = Annotated[float, Field(ge=0, strict=True)]
-Style = Annotated[dict[str, Part], BeforeValidator(_parts)]
+Parts = dict[str, Part]
+Style = Annotated[Parts, BeforeValidator(_parts, json_schema_input_type=str | Parts)]
 
 
 class Strict(BaseModel):

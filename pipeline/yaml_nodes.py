@@ -1,10 +1,13 @@
 """YAML as nodes that know their lines: the only place that knows YAML."""
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from pipeline.suggestions import nearest_or_all
 
 Location = tuple[str | int, ...]
 """Keys and list positions that lead from the top of a config to a value."""
@@ -12,12 +15,39 @@ Location = tuple[str | int, ...]
 Tree: TypeAlias = MappingNode
 """A config as `parse` returns it."""
 
+Mark: TypeAlias = yaml.Mark
+"""Where something stands in a text; copies of a node share theirs."""
+
+_SETTING = "--set "
+_TEXT, _DATE, _MERGE = (f"tag:yaml.org,2002:{name}" for name in ("str", "timestamp", "merge"))
+
+_PROBLEMS = {
+    "found character '\\t'": "a tab stands here; indent with spaces",
+    "could not find expected ':'": "a key without a colon and a space after it, here or above",
+    "mapping values are not allowed here": "a colon is not expected here; each key has a line of"
+    " its own and a space after its colon, keys of one mapping are indented alike, and text that"
+    " holds ': ' is put in quotes",
+    "expected <block end>": "this does not go on from the lines above; is it indented as they are?",
+    "but found another document": "a second document begins here; a config is one",
+}
+"""What to say of some of PyYAML's problems; of another, its own words."""
+
 
 class YamlError(Exception):
-    """Text that is not the YAML of a config; the message says where and why."""
+    """Text that is not the YAML of a config; each argument says where and why."""
 
 
-def parse(text: str, name: str) -> MappingNode:
+class _Loader(yaml.SafeLoader):
+    """YAML whose dates are text: no config has dates, and folders are named by them."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _DATE]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def parse(text: str, name: str) -> Tree:
     """Return the mapping that a YAML text holds.
 
     Args:
@@ -25,20 +55,26 @@ def parse(text: str, name: str) -> MappingNode:
         name: of the file, for messages.
 
     Raises:
-        YamlError: the text is not YAML, not a mapping, or has a key twice.
+        YamlError: the text is not YAML, not a mapping, or has keys that are no text or repeated.
     """
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         loader.name = name
         root = loader.get_single_node()
+        if root is None:
+            raise YamlError(f"{name}: this is empty; a config is a mapping of keys to values")
         if not isinstance(root, MappingNode):
-            raise YamlError(f"{name}: a config is a mapping of keys to values")
-        _check_keys(root)
-    except yaml.YAMLError as error:
-        problem = getattr(error, "problem", None) or error
-        mark = getattr(error, "problem_mark", None)
-        place = f"{name}:{mark.line + 1}" if mark else name
-        raise YamlError(f"{place}: this is not YAML: {problem}") from None
+            kind = "a list" if isinstance(root, SequenceNode) else "a single value"
+            message = f"a config is a mapping of keys to values, not {kind}"
+            raise YamlError(f"{place(root.start_mark)}: {message}")
+        if mistakes := list(_mistaken_keys(root, root, ())):
+            raise YamlError(*mistakes)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"the character U+{error.character:04X} must not be in YAML"
+        raise YamlError(f"{_place(name, line)}: {message}") from None
+    except yaml.MarkedYAMLError as error:
+        raise YamlError(_in_words(error)) from None
     except RecursionError:
         raise YamlError(f"{name}: this is nested too deeply, or within itself") from None
     return root
@@ -50,11 +86,13 @@ def values(root: Node) -> Any:
     Raises:
         YamlError: a value is not what its tag says.
     """
-    loader = yaml.SafeLoader("")
+    loader = _Loader("")
     try:
         return loader.construct_document(root)
-    except yaml.YAMLError as error:
-        raise YamlError(f"this is not YAML: {error}") from None
+    except yaml.MarkedYAMLError as error:
+        raise YamlError(_in_words(error)) from None
+    except ValueError as error:
+        raise YamlError(f"{place(root.start_mark)}: this is not YAML: {error}") from None
     finally:
         loader.dispose()
 
@@ -95,7 +133,7 @@ def apply_setting(root: MappingNode, setting: str) -> None:
         YamlError: it is not of that form, or leads to no place.
     """
     key, equals, text = setting.partition("=")
-    source = f"--set {setting}"
+    source = f"{_SETTING}{setting}"
     if not equals or not key:
         raise YamlError(f"{source}: an override is written key=value, as in run.device=cpu")
     (_, value), *others = parse(f"value: {text}", source).value
@@ -103,40 +141,89 @@ def apply_setting(root: MappingNode, setting: str) -> None:
         raise YamlError(f"{source}: this is more than one value")
     *parents, last = key.split(".")
     node: Node = root
-    for part in parents:
+    for position, part in enumerate(parents):
         child = _child(node, part)
         if child is None:
             if not isinstance(node, MappingNode):
-                raise YamlError(f"{source}: there is no {part} in the config")
+                above = ".".join(parents[:position])
+                suggestion = nearest_or_all(part, _names(node))
+                raise YamlError(f"{source}: there is no {part} in {above}{suggestion}")
             child = MappingNode("tag:yaml.org,2002:map", [], value.start_mark, value.end_mark)
             node.value.append((_key(part, value), child))
         node = child
     if not isinstance(node, MappingNode):
-        raise YamlError(f"{source}: {'.'.join(parents)} has no keys")
+        kind = "a list" if isinstance(node, SequenceNode) else "a single value"
+        raise YamlError(f"{source}: {'.'.join(parents)} is {kind}, and has no key {last}")
     node.value = [(name, old) for name, old in node.value if name.value != last]
     node.value.append((_key(last, value), value))
 
 
-def merge_defaults(root: MappingNode) -> None:
+def merge_defaults(root: Tree) -> Tree | None:
     """Remove `defaults` and give each of the `batches` those of its keys that it leaves out.
+
+    Returns:
+        The defaults, if there are any.
 
     Raises:
         YamlError: `defaults` is not a mapping.
     """
     defaults = _child(root, "defaults")
     if defaults is None:
-        return
+        return None
     if not isinstance(defaults, MappingNode):
-        raise YamlError(f"{_line(defaults)}: defaults: must be a mapping of keys to values")
+        raise YamlError(
+            f"{place(defaults.start_mark)}: defaults: must be a mapping of keys to values"
+        )
     root.value = [(name, node) for name, node in root.value if node is not defaults]
     batches = _child(root, "batches")
     if isinstance(batches, SequenceNode):
         batches.value = [_merged(batch, defaults) for batch in batches.value]
+    return defaults
 
 
-def place(root: Node, location: Location) -> str:
-    """Return the file and line of a value, or of the nearest one above it that is there."""
-    node, marked = root, root
+def existing(root: Tree, location: Location) -> Location:
+    """Return as much of a location as there is something at."""
+    node: Node | None = root
+    for depth, part in enumerate(location):
+        node = _child(node, part)
+        if node is None:
+            return location[:depth]
+    return location
+
+
+def mark_at(root: Tree, location: Location) -> Mark:
+    """Return the mark of what is at a location, or of the nearest above it that is there."""
+    return _node_at(root, location).start_mark
+
+
+def without(root: Tree, locations: Iterable[Location]) -> tuple[Tree, set[Mark]]:
+    """Return a config without some values, and the marks of what they were taken from.
+
+    Args:
+        root: the config, which stays as it is.
+        locations: of the values. Where there is nothing, the nearest above it is left out.
+    """
+    gone = {id(_node_at(root, location)) for location in locations}
+    lessened = set()
+
+    def rest(node: Any) -> Any:
+        if isinstance(node, MappingNode):
+            kept = [(key, rest(child)) for key, child in node.value if id(child) not in gone]
+        elif isinstance(node, SequenceNode):
+            kept = [rest(child) for child in node.value if id(child) not in gone]
+        else:
+            return node
+        if len(kept) < len(node.value):
+            lessened.add(node.start_mark)
+        return type(node)(node.tag, kept, node.start_mark, node.end_mark)
+
+    return rest(root), lessened
+
+
+def mark_of_key(root: Tree, location: Location) -> Mark:
+    """Return where the key of a value stands, or the nearest above it that is there."""
+    node: Node = root
+    marked = node
     for part in location:
         pairs = node.value if isinstance(node, MappingNode) else []
         for key, value in pairs:
@@ -148,13 +235,29 @@ def place(root: Node, location: Location) -> str:
             if child is None:
                 break
             marked = node = child
-    return _line(marked)
+    return marked.start_mark
 
 
-def dotted(root: Node, location: Location) -> str:
-    """Write a location as `--set` takes it, elements of a list by their `name` if they have one."""
+def place(mark: Mark) -> str:
+    """Return a file and line, or the override of the command line."""
+    return _place(mark.name, mark.line + 1)
+
+
+def dotted(root: Tree, location: Location, defaults: Tree | None = None) -> str:
+    """Write a location as `--set` takes it, elements of a list by their `name` if they have one.
+
+    Args:
+        root: the config.
+        location: in it.
+        defaults: what was merged into its batches; a location in a batch whose value came from
+            there is written as that in `defaults`.
+    """
     node: Node | None = root
     parts = []
+    if defaults and location[:1] == ("batches",):
+        inherited = mark_at(defaults, location[2:])
+        if inherited is mark_at(root, location):
+            node, location, parts = defaults, location[2:], ["defaults"]
     for part in location:
         node = _child(node, part)
         name = _child(node, "name") if isinstance(part, int) else None
@@ -162,20 +265,44 @@ def dotted(root: Node, location: Location) -> str:
     return ".".join(parts)
 
 
-def _check_keys(node: Node) -> None:
-    """Refuse what YAML allows and no config means: keys that are not names, or are repeated."""
+def _mistaken_keys(root: Tree, node: Node, location: Location) -> Iterator[str]:
+    """Say what YAML allows and no config means: keys that are no text, or are there twice."""
     if isinstance(node, MappingNode):
-        seen = set()
+        lines: dict[str, int] = {}
         for key, value in node.value:
+            line = place(key.start_mark)
             if not isinstance(key, ScalarNode):
-                raise YamlError(f"{_line(key)}: a key must be a name, not a list or a mapping")
-            if key.value in seen:
-                raise YamlError(f"{_line(key)}: {key.value}: this key is here twice")
-            seen.add(key.value)
-            _check_keys(value)
+                message = "a key must be text; put a value that begins with a bracket in quotes"
+                yield f"{line}: {message}"
+                continue
+            where = f"{line}: {dotted(root, (*location, key.value))}"
+            if key.tag not in (_TEXT, _MERGE):
+                yield f"{where}: a key must be text; put it in quotes"
+            if key.value in lines:
+                yield f"{where}: this key is in line {lines[key.value]} already"
+            lines.setdefault(key.value, key.start_mark.line + 1)
+            yield from _mistaken_keys(root, value, (*location, key.value))
     elif isinstance(node, SequenceNode):
-        for child in node.value:
-            _check_keys(child)
+        for position, child in enumerate(node.value):
+            yield from _mistaken_keys(root, child, (*location, position))
+
+
+def _node_at(root: Node, location: Location) -> Node:
+    """Return what is at a location, or the nearest above it that is there."""
+    node = root
+    for part in location:
+        child = _child(node, part)
+        if child is None:
+            break
+        node = child
+    return node
+
+
+def _names(node: Node) -> list[str]:
+    """Return the names by which the elements of a list are addressed."""
+    elements = node.value if isinstance(node, SequenceNode) else []
+    names = (_child(element, "name") for element in elements)
+    return [name.value for name in names if isinstance(name, ScalarNode)]
 
 
 def _child(node: Node | None, part: str | int) -> Node | None:
@@ -206,6 +333,15 @@ def _key(key: str, like: Node) -> ScalarNode:
     return ScalarNode("tag:yaml.org,2002:str", key, like.start_mark, like.end_mark)
 
 
-def _line(node: Node) -> str:
-    mark = node.start_mark
-    return mark.name if mark.name.startswith("--set") else f"{mark.name}:{mark.line + 1}"
+def _in_words(error: yaml.MarkedYAMLError) -> str:
+    """Say where and what keeps a text from being YAML."""
+    problem = str(error.problem)
+    words = next((said for known, said in _PROBLEMS.items() if known in problem), problem)
+    if error.context_mark and "flow" in str(error.context):
+        words += f"; a bracket that opens in line {error.context_mark.line + 1} is not closed"
+    assert error.problem_mark, "PyYAML marks where it is stuck"
+    return f"{place(error.problem_mark)}: this is not YAML: {words}"
+
+
+def _place(name: str, line: int) -> str:
+    return name if name.startswith(_SETTING) else f"{name}:{line}"

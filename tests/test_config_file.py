@@ -1,5 +1,6 @@
 """Configs: what they mean, and what is said of mistakes."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -122,24 +123,26 @@ run: {device: gpu}
 """
     said = mistakes(text)
     assert said[:4] == (
+        "config.yaml:2: defaults.qualty: there is no such key; did you mean quality?",
         "config.yaml:7: batches.a.fast.strenth: there is no such key; did you mean strength?",
-        "config.yaml:2: batches.a.qualty: there is no such key; did you mean quality?",
-        "config.yaml:9: batches.b.input: nowhere does not exist",
+        "config.yaml:9: batches.b.input: nowhere does not exist; it is looked for in "
+        + os.getcwd(),
         "config.yaml:11: batches.b.method: must be 'fast', 'gatys' or 'super_resolution', not"
         " 'fats'; did you mean fast?",
     )
-    assert said[4].startswith(
+    assert said[4] == "config.yaml:12: batches.b.fast.strength: must be a number, not 'two'"
+    assert said[5].startswith(
         "config.yaml:12: batches.b.fast.style: there is no shipped style 'starry_nigth';"
         " did you mean starry_night?"
     )
-    assert said[5:] == (
-        "config.yaml:12: batches.b.fast.strength: must be a number, not 'two'",
+    assert said[6:] == (
+        "config.yaml:17: batches.c.gatys.iteratons: there is no such key; did you mean iterations?",
         "config.yaml:17: batches.c.gatys.recipe: must be 'default', 'gatys2016', 'sum_of_squares'"
         " or 'frobenius', not 'gatys2015'; did you mean gatys2016?",
         "config.yaml:17: batches.c.gatys.style_image: gone.jpg cannot be read: there is no such"
         " file.",
-        "config.yaml:17: batches.c.gatys.iteratons: there is no such key; did you mean iterations?",
-        "config.yaml:18: run.device: must be 'auto', 'cpu' or 'cuda', not 'gpu'; did you mean cpu?",
+        "config.yaml:18: run.device: must be 'auto', 'cpu' or 'cuda', not 'gpu'; did you mean"
+        " cuda?",
     )
 
 
@@ -151,27 +154,31 @@ BATCH = "batches: [{name: x, input: photos, output: out, fast: {style: style.saf
     ("text", "settings", "said"),
     [
         ("a: [b", [], "config.yaml:1: this is not YAML: expected ',' or ']'"),
-        ("", [], "config.yaml: a config is a mapping of keys to values"),
-        ("- a", [], "config.yaml: a config is a mapping of keys to values"),
+        ("", [], "config.yaml: this is empty; a config is a mapping of keys to values"),
+        ("- a", [], "config.yaml:1: a config is a mapping of keys to values, not a list"),
         ("batches: []", [], "config.yaml:1: batches: there must be at least one batch"),
         ("batches: 3", [], "config.yaml:1: batches: must be a list"),
         ("batches: [3]", [], "config.yaml:1: batches.0: must be a mapping of keys to values"),
         ("run: {}", [], "config.yaml:1: batches: this key is missing"),
         (BATCH + "defaults: [1]", [], "config.yaml:2: defaults: must be a mapping"),
-        (BATCH + "run:\n  device: cpu\n  device: cpu", [], "config.yaml:4: device: this key is"),
-        ("batches: {{ photos }}", [], "config.yaml:1: a key must be a name"),
+        (
+            BATCH + "run:\n  device: cpu\n  device: cpu",
+            [],
+            "config.yaml:4: run.device: this key is",
+        ),
+        ("batches: {{ photos }}", [], "config.yaml:1: a key must be text"),
         ("a: &a [*a]", [], "config.yaml: this is nested too deeply, or within itself"),
         ("a: [" * 3000, [], "config.yaml: this is nested too deeply"),
-        ("a: \x07", [], "config.yaml: this is not YAML"),
+        ("a: \x07", [], "config.yaml:1: the character U+0007 must not"),
         (BATCH, ["run.max_pixels=1\nfoo: 2"], "this is more than one value"),
-        (BATCH, ["run.max_pixels=true"], "run.max_pixels: must be a whole number, not True"),
+        (BATCH, ["run.max_pixels=true"], "run.max_pixels: must be a whole number, not true"),
         (BATCH, ["run.max_pixels='5'"], "run.max_pixels: must be a whole number, not '5'"),
         (BATCH, ['batches.x.output="a\\0b"'], "output: must not hold a null character"),
         (BATCH, ["batches.x.output=foo://x"], "foo://x is in no storage that Beam knows"),
         (BATCH, ["batches.x.input=gs://"], "input: gs:// names no bucket"),
         (BATCH, ["batches.x.output=config.yaml"], "config.yaml is a file, not a folder"),
         (BATCH, ["batches.x.input=config.yaml"], "config.yaml is not an image (.jpg"),
-        (BATCH, ["batches.y.input=z"], "--set batches.y.input=z: there is no y in the config"),
+        (BATCH, ["batches.y.input=z"], "--set batches.y.input=z: there is no y in batches"),
         (BATCH, ["quality"], "--set quality: an override is written key=value"),
         (BATCH, ["run.max_pixels=-1"], "--set run.max_pixels=-1: run.max_pixels: must be at least"),
         (BATCH, ["batches.x.quality=1.5"], "batches.x.quality: must be a whole number, not 1.5"),
@@ -192,7 +199,8 @@ def test_one_mistake_is_one_sentence(text: str, settings: list[str], said: str) 
 def test_two_batches_of_one_name_are_a_mistake() -> None:
     again = "  - {name: holiday, input: photos, output: out/2}\n"
     assert mistakes(GOOD + again) == (
-        "config.yaml:14: batches.holiday.name: another batch is named holiday",
+        "config.yaml:14: batches.holiday.name: another batch is named holiday; give each a name of"
+        " its own",
     )
 
 

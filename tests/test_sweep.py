@@ -173,8 +173,8 @@ def test_the_quality_of_jpegs_is_swept() -> None:
             'a=b: {c}, "d" # \n\té 漢 😀',
             'a=b: {c}, "d" # \n\té 漢 😀',
         ),
-        ("{a: [1.0e-7, 'no'], 2: {}}", {"a": [1e-7, "no"], 2: {}}, "{a: [1.0e-07, no], 2: {}}"),
-        ("2020-01-31", "2020-01-31", '"2020-01-31"'),
+        ("{a: [1.0e-7, 'no'], b: {}}", {"a": [1e-7, "no"], "b": {}}, "{a: [1.0e-07, no], b: {}}"),
+        ("2020-01-31", "2020-01-31", "2020-01-31"),
     ],
 )
 def test_a_value_of_any_kind_comes_through_as_it_is(text: str, value: object, label: str) -> None:
