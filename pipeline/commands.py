@@ -28,6 +28,7 @@ from pipeline.planning import BatchPlan, plan, survey
 from pipeline.preview import preview_sheet, sample_photographs, styles_sheet
 from pipeline.records import Status
 from pipeline.run import RunSummary, run_pipeline
+from pipeline.schema import schema as schema_of
 from pipeline.styles import choose, read_checkpoint
 from pipeline.summary import estimate_lines, no_images_line, plan_lines, print_summary, to_json
 from pipeline.sweep import load_cells, write_sheets
@@ -181,6 +182,12 @@ def styles(args: argparse.Namespace) -> int:
             of_features = any(checkpoint.recipe["feature_weights"].values())
             loss = "feature loss" if of_features else "pixel loss"
             print(f"{path.stem}: {of_network}; {_trained(checkpoint.recipe)}, {loss}")
+    return EXIT_DONE
+
+
+def schema(args: argparse.Namespace) -> int:
+    """Print the JSON Schema of a kind of config."""
+    print(json.dumps(schema_of(args.kind), indent=2))
     return EXIT_DONE
 
 

@@ -34,7 +34,9 @@ class Axis(Strict):
 class Axes(Strict):
     """What is swept."""
 
-    rows: Axis | None = Field(default=None, description="None for a sheet of one row.")
+    rows: Axis | None = Field(
+        default=None, description="What differs from top to bottom; null for one row."
+    )
     columns: Axis = Field(description="What differs from left to right.")
 
 

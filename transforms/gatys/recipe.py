@@ -71,11 +71,24 @@ class GatysRecipe(BaseModel):
         default="squared_error", description="What the style loss takes of two Gram matrices."
     )
     charbonnier_epsilon: float = Field(
-        default=1e-3, gt=0, strict=True, description="Where the Charbonnier distance bends."
+        default=1e-3,
+        gt=0,
+        strict=True,
+        description="The Charbonnier distance counts errors below it as their square, above it as"
+        " they are.",
     )
-    content_weight: float = Field(default=1.0, ge=0, strict=True, description="Alpha.")
-    style_weight: float = Field(default=1000.0, ge=0, strict=True, description="Beta.")
-    total_variation_weight: float = Field(default=0.0, ge=0, strict=True, description="Smoothness.")
+    content_weight: float = Field(
+        default=1.0, ge=0, strict=True, description="How much of the photo: the papers' alpha."
+    )
+    style_weight: float = Field(
+        default=1000.0, ge=0, strict=True, description="How much of the style: the papers' beta."
+    )
+    total_variation_weight: float = Field(
+        default=0.0,
+        ge=0,
+        strict=True,
+        description="How smooth: weight of the differences between neighbouring pixels.",
+    )
     style_scale: float = Field(
         default=1.0,
         gt=0,

@@ -35,7 +35,12 @@ class PerceptualLossRecipe(BaseModel):
         default={"relu1_1": 4.0, "relu2_1": 24.0, "relu3_1": 24.0, "relu4_1": 8.0, "relu5_1": 8.0},
         description="Weight of the style loss, by layer.",
     )
-    total_variation_weight: float = Field(default=1.0, ge=0, strict=True, description="Smoothness.")
+    total_variation_weight: float = Field(
+        default=1.0,
+        ge=0,
+        strict=True,
+        description="How smooth: weight of the differences between neighbouring pixels.",
+    )
     content_distance: DistanceName = Field(
         default="squared_error", description="What the content loss takes of two activations."
     )
@@ -43,7 +48,11 @@ class PerceptualLossRecipe(BaseModel):
         default="squared_error", description="What the style loss takes of two Gram matrices."
     )
     charbonnier_epsilon: float = Field(
-        default=1e-3, gt=0, strict=True, description="Where the Charbonnier distance bends."
+        default=1e-3,
+        gt=0,
+        strict=True,
+        description="The Charbonnier distance counts errors below it as their square, above it as"
+        " they are.",
     )
     style_size: int = Field(
         default=512,

@@ -51,7 +51,11 @@ class SuperResolutionRecipe(NetworkRecipe):
         default="squared_error", description="What the losses take of two images or activations."
     )
     charbonnier_epsilon: float = Field(
-        default=1e-3, gt=0, strict=True, description="Where the Charbonnier distance bends."
+        default=1e-3,
+        gt=0,
+        strict=True,
+        description="The Charbonnier distance counts errors below it as their square, above it as"
+        " they are.",
     )
 
     @model_validator(mode="after")
