@@ -69,6 +69,7 @@ def parse(text: str, name: str) -> Tree:
             raise YamlError(f"{place(root.start_mark)}: {message}")
         if mistakes := list(_mistaken_keys(root, root, ())):
             raise YamlError(*mistakes)
+        return _unfolded(root, loader)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         message = f"the character U+{error.character:04X} must not be in YAML"
@@ -77,7 +78,6 @@ def parse(text: str, name: str) -> Tree:
         raise YamlError(_in_words(error)) from None
     except RecursionError:
         raise YamlError(f"{name}: this is nested too deeply, or within itself") from None
-    return root
 
 
 def values(root: Node) -> Any:
@@ -263,6 +263,21 @@ def dotted(root: Tree, location: Location, defaults: Tree | None = None) -> str:
         name = _child(node, "name") if isinstance(part, int) else None
         parts.append(str(name.value if isinstance(name, ScalarNode) else part))
     return ".".join(parts)
+
+
+def _unfolded(node: Any, loader: _Loader) -> Any:
+    """Return a copy with all that an alias, or a `<<`, stands for in its place.
+
+    So each place is changed apart from the others, and every key of a mapping is seen.
+    """
+    if isinstance(node, MappingNode):
+        loader.flatten_mapping(node)
+        last = {key.value: (key, _unfolded(value, loader)) for key, value in node.value}
+        return MappingNode(node.tag, list(last.values()), node.start_mark, node.end_mark)
+    if isinstance(node, SequenceNode):
+        children = [_unfolded(child, loader) for child in node.value]
+        return SequenceNode(node.tag, children, node.start_mark, node.end_mark)
+    return ScalarNode(node.tag, node.value, node.start_mark, node.end_mark, node.style)
 
 
 def _mistaken_keys(root: Tree, node: Node, location: Location) -> Iterator[str]:

@@ -70,6 +70,29 @@ def test_defaults_fill_in_what_a_batch_leaves_out() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_what_yaml_merges_into_a_batch_goes_before_defaults() -> None:
+    config = load(
+        GOOD.replace("  - name: holiday", "  - &first\n    name: holiday").replace(
+            "output: out/holiday", "output: out/holiday\n    quality: 50\n    fast: {strength: 0.1}"
+        )
+        + "  - {<<: *first, name: again, output: out/again}\n"
+    )
+    assert [batch.quality for batch in config.batches] == [50, 90, 50]
+    assert config.batches[2].fast == config.batches[0].fast
+    assert config.batches[2].fast.style == {"style.safetensors": 1.0}
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_setting_changes_the_batch_that_it_names_and_none_that_shares_its_yaml() -> None:
+    text = GOOD.replace(
+        "output: out/holiday", "output: out/holiday\n    fast: &fast {strength: 0.2}"
+    )
+    again = "  - {name: again, input: photos, output: out/again, fast: *fast}\n"
+    config = load(text + again, "batches.again.fast.strength=0.7")
+    assert [batch.fast.strength for batch in config.batches] == [0.2, 1.0, 0.7]
+
+
+@pytest.mark.usefixtures("folder")
 def test_locations_are_written_in_one_way() -> None:
     holiday, portraits = load(GOOD).batches
     assert holiday.input == portraits.input == "photos"
