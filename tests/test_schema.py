@@ -64,7 +64,11 @@ def test_what_is_made_of_the_types_is_up_to_date() -> None:
     files = generated()
     assert set(ROOT.glob("configs/schema/*")) == {path for path in files if path.suffix == ".json"}
     for path, text in files.items():
-        assert path.read_text() == text, f"{path} is stale; run: python docs/generate.py"
+        # Versions of pydantic write the same number in other ways.
+        read = json.loads if path.suffix == ".json" else str
+        assert read(path.read_text()) == read(text), (
+            f"{path} is stale; run: python docs/generate.py"
+        )
 
 
 def test_the_command_prints_a_schema(capsys: pytest.CaptureFixture[str]) -> None:
