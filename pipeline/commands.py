@@ -24,13 +24,21 @@ from pipeline.display import Display
 from pipeline.estimate import estimate
 from pipeline.options import GatysOptions
 from pipeline.paintings import load_gatys_stylizer
-from pipeline.planning import BatchPlan, plan, survey
+from pipeline.planning import BatchPlan, output_folders, plan, survey
 from pipeline.preview import preview_sheet, sample_photographs, styles_sheet
 from pipeline.records import Status
+from pipeline.report import write_report
 from pipeline.run import RunSummary, run_pipeline
 from pipeline.schema import schema as schema_of
 from pipeline.styles import choose, read_checkpoint
-from pipeline.summary import estimate_lines, no_images_line, plan_lines, print_summary, to_json
+from pipeline.summary import (
+    estimate_lines,
+    no_images_line,
+    plan_lines,
+    print_summary,
+    report_lines,
+    to_json,
+)
 from pipeline.sweep import load_cells, write_sheets
 from transforms.backends import describe_backend
 from transforms.checkpoints import parse_checkpoint, shipped_checkpoints
@@ -64,10 +72,13 @@ def run(args: argparse.Namespace) -> int:
     counts = survey(plans)
     print(*plan_lines(plans, counts), computing, sep="\n", file=words, flush=True)
     summary = _run(config, plans, counts, options)
+    for folder in sorted(set(output_folders(plans).values())):
+        write_report(folder, config.run.max_pixels)
     if args.json:
         print(to_json(summary))
     else:
         print_summary(summary, Console())
+        print(*report_lines(summary), sep="\n")
     return _exit_code(summary)
 
 
@@ -97,7 +108,7 @@ def sweep(args: argparse.Namespace) -> int:
     """Stylise photos with every combination of two keys' values, in a contact sheet each."""
     options = parse_beam_options(args.beam_flags)
     config, cells = load_cells(args.config, args.set)
-    print(_what_computes(config, options))
+    computing = _what_computes(config, options)
     batches = tuple(batch for row in cells for batch in row)
     plans = plan(RunConfig(batches=batches, run=config.run))
     batch = config.sheets
@@ -108,6 +119,7 @@ def sweep(args: argparse.Namespace) -> int:
     if not count:
         print(no_images_line(batch.input))
         return EXIT_DONE
+    print(computing, flush=True)
     work = list(sheets.work())
     summary = _run(config, plans, counts, options)
     print_summary(summary, Console())

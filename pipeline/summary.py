@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.estimate import Estimate
-from pipeline.ledger import outcomes_path
+from pipeline.ledger import outcomes_path, report_path
 from pipeline.planning import BatchPlan
 from pipeline.records import Status
 from pipeline.run import BatchSummary, RunSummary
@@ -85,11 +85,14 @@ def print_summary(summary: RunSummary, console: Console) -> None:
             print(f"  ... the others are in {outcomes_path(batch.output)}")
     loaded = summary.networks_loaded
     print(f"Style networks loaded: {'not known from this runner' if loaded is None else loaded}.")
-    folders = ", ".join(sorted({batch.output for batch in summary.batches}))
-    print(
-        f"Took {duration(summary.seconds)}. Look in {folders}. What became of each image:"
-        " _stylebeam/outcomes.jsonl there."
-    )
+    print(f"Took {duration(summary.seconds)}.")
+
+
+def report_lines(summary: RunSummary) -> Iterator[str]:
+    """Say where to look at what became of a run."""
+    yield "Look at what became of each image:"
+    for output in sorted({batch.output for batch in summary.batches}):
+        yield f"  {report_path(output)}"
 
 
 def to_json(summary: RunSummary) -> str:
@@ -100,6 +103,7 @@ def to_json(summary: RunSummary) -> str:
             "output": batch.output,
             **{status: batch.counts[status] for status in _STATUSES},
             "outcomes": outcomes_path(batch.output),
+            "report": report_path(batch.output),
         }
         for batch in summary.batches
     ]

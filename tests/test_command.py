@@ -80,7 +80,9 @@ def test_two_batches_in_a_process_of_its_own(config: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "all: 3 done, 0 failed; outputs in out/all\n" in done.stdout
     assert "Style networks loaded: 1.\n" in done.stdout
-    assert " Look in out/all, out/jpegs. What became" in done.stdout.splitlines()[-1]
+    reports = [f"out/{name}/_stylebeam/report.html" for name in ("all", "jpegs")]
+    assert [line.strip() for line in done.stdout.splitlines()[-2:]] == reports
+    assert all(Path(report).is_file() for report in reports)
     check_outputs()
 
 
@@ -104,6 +106,7 @@ def test_for_a_program_there_is_json_alone(config: Path, photos: Path) -> None:
                 "skipped": 0,
                 "failed": 1,
                 "outcomes": f"out/{name}/_stylebeam/outcomes.jsonl",
+                "report": f"out/{name}/_stylebeam/report.html",
             }
             for name, count in (("all", 3), ("jpegs", 1))
         ],
