@@ -37,7 +37,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             converted = None
         if converted is not None:
             return converted
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def deep_to_srgb(pixels: np.ndarray, profile: bytes | None) -> np.ndarray:
