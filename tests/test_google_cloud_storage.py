@@ -50,6 +50,7 @@ batches:
     assert "archive: 3 done, 1 failed" in done.stdout
     written = {blob.name: blob for blob in bucket.list_blobs(prefix="styled/")}
     assert written.pop("styled/_stylebeam/run.json").content_type == "application/json"
+    assert written.pop("styled/_stylebeam/report.html").content_type == "text/html; charset=utf-8"
     record = written.pop("styled/_stylebeam/outcomes.jsonl")
     lines = [json.loads(line) for line in record.download_as_text().splitlines()]
     assert {line["output"].removeprefix("gs://archive/"): line["status"] for line in lines} == {
@@ -166,7 +167,7 @@ def test_a_second_run_does_what_is_missing_or_changed(
 def test_one_request_a_read_and_one_a_write(
     bucket: gcs.Bucket, emulator: str, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = 40
+    images, shown = 50, 40
     for number in range(images):
         bucket.blob(f"photos/{number}.jpg").upload_from_filename(photos / "a.jpg")
     with FaultyProxy(emulator, lambda request: None) as proxy:
@@ -180,10 +181,13 @@ def test_one_request_a_read_and_one_a_write(
         assert done.returncode == 0, done.stderr
     reads = Counter(each.path for each in proxy.requests if "alt=media" in each.path)
     writes = Counter(each.path for each in proxy.requests if each.method == "POST")
-    assert sum(1 for path in reads if ".jpg" in path) == images
-    assert set(reads.values()) == {1}
-    # The images, and the two files of the record; the names of objects are in the bodies.
-    assert sum(writes.values()) == images + 2
+    photos_read = [count for path, count in reads.items() if "photos" in path]
+    outputs_read = [count for path, count in reads.items() if "styled" in path and ".jpg" in path]
+    # Once for the run and, of those that it shows, once more for the report.
+    assert sorted(photos_read) == [1] * (images - shown) + [2] * shown
+    assert outputs_read == [1] * shown
+    # The images, and the three files of the record; the names of objects are in the bodies.
+    assert sum(writes.values()) == images + 3
     listings = len(proxy.requests) - sum(reads.values()) - sum(writes.values())
     assert listings <= 8
     assert proxy.connections <= 4

@@ -379,3 +379,17 @@ def test_the_slowest_share_a_bar() -> None:
     assert timings.bars[-1].images == 1
     assert timings.bars[-1].start == pytest.approx(2.1)
     assert sum(bar.images for bar in timings.bars) == 100
+
+
+def test_a_run_that_found_nothing_to_do_leaves_the_report(archive: Archive) -> None:
+    for name in ("a.png", "b.png"):
+        archive.add_pictures(name)
+    path = archive.report([archive.outcome("a.png"), archive.outcome("b.png")])
+    written = path.read_bytes()
+    nothing = [archive.outcome(name, "skipped", 0.0) for name in ("a.png", "b.png")]
+    assert archive.report(nothing).read_bytes() == written
+    assert archive.report([nothing[0], archive.outcome("b.png")]).read_bytes() != written
+    path.unlink()
+    assert "was up to date" in archive.report(nothing).read_text()
+    stopped = [nothing[0], archive.outcome("b.png", "skipped", 0.0, "It was not begun with.")]
+    assert "It was not begun with." in archive.report(stopped).read_text()

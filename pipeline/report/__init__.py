@@ -12,11 +12,15 @@ from pipeline.sampling import fair_shares, spread
 from transforms.image_io import DEFAULT_MAX_PIXELS
 
 _MOST_PICTURES = 200
+# Each is two whole files to download.
+_MOST_PICTURES_OF_REMOTE_FILES = 40
 _MOST_FAILURES = 1000
 
 
 def write_report(folder: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> str:
     """Write the report on what a run recorded in an output folder, and return its path or URI.
+
+    A run that found nothing to do leaves the report that is there, which shows what was last done.
 
     The page stands alone: it has everything in it, thumbnails too, asks no network for anything,
     and has at most 20 MB, however many the images are. The same record and the same images make
@@ -32,11 +36,15 @@ def write_report(folder: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> str:
     """
     batches = ledger.read_run(folder)
     overviews = sum_up((batch["name"] for batch in batches), ledger.read_outcomes(folder))
+    path = ledger.report_path(folder)
+    if all(overview.was_up_to_date for overview in overviews) and storage.exists(path):
+        return path
+    most = _MOST_PICTURES_OF_REMOTE_FILES if storage.is_remote(folder) else _MOST_PICTURES
     chosen = [
         {*spread(overview.pictures, pictures), *spread(overview.failures, failures)}
         for overview, pictures, failures in zip(
             overviews,
-            fair_shares([len(overview.pictures) for overview in overviews], _MOST_PICTURES),
+            fair_shares([len(overview.pictures) for overview in overviews], most),
             fair_shares([len(overview.failures) for overview in overviews], _MOST_FAILURES),
             strict=True,
         )
@@ -53,7 +61,6 @@ def write_report(folder: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> str:
         (path for outcome in shown for path in (outcome.input, outcome.output)), max_pixels
     )
     pictures = list(map(Picture, shown, thumbnails[::2], thumbnails[1::2]))
-    path = ledger.report_path(folder)
     page = render(batches, overviews, pictures, failures)
     storage.write(path, page.encode(), "text/html; charset=utf-8")
     return path

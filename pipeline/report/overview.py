@@ -33,6 +33,11 @@ class Overview:
     pictures: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
+    @property
+    def was_up_to_date(self) -> bool:
+        """Whether there were images, and nothing to do."""
+        return 0 < len(self.pictures) == self.counts["skipped"] == self.counts.total()
+
     def add(self, outcome: Outcome) -> None:
         """Count an outcome of this batch."""
         self.counts[outcome.status] += 1
