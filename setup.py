@@ -46,6 +46,7 @@ setup(
             "openvino>=2026.1,<2027",
             "pillow-heif>=1,<2",
             "pytest>=8",
+            "pytest-xdist>=3.6",  # .ci/run tests in two processes
             "ruff>=0.12",
             "tensorboard>=2.18",
             "types-PyYAML>=6",
