@@ -37,7 +37,7 @@ def write_report(folder: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> str:
     batches = ledger.read_run(folder)
     overviews = sum_up((batch["name"] for batch in batches), ledger.read_outcomes(folder))
     path = ledger.report_path(folder)
-    if all(overview.was_up_to_date for overview in overviews) and storage.exists(path):
+    if all(overview.was_up_to_date for overview in overviews) and _is_there(path):
         return path
     most = _MOST_PICTURES_OF_REMOTE_FILES if storage.is_remote(folder) else _MOST_PICTURES
     chosen = [
@@ -64,3 +64,12 @@ def write_report(folder: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> str:
     page = render(batches, overviews, pictures, failures)
     storage.write(path, page.encode(), "text/html; charset=utf-8")
     return path
+
+
+def _is_there(path: str) -> bool:
+    try:
+        storage.read(path)
+    except storage.StorageError:
+        # Whatever keeps it from being read, it is written anew.
+        return False
+    return True

@@ -91,15 +91,6 @@ def list_files(folder: str, pattern: str) -> Iterator[StoredFile]:
                 yield file
 
 
-def exists(path: str) -> bool:
-    """Whether there is a file.
-
-    Raises:
-        StorageError: its folder cannot be listed.
-    """
-    return any(True for _ in list_files(posixpath.dirname(path), glob.escape(path)))
-
-
 def read(path: str, deadline: float = DEFAULT_DEADLINE) -> bytes:
     """Return a file's bytes.
 
