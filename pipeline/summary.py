@@ -79,6 +79,8 @@ def print_summary(summary: RunSummary, console: Console) -> None:
     for batch in summary.batches:
         if not console.is_terminal:
             print(f"{batch.name}: {_counted(batch)}; outputs in {batch.output}")
+        elif batch.failures:
+            print(f"{batch.name}:")
         for outcome in batch.failures:
             print(f"  failed: {outcome.input}: {outcome.error}")
         if batch.counts["failed"] > len(batch.failures):
