@@ -49,7 +49,10 @@ def estimate(run_options: RunOptions, plans: Sequence[BatchPlan]) -> dict[str, E
         StorageError: an input or an output cannot be listed.
     """
     device = choose_device(run_options.device)
-    pool = StylizeModelHandler(run_options.device, run_options.max_pixels).load_model()
+    handler = StylizeModelHandler(
+        run_options.device, run_options.max_pixels, memory=run_options.memory_in_bytes
+    )
+    pool = handler.load_model()
     found = {each.batch.name: _estimate(run_options, each, pool, device) for each in plans}
     return {name: each for name, each in found.items() if each is not None}
 

@@ -43,7 +43,10 @@ def preview_sheet(run_options: RunOptions, plans: Sequence[BatchPlan]) -> Image.
         StorageError: an input or an output cannot be listed.
         StylizationError: a photo cannot be stylised.
     """
-    pool = StylizeModelHandler(run_options.device, run_options.max_pixels).load_model()
+    handler = StylizeModelHandler(
+        run_options.device, run_options.max_pixels, memory=run_options.memory_in_bytes
+    )
+    pool = handler.load_model()
     rows = []
     for each in plans:
         few, _ = excerpts(each, _PHOTOS, _NETWORK_SIDE, run_options.max_pixels)

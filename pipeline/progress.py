@@ -4,11 +4,8 @@ import hashlib
 import os
 from collections import Counter
 from dataclasses import dataclass
-from typing import get_args
 
-from pipeline.records import Outcome, Status
-
-_STATUSES: tuple[Status, ...] = get_args(Status)
+from pipeline.records import STATUSES, Outcome, Status
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Tally:
     def counts(self, batch: str) -> Counter[Status]:
         """Return how many outcomes of a batch there are so far, by status."""
         found: Counter[Status] = Counter()
-        for status in _STATUSES:
+        for status in STATUSES:
             try:
                 found[status] = os.stat(self._path(batch, status)).st_size
             except FileNotFoundError:

@@ -5,13 +5,14 @@ import functools
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from pipeline.paintings import GatysChoice
 from pipeline.styles import Choice
 from transforms.image_io import ImageFormat
 
 Status = Literal["done", "skipped", "failed"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 Method = Literal["fast", "gatys", "super_resolution"]
 GpsOption = Literal["keep", "drop"]
 

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
@@ -12,12 +11,11 @@ from rich.text import Text
 from pipeline.estimate import Estimate
 from pipeline.ledger import outcomes_path, report_path
 from pipeline.planning import BatchPlan
-from pipeline.records import Status
+from pipeline.records import STATUSES, Status
 from pipeline.run import BatchSummary, RunSummary
 from pipeline.wording import duration
 from transforms.image_io import FORMAT_OF_EXTENSION
 
-_STATUSES: tuple[Status, ...] = get_args(Status)
 _LEFT_OUT: tuple[tuple[Status, str], ...] = (("skipped", "up to date"), ("failed", "refused"))
 
 
@@ -103,7 +101,7 @@ def to_json(summary: RunSummary) -> str:
         {
             "name": batch.name,
             "output": batch.output,
-            **{status: batch.counts[status] for status in _STATUSES},
+            **{status: batch.counts[status] for status in STATUSES},
             "outcomes": outcomes_path(batch.output),
             "report": report_path(batch.output),
         }
@@ -122,7 +120,7 @@ def to_json(summary: RunSummary) -> str:
 def _counted(batch: BatchSummary) -> str:
     return ", ".join(
         f"{batch.counts[status]} {status}"
-        for status in _STATUSES
+        for status in STATUSES
         if batch.counts[status] or status != "skipped"
     )
 
@@ -130,11 +128,11 @@ def _counted(batch: BatchSummary) -> str:
 def _table(summary: RunSummary) -> Table:
     table = Table()
     table.add_column("batch", overflow="fold")
-    for status in _STATUSES:
+    for status in STATUSES:
         table.add_column(status, justify="right")
     table.add_column("outputs", overflow="fold")
     for batch in summary.batches:
-        counts = [str(batch.counts[status]) for status in _STATUSES]
+        counts = [str(batch.counts[status]) for status in STATUSES]
         style = "red" if batch.counts["failed"] else None
         table.add_row(Text(batch.name), *counts, Text(batch.output), style=style)
     return table

@@ -6,7 +6,6 @@ import pty
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -92,11 +91,12 @@ def test_lines_where_bars_cannot_be(tmp_path: Path) -> None:
 
 def test_that_a_run_is_to_stop_is_said_once(tmp_path: Path) -> None:
     screen, sign = Screen(terminal=False), StopSign(str(tmp_path / "sign"))
-    display = Display({"all": 3}, screen.console, seconds_between_lines=60)
+    display = Display({"all": 3}, screen.console, seconds_between_lines=0.01)
     with display.watching(Tally(str(tmp_path)), sign):
         sign.put_up("enough is enough")
         wait_for(screen.shows("stopping once the images under way are done: enough is enough."))
-        threading.Event().wait(0.6)
+        lines = screen.file.getvalue().count("all: 0 of 3")
+        wait_for(lambda: screen.file.getvalue().count("all: 0 of 3") > lines + 1)
     assert screen.file.getvalue().count("stopping") == 1
 
 
