@@ -76,6 +76,11 @@ class Outcome:
     error: str | None = None
     stamp: str | None = None
 
+    @property
+    def was_left_out(self) -> bool:
+        """Whether a run that was stopped had not begun with it."""
+        return self.status == "skipped" and self.error is not None
+
     def to_json(self) -> str:
         """Return one line of JSON."""
         return json.dumps(dataclasses.asdict(self))

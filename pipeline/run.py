@@ -41,12 +41,14 @@ class BatchSummary:
         output: its output folder.
         counts: of its images, by status.
         failures: the first few failed outcomes.
+        left_out: how many a run that was stopped had not begun with; they are among the skipped.
     """
 
     name: str
     output: str
     counts: Counter[Status]
     failures: list[Outcome]
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -135,11 +137,17 @@ def run_pipeline(
                 state = result.wait_until_finish()
         except Exception as error:  # What a runner raises is its own affair.
             raise RunFailedError(f"The run stopped: {_last_line(error)}") from error
-        stopped = sign.reason
+        reason = sign.reason
     if state != PipelineState.DONE:
         raise RunFailedError(f"The run ended in the state {state}.")
     seconds = time.monotonic() - started
-    return RunSummary(_summaries(plans), seconds, _networks_loaded(result), stopped)
+    batches = _summaries(plans)
+    stopped = None
+    # A sign that was put up when all images were under way has stopped nothing.
+    if any(batch.left_out for batch in batches):
+        # Other machines have signs of their own, which failures alone put up.
+        stopped = reason or "too many images failed (max_failures)"
+    return RunSummary(batches, seconds, _networks_loaded(result), stopped)
 
 
 @contextlib.contextmanager
@@ -180,6 +188,7 @@ def _summaries(plans: list[BatchPlan]) -> tuple[BatchSummary, ...]:
         for outcome in ledger.read_outcomes(folder):
             summary = summaries[outcome.batch]
             summary.counts[outcome.status] += 1
+            summary.left_out += outcome.was_left_out
             if outcome.status == "failed" and len(summary.failures) < _FAILURES_KEPT:
                 summary.failures.append(outcome)
     return tuple(summaries.values())

@@ -5,12 +5,14 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -18,6 +20,7 @@ from PIL import Image
 from pipeline.cli import main
 from pipeline.config import RunOptions
 from pipeline.ledger import read_outcomes
+from pipeline.results import write_result
 from pipeline.stopping import StopSign
 
 IMAGES = 400
@@ -115,6 +118,31 @@ def test_a_second_signal_ends_it_at_once() -> None:
         process.communicate(timeout=60)
     assert process.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     assert not Path("out/_stylebeam/outcomes.jsonl").exists()
+
+
+def test_a_signal_when_all_are_under_way_stops_nothing(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in [path for path in photos.rglob("*") if path.is_file()][1:]:
+        path.unlink()
+    folder = photos.parent / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+    def interrupt_and_write(*arguments: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        deadline = time.monotonic() + 60
+        while not list(folder.glob("stylebeam-*/sign/reason")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        write_result(*arguments)
+
+    monkeypatch.setattr("pipeline.stylize.write_result", interrupt_and_write)
+    assert main(["run", "config.yaml"]) == 0
+    said = capsys.readouterr()
+    assert "stopping once the images under way are done" in said.err
+    assert "stopped before the end" not in said.err
+    assert "all: 1 done, 0 failed" in said.out
 
 
 def test_too_many_failures_stop_the_run(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ class Overview:
         self.seconds += outcome.seconds
         if outcome.status == "failed":
             self.failures.append(outcome.input)
-        elif outcome.error is not None:
+        elif outcome.was_left_out:
             self.not_begun[outcome.error] += 1
         else:
             self.pictures.append(outcome.input)
