@@ -24,6 +24,7 @@ setup(
         "numpy>=2,<3",  # 16-bit images
         "opencv-python-headless>=5,<6",  # 16-bit colour, which Pillow reads in 8 bits
         "pillow>=12,<13",  # image files
+        "pyarrow>=18,<26",  # which Beam brings: Pillow's pixels without a copy
         "pydantic>=2.12,<3",  # the typed config; earlier ones pass over validators of locations
         "pyyaml>=6,<7",  # the config's language
         "rich>=14,<16",  # how far a run is, on a terminal

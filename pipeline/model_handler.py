@@ -25,7 +25,12 @@ from transforms.devices import DeviceName, choose_device
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.gatys.stylizer import Stylize
 from transforms.image_io import DEFAULT_MAX_PIXELS, Photo
-from transforms.memory import keep_few_kernels, machine_memory, return_large_blocks
+from transforms.memory import (
+    keep_blocks_of_images,
+    keep_few_kernels,
+    machine_memory,
+    return_large_blocks,
+)
 from transforms.precision import NonFiniteError
 from transforms.super_resolution import SuperResolver
 
@@ -244,6 +249,7 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
         """Return an empty pool; networks are loaded when a photo asks for them."""
         leave_interrupts_to(self._made_in)
         keep_few_kernels()
+        keep_blocks_of_images()
         if not is_computed_by_openvino(choose_device(self._device)):
             return_large_blocks()
         if self._processes > 1:

@@ -77,9 +77,9 @@ class Outcome:
     stamp: str | None = None
 
     @property
-    def was_left_out(self) -> bool:
-        """Whether a run that was stopped had not begun with it."""
-        return self.status == "skipped" and self.error is not None
+    def reason_left_out(self) -> str | None:
+        """Why a run that was stopped had not begun with it; None if it had, or had no need to."""
+        return self.error if self.status == "skipped" else None
 
     def to_json(self) -> str:
         """Return one line of JSON."""

@@ -188,7 +188,7 @@ def _summaries(plans: list[BatchPlan]) -> tuple[BatchSummary, ...]:
         for outcome in ledger.read_outcomes(folder):
             summary = summaries[outcome.batch]
             summary.counts[outcome.status] += 1
-            summary.left_out += outcome.was_left_out
+            summary.left_out += outcome.reason_left_out is not None
             if outcome.status == "failed" and len(summary.failures) < _FAILURES_KEPT:
                 summary.failures.append(outcome)
     return tuple(summaries.values())

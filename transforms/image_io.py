@@ -3,7 +3,9 @@
 import io
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
+import pyarrow
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -238,7 +240,17 @@ def _eight_bit_pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None
     alpha = None
     if image.has_transparency_data:
         alpha = np.asarray(image.convert("RGBA").getchannel("A"))[..., None]
-    return np.asarray(to_srgb(image, image.info.get("icc_profile"))), alpha
+    return _rgb_values(to_srgb(image, image.info.get("icc_profile"))), alpha
+
+
+def _rgb_values(image: Image.Image) -> np.ndarray:
+    """Return an RGB image's values, uint8 of shape (H, W, 3)."""
+    try:
+        # Pillow keeps four bytes a pixel; through Arrow these are had without a copy.
+        values = pyarrow.array(image).flatten().to_numpy()
+    except ValueError:  # Pillow keeps large images in several pieces, which Arrow's arrays are not.
+        return np.asarray(image)
+    return cv2.cvtColor(values.reshape(image.height, image.width, 4), cv2.COLOR_RGBA2RGB)
 
 
 def _upright(pixels: np.ndarray, orientation: object) -> Tensor:
@@ -252,7 +264,7 @@ def _upright(pixels: np.ndarray, orientation: object) -> Tensor:
         pixels = pixels[::-1]
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
-    return torch.from_numpy(np.array(pixels, order="C")).permute(2, 0, 1)
+    return torch.from_numpy(np.require(pixels, requirements=("C", "W"))).permute(2, 0, 1)
 
 
 def _interleaved(photo: Photo) -> np.ndarray:

@@ -6,11 +6,13 @@ import os
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _THRESHOLD_BYTES = 1 << 20
 
 _KERNELS_KEPT = 128
-
+_IMAGE_BLOCKS_KEPT = 4
 
 _CGROUP_LIMITS = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"
 
@@ -46,6 +48,17 @@ def return_free_memory() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+def keep_blocks_of_images() -> None:
+    """Have Pillow keep a few blocks of memory, of up to 16 MB, for the next images.
+
+    The system clears memory that it gives out, which takes a quarter of the time of decoding.
+    Holds for the whole process; a number that the user's environment names goes first.
+    """
+    if "PILLOW_BLOCKS_MAX" not in os.environ:
+        # When this is called, it is too late for the variable.
+        Image.core.set_blocks_max(_IMAGE_BLOCKS_KEPT)  # type: ignore[attr-defined]
 
 
 def keep_few_kernels() -> None:

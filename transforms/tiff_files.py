@@ -1,6 +1,5 @@
 """TIFF files by their tags: what the tags refer to, whole files written from tags and pixels."""
 
-import re
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -25,7 +24,7 @@ RGB, DEFLATE, HORIZONTAL_DIFFERENCES, UNASSOCIATED_ALPHA = 2, 8, 2, 2
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _BIG_TYPE_SIZES = {**_TYPE_SIZES, 16: 8, 17: 8, 18: 8}
 # What TIFF, BigTIFF and blocks of EXIF begin with.
-_HEADERS = re.compile(rb"II[*+]\0|MM\0[*+]")
+_HEADERS = (b"II*\0", b"II+\0", b"MM\0*", b"MM\0+")
 # Damaged files refer to some bytes more than once, hostile ones a thousand times.
 _LARGEST_MULTIPLE = 4
 # About so many bytes of pixels are compressed together.
@@ -41,14 +40,23 @@ def tags_exceed(data: bytes) -> bool:
         data: an image file of any kind.
     """
     view = memoryview(data)
-    for header in _HEADERS.finditer(data):
-        rest = view[header.start() :]
+    for start in _starts_of_tags(data):
+        rest = view[start:]
         total = 0
         for _, size in tag_sizes(rest):
             total += size
             if total > _LARGEST_MULTIPLE * len(rest):
                 return True
     return False
+
+
+def _starts_of_tags(data: bytes) -> Iterator[int]:
+    # A regular expression for all of them takes ten times as long.
+    for header in _HEADERS:
+        start = data.find(header)
+        while start >= 0:
+            yield start
+            start = data.find(header, start + 1)
 
 
 def tag_sizes(data: bytes | memoryview) -> Iterator[tuple[int, int]]:

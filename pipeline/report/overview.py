@@ -44,8 +44,8 @@ class Overview:
         self.seconds += outcome.seconds
         if outcome.status == "failed":
             self.failures.append(outcome.input)
-        elif outcome.was_left_out:
-            self.not_begun[outcome.error] += 1
+        elif (reason := outcome.reason_left_out) is not None:
+            self.not_begun[reason] += 1
         else:
             self.pictures.append(outcome.input)
         if outcome.status == "done":
