@@ -7,15 +7,18 @@ What is compared takes turns within one run, so that a slower minute of the mach
 """
 
 import argparse
+import contextlib
 import importlib.metadata
 import importlib.util
 import itertools
 import os
 import platform
+import pty
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +33,8 @@ from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 from pipeline import stylize
 from pipeline.cli import main as main_of_stylebeam
+from pipeline.display import Display
+from pipeline.progress import Tally
 from transforms import feed_forward
 from transforms.backends import describe_backend, images_at_once
 from transforms.backends.computation import Backend, Computation
@@ -203,13 +208,20 @@ class Archive:
             image = to_pil_image(photo(height, width, number))
             image.save(self.folder / f"{number:05}.jpg", quality=92)
 
-    def run(self, network: str, latency: float = 0.0, settings: str = "") -> Run:
+    def run(
+        self,
+        network: str,
+        latency: float = 0.0,
+        settings: str = "",
+        display: Path | None = None,
+    ) -> Run:
         """Stylise them by the command.
 
         Args:
             network: which.
             latency: seconds by which each read and each write takes longer.
             settings: more of the config, in YAML.
+            display: show the run on a terminal, and write to this file what that took.
         """
         output = self.folder.with_name(f"{self.folder.name}_out_{time.time_ns()}")
         file, style = NETWORKS[network]
@@ -221,13 +233,40 @@ class Archive:
         )
         started = time.time()
         command = [sys.executable, __file__, "--run", str(config), "--latency", str(latency)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
+        with contextlib.ExitStack() as stack:
+            terminal = None
+            if display:
+                terminal = stack.enter_context(a_terminal())
+                command += ["--display", str(display)]
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal
+            )
+            _, status, usage = os.wait4(process.pid, 0)
         written = sorted(path.stat().st_mtime for path in output.glob("*.jpg"))
         assert not status, "the run has failed"
         assert len(written) == self.count, "every photo is stylised"
         rest = written[-1] - written[0]
         return Run(written[0] - started, rest, rest / (self.count - 1), usage.ru_maxrss / 1024)
+
+
+@contextlib.contextmanager
+def a_terminal() -> Iterator[int]:
+    """Yield a descriptor of a terminal, which somebody reads."""
+    ours, theirs = pty.openpty()
+
+    def read_all() -> None:
+        with contextlib.suppress(OSError):  # So ends what a terminal says.
+            while os.read(ours, 65536):
+                pass
+
+    reader = threading.Thread(target=read_all)
+    reader.start()
+    try:
+        yield theirs
+    finally:
+        os.close(theirs)
+        reader.join()
+        os.close(ours)
 
 
 def archive(rounds: int) -> Iterator[str]:
@@ -351,6 +390,19 @@ def memory(rounds: int) -> Iterator[str]:
     yield table(["photos", "size", "memory, GB", "peak, MB"], rows)
 
 
+def display(rounds: int) -> Iterator[str]:
+    """Yield what it takes to show how far a run is."""
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Archive(Path(folder), [(SIDE, SIDE)] * 100)
+        taken = Path(folder) / "display"
+        shares = []
+        for _ in range(rounds):
+            run = photos.run("ours", display=taken)
+            shares.append(float(taken.read_text()) / (run.first + run.rest) / (os.cpu_count() or 1))
+    yield f"Of all cores' time in the whole command, 100 photos of {SIDE}x{SIDE}: "
+    yield f"{statistics.median(shares):.2%}.\n"
+
+
 def start(rounds: int) -> Iterator[str]:
     """Yield how soon the first image is written."""
     with tempfile.TemporaryDirectory() as folder:
@@ -374,6 +426,27 @@ def run_with_latency(config: str, seconds: float) -> int:
     return main_of_stylebeam(["run", config])
 
 
+def run_with_timed_display(config: str, file: str) -> int:
+    """Stylise what a config says; write the seconds of a core that showing it took to a file."""
+    spent = []
+
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            started = time.thread_time()
+            try:
+                return function(*args)
+            finally:
+                spent.append(time.thread_time() - started)
+
+        return call
+
+    Tally.add = timed(Tally.add)
+    Display._watch = timed(Display._watch)
+    status = main_of_stylebeam(["run", config])
+    Path(file).write_text(str(sum(spent)))
+    return status
+
+
 def machine() -> str:
     """Return what was measured on."""
     names = ["torch", "openvino", "apache-beam"]
@@ -393,6 +466,7 @@ SECTIONS: dict[str, tuple[str, Callable[[int], Iterator[str]]]] = {
     "latency": ("Storage that is far away", latency),
     "memory": ("Memory", memory),
     "start": ("Start", start),
+    "display": ("The display", display),
 }
 
 
@@ -403,7 +477,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--run", metavar="CONFIG", help=argparse.SUPPRESS)
     parser.add_argument("--latency", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--display", metavar="FILE", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.display:
+        sys.exit(run_with_timed_display(args.run, args.display))
     if args.run:
         sys.exit(run_with_latency(args.run, args.latency))
     unknown = set(args.sections) - set(SECTIONS)

@@ -1,45 +1,20 @@
 """The command line: parse, call, exit code."""
 
 import argparse
-import io
-import logging
 import math
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import TypeVar
 
-from pipeline import commands
-from pipeline.config_file import ConfigError
-from pipeline.model_handler import StylizationError
-from pipeline.run import RunFailedError
-from pipeline.schema import TYPES
-from pipeline.storage import StorageError
-from pipeline.styles import StyleError
-from transforms.devices import DeviceUnavailableError
-from transforms.image_io import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, EXTENSION_OF_FORMAT, ImageError
-from transforms.precision import NonFiniteError
-from transforms.training.loop_recipe import RecipeError, TrainingError
-from transforms.vgg import WeightsUnavailableError
+from transforms.image_formats import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY, EXTENSION_OF_FORMAT
 
 T = TypeVar("T", int, float)
 
-_USAGE_ERRORS = (
-    ConfigError,
-    StyleError,
-    RecipeError,
-    DeviceUnavailableError,
-    WeightsUnavailableError,
-)
-_FAILURES = (
-    RunFailedError,
-    StylizationError,
-    StorageError,
-    TrainingError,
-    ImageError,
-    NonFiniteError,
-)
+CONFIG_KINDS = ("run", "sweep", "train", "train-super-resolution", "evaluate", "distill")
+"""The kinds of configs, by the command that takes each."""
+
+_WITH_BEAM_FLAGS = ("run", "sweep")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,34 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     args, rest = parser.parse_known_args(arguments)
-    if rest and args.command not in (commands.run, commands.sweep):
+    if rest and args.command not in _WITH_BEAM_FLAGS:
         parser.error(f"there is no {rest[0]} for this command")
     args.beam_flags = rest
-    # A file's name may hold bytes that are no text; they must not keep its outcome from being said.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    logging.basicConfig(level=logging.INFO if args.verbose else logging.CRITICAL, force=True)
     try:
-        code = args.command(args)
-        sys.stdout.flush()
-        return code
-    except _USAGE_ERRORS as error:
-        print(f"stylebeam: {error}", file=sys.stderr)
-        return commands.EXIT_USAGE
-    except _FAILURES as error:
-        print(f"stylebeam: {error}", file=sys.stderr)
-        return commands.EXIT_FAILED
-    except BrokenPipeError:
-        # Whoever read the output has gone; what is still to be flushed at exit goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return commands.EXIT_FAILED
-    except OSError as error:
-        print(f"stylebeam: {error}", file=sys.stderr)
-        return commands.EXIT_FAILED
+        # Only now: torch and Beam take seconds to import, and who asks for help is not to wait.
+        from pipeline.execution import execute  # noqa: PLC0415
+
+        return execute(args)
     except KeyboardInterrupt:
         print("stylebeam: stopped.", file=sys.stderr)
-        return commands.EXIT_FAILED
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,7 +51,6 @@ def _parser() -> argparse.ArgumentParser:
 
     run = _command(
         subparsers,
-        commands.run,
         "run",
         "stylise the batches of a config",
         "Stylise the batches of a config. Any option of Beam may follow, such as"
@@ -111,7 +68,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     validate = _command(
         subparsers,
-        commands.validate,
         "validate",
         "check a config and say what a run would do",
         "Check a config, its files and its styles, count the images, and estimate the time on this"
@@ -123,7 +79,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     preview = _command(
         subparsers,
-        commands.preview,
         "preview",
         "show what photos will look like, before a run",
         "Stylise the middles of a few photos of each batch at full resolution, and lay them out"
@@ -132,7 +87,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     sweep = _command(
         subparsers,
-        commands.sweep,
         "sweep",
         "compare the values of two keys, side by side",
         "Stylise the images of a config's batch with every combination of the values that its"
@@ -142,7 +96,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     training = _command(
         subparsers,
-        commands.train,
         "train",
         "train a style network on a painting",
         "Train a style network on a painting and a folder of photos, from a config or from options"
@@ -167,7 +120,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     super_resolution = _command(
         subparsers,
-        commands.train_super_resolution,
         "train-super-resolution",
         "train a network that enlarges images",
         "Train a network for method: super_resolution on a folder of photos. A training that was"
@@ -176,7 +128,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluation = _command(
         subparsers,
-        commands.evaluate,
         "evaluate",
         "measure checkpoints on photos",
         "Measure the losses, speed and size of checkpoints on photos that they were not trained on,"
@@ -185,7 +136,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     distillation = _command(
         subparsers,
-        commands.distill,
         "distill",
         "train the embedded loss network",
         "Train the small network that stands for VGG in trainings. One is shipped; this makes"
@@ -218,7 +168,6 @@ def _parser() -> argparse.ArgumentParser:
 
     styles = _command(
         subparsers,
-        commands.styles,
         "styles",
         "list the styles that are shipped, or show them",
         "List the styles that are shipped, with their size and how they were trained; or show them"
@@ -232,7 +181,6 @@ def _parser() -> argparse.ArgumentParser:
 
     schema = _command(
         subparsers,
-        commands.schema,
         "schema",
         "print the JSON Schema of a kind of config, for editors",
         "Print the JSON Schema of a kind of config, by which editors complete and check it. Such a"
@@ -243,14 +191,13 @@ def _parser() -> argparse.ArgumentParser:
         "kind",
         metavar="KIND",
         nargs="?",
-        choices=TYPES,
+        choices=CONFIG_KINDS,
         default="run",
-        help=f"{', '.join(TYPES)}; run, which is that of validate too, is the default",
+        help=f"{', '.join(CONFIG_KINDS)}; run, which is that of validate too, is the default",
     )
 
     stylize = _command(
         subparsers,
-        commands.stylize,
         "stylize",
         "stylise one image",
         "Stylise one image. - stands for standard input or standard output.",
@@ -310,7 +257,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _command(
     subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    function: Callable[[argparse.Namespace], int],
     name: str,
     summary: str,
     description: str,
@@ -324,7 +270,7 @@ def _command(
         allow_abbrev=False,
     )
     command.add_argument("--verbose", action="store_true", help="show the logs of Beam too")
-    command.set_defaults(command=function)
+    command.set_defaults(command=name)
     return command
 
 

@@ -530,3 +530,9 @@ def test_the_samples_in_the_shipped_styles(tmp_path: Path, monkeypatch: pytest.M
         assert written["osprey.jpg"] == (683, 1024)
         lines = Path(f"out/{style}/_stylebeam/outcomes.jsonl").read_text().splitlines()
         assert {json.loads(line)["status"] for line in lines} == {"done"}
+
+
+def test_help_waits_for_no_library() -> None:
+    code = "import sys, pipeline.cli; print({'torch', 'apache_beam', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from docs.generate import generated
 from pipeline import yaml_nodes
-from pipeline.cli import main
+from pipeline.cli import CONFIG_KINDS, main
 from pipeline.config_file import ConfigError, load_config
 from pipeline.schema import TYPES, Schema, merged_schema, schema, section
 
@@ -76,6 +76,7 @@ def test_the_command_prints_a_schema(capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(capsys.readouterr().out) == schema("sweep")
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == schema("run")
+    assert tuple(TYPES) == CONFIG_KINDS
 
 
 @pytest.mark.parametrize("kind", TYPES)
