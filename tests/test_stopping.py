@@ -5,14 +5,12 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -20,7 +18,6 @@ from PIL import Image
 from pipeline.cli import main
 from pipeline.config import RunOptions
 from pipeline.ledger import read_outcomes
-from pipeline.results import write_result
 from pipeline.stopping import StopSign
 
 IMAGES = 400
@@ -120,29 +117,41 @@ def test_a_second_signal_ends_it_at_once() -> None:
     assert not Path("out/_stylebeam/outcomes.jsonl").exists()
 
 
-def test_a_signal_when_all_are_under_way_stops_nothing(
-    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+INTERRUPTED_WHILE_IT_WRITES = """
+import os, signal, sys, tempfile, time
+from pathlib import Path
+from pipeline import cli, stylize
+
+def interrupt_and_write(*arguments, write=stylize.write_result):
+    os.kill(os.getpid(), signal.SIGINT)
+    deadline = time.monotonic() + 60
+    while not list(Path(tempfile.gettempdir()).glob("stylebeam-*/sign/reason")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    write(*arguments)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+stylize.write_result = interrupt_and_write
+sys.exit(cli.main(["run", "config.yaml"]))
+"""
+
+
+def test_a_signal_when_all_are_under_way_stops_nothing(photos: Path) -> None:
     for path in [path for path in photos.rglob("*") if path.is_file()][1:]:
         path.unlink()
-    folder = photos.parent / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-
-    def interrupt_and_write(*arguments: Any) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        deadline = time.monotonic() + 60
-        while not list(folder.glob("stylebeam-*/sign/reason")):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        write_result(*arguments)
-
-    monkeypatch.setattr("pipeline.stylize.write_result", interrupt_and_write)
-    assert main(["run", "config.yaml"]) == 0
-    said = capsys.readouterr()
-    assert "stopping once the images under way are done" in said.err
-    assert "stopped before the end" not in said.err
-    assert "all: 1 done, 0 failed" in said.out
+    Path("temporary").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_IT_WRITES],
+        env={**os.environ, "TMPDIR": "temporary"},
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "stopping once the images under way are done" in done.stderr
+    assert "stopped before the end" not in done.stderr
+    assert "all: 1 done, 0 failed" in done.stdout
 
 
 def test_too_many_failures_stop_the_run(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
