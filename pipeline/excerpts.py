@@ -38,7 +38,7 @@ def excerpts(
 
     Args:
         batch_plan: of the batch.
-        most: of how many photos, an even number.
+        most: of how many photos.
         side: of an excerpt, in pixels, at most.
         max_pixels: photos of more are left out, as are those that cannot be read: a run says why.
 

@@ -50,10 +50,11 @@ def preview_sheet(run_options: RunOptions, plans: Sequence[BatchPlan]) -> Image.
     rows = []
     for each in plans:
         few, _ = excerpts(each, _PHOTOS, _NETWORK_SIDE, run_options.max_pixels)
-        row = [image for excerpt in few for image in _before_and_after(excerpt, pool)]
-        rows.append([*row, *[_NOTHING] * (2 * _PHOTOS - len(row))])
+        rows.append([image for excerpt in few for image in _before_and_after(excerpt, pool)])
+    longest = max(2, *map(len, rows))
+    rows = [[*row, *[_NOTHING] * (longest - len(row))] for row in rows]
     labels = [f"{each.batch.name}: {each.batch.method} {each.batch.options}" for each in plans]
-    return contact_sheet(rows, labels, ["photo", "result"] * _PHOTOS, "")
+    return contact_sheet(rows, labels, ["photo", "result"] * (longest // 2), "")
 
 
 def sample_photographs() -> list[Tensor]:

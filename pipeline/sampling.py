@@ -11,7 +11,7 @@ def evenly(items: Iterable[T], most: int) -> tuple[list[T], int]:
 
     Args:
         items: read once, and never held all at once.
-        most: how many to return of as many items or more, at least half of it; all of fewer.
+        most: how many to return of as many items or more; of fewer, all.
     """
     kept: list[T] = []
     stride = 1
@@ -19,14 +19,14 @@ def evenly(items: Iterable[T], most: int) -> tuple[list[T], int]:
     for count, item in enumerate(items, start=1):
         if (count - 1) % stride:
             continue
-        if len(kept) == most:
+        if len(kept) == 2 * most:
             # Every other one, and from here on as rarely.
             kept = kept[::2]
             stride *= 2
             if (count - 1) % stride:
                 continue
         kept.append(item)
-    return kept, count
+    return spread(kept, min(most, len(kept))), count
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:

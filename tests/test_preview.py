@@ -62,15 +62,30 @@ def test_a_preview_shows_the_middle_of_what_a_run_makes(
     command = ["config.yaml", "--set", f"batches.all.fast.processing_size={size}"]
     assert main(["preview", command[0], "preview.png", *command[1:]]) == 0
     assert sheets.labels == ["all: fast style.safetensors"]
-    before, after, *nothing = sheets.rows[0]
+    before, after = sheets.rows[0]
     assert not Path("out").exists()
     assert main(["run", *command]) == 0
     with Image.open("out/photo.png") as made:
         assert np.array_equal(np.asarray(after, np.int16), middle(made, 384))
     assert np.array_equal(np.asarray(before, np.int16), middle(photo, 384))
-    assert {image.size for image in nothing} == {(1, 1)}
     with Image.open("preview.png") as sheet:
-        assert sheet.width > 8 * 384
+        assert 2 * 384 < sheet.width < 4 * 384
+
+
+def test_rows_of_a_preview_are_as_long_as_the_longest(
+    one_batch: Path, photos: Path, sheets: Sheets
+) -> None:
+    Path("config.yaml").write_text("""
+defaults: {fast: {style: style.safetensors}}
+batches:
+  - {name: all, input: photos, output: out}
+  - {name: one, input: photos/a.jpg, output: one}
+""")
+    assert main(["preview", "config.yaml", "preview.png"]) == 0
+    sizes = [[image.size for image in row] for row in sheets.rows]
+    assert [len(row) for row in sizes] == [6, 6]
+    assert sizes[1][:2] == [(50, 41)] * 2
+    assert sizes[1][2:] == [(1, 1)] * 4
 
 
 def test_a_preview_of_an_optimisation_is_cut_short_and_has_its_strokes(
