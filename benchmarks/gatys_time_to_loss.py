@@ -21,7 +21,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from transforms.contact_sheet import contact_sheet
 from transforms.gatys.descent import Progress
 from transforms.gatys.recipe import PRESETS, GatysRecipe
-from transforms.gatys.stylizer import FRAME, GatysStylizer
+from transforms.gatys.stylizer import GatysStylizer
 
 CPU = torch.device("cpu")
 FLOAT32_ITERATIONS = 10
@@ -60,7 +60,7 @@ def optimize(
 def compare(photo: Tensor, painting: Tensor, iterations: int, finish: int) -> list[Image.Image]:
     """Print a pair's figures and return its pictures."""
     paper = {**PRESETS["gatys2016"], "init": "content"}
-    places = math.prod((side + 2 * FRAME) // 8 for side in photo.shape[1:])
+    places = math.prod(side // 8 for side in photo.shape[1:])
     # The default divides the content loss, 1/2 of a sum over 512 channels, by their number.
     ours = {
         **PRESETS["default"],

@@ -15,17 +15,17 @@ from torchvision.transforms.v2.functional import resize
 
 from transforms.color import match_colors, match_luminance, to_gray, with_colors_of
 from transforms.devices import fast_precision
-from transforms.embedded_network import EmbeddedNetwork, load_embedded_network
+from transforms.embedded_network import load_embedded_network
 from transforms.gatys.descent import Report, descend
 from transforms.gatys.minimizers import Adam, Lbfgs, spectral_preconditioner
 from transforms.gatys.objective import Objective, Painting
 from transforms.gatys.recipe import GatysRecipe
-from transforms.loss_network import LossNetworkName
+from transforms.loss_network import LossNetworkName, MirroredBorders
 from transforms.perceptual_loss import LossTerms
 from transforms.pixel_range import from_unit_range, to_unit_range
 from transforms.precision import NonFiniteError
 from transforms.resizing import enlarge_like
-from transforms.vgg import Vgg, load_vgg
+from transforms.vgg import load_vgg
 from transforms.vgg_normalization import normalize_activations, reference_photographs
 
 # Pixels: what VGG's four poolings up to its fifth block leave something of.
@@ -33,9 +33,6 @@ _MIN_SIDE = 32
 # Standard deviation, in units of the range of a colour. No layer of VGG sees much of colours that
 # change from pixel to pixel: what there is of them at the beginning stays.
 _NOISE = 0.01
-# Pixels around an image that are optimised with it and then cut off: a loss network, which pads its
-# layers with zeros, leaves a line of odd colours along the border of what it sees.
-FRAME = 8
 # Strokes are as large beside a coarser level as beside a painting of that size.
 _MIN_COARSE_SIDE = 128
 
@@ -139,7 +136,7 @@ class GatysStylizer:
             self.recipe.networks[-1], self.precision, [subject.photo], [subject]
         )
         terms, _ = objective.evaluate(
-            _framed(self._at_working_size(to_unit_range(image[None].to(self.device))))
+            self._at_working_size(to_unit_range(image[None].to(self.device)))
         )
         return terms
 
@@ -172,16 +169,16 @@ class GatysStylizer:
                 self._refined(image, subject.photo, photo)
                 for image, subject, photo in zip(images, subjects, photos, strict=True)
             ]
-            minimizers = [self._minimizer(_framed(image)) for image in images]
+            minimizers = [self._minimizer(image) for image in images]
             objectives = self._objectives(first, precision, photos, subjects)
             descend(objectives, minimizers, self.recipe.iterations, self.recipe.tolerance, report)
-            images = [_inside(minimizer.image) for minimizer in minimizers]
+            images = [minimizer.image for minimizer in minimizers]
         for name in finish:
             objectives = self._objectives(name, precision, photos, subjects)
             for minimizer in minimizers:
                 minimizer.restart()
             descend(objectives, minimizers, self.recipe.finish_iterations, 0.0, report)
-        return [_inside(minimizer.image) for minimizer in minimizers]
+        return [minimizer.image for minimizer in minimizers]
 
     def _sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return the height and width of each level, the coarsest first and the full size last."""
@@ -235,11 +232,8 @@ class GatysStylizer:
             Objective(
                 network,
                 self.recipe,
-                _framed(photo),
-                [
-                    (_framed(_with_places(painting, places)), part)
-                    for painting, part in subject.paintings
-                ],
+                photo,
+                [(_with_places(painting, places), part) for painting, part in subject.paintings],
             )
             for photo, subject in zip(photos, subjects, strict=True)
         ]
@@ -278,16 +272,14 @@ def _fast_precision(device: torch.device) -> torch.dtype:
     return fast_precision(device)
 
 
-def _load(
-    name: LossNetworkName, recipe: GatysRecipe, weights: VggFile | None
-) -> EmbeddedNetwork | Vgg:
+def _load(name: LossNetworkName, recipe: GatysRecipe, weights: VggFile | None) -> MirroredBorders:
     """Return a loss network in float32, the mean square of whose layers is about 1."""
     layers = {**recipe.content_layers, **recipe.style_layers}
     if name == "embedded":
-        return load_embedded_network(layers)
+        return MirroredBorders(load_embedded_network(layers))
     network = load_vgg(name, layers, weights, recipe.weights_convention, recipe.pooling)
     normalize_activations(network, reference_photographs())
-    return network
+    return MirroredBorders(network)
 
 
 def _noise(photo: Tensor) -> Tensor:
@@ -297,16 +289,6 @@ def _noise(photo: Tensor) -> Tensor:
     generator = torch.Generator().manual_seed(int.from_bytes(seed, "little") >> 1)
     noise = torch.randn(photo.shape, generator=generator).to(photo.device)
     return 0.5 + _NOISE * noise
-
-
-def _framed(image: Tensor) -> Tensor:
-    """Return an image that goes on beyond its borders, as in a mirror."""
-    return F.pad(image, (FRAME,) * 4, mode="reflect")
-
-
-def _inside(framed: Tensor) -> Tensor:
-    """Return what `_framed` put a frame around."""
-    return framed[..., FRAME:-FRAME, FRAME:-FRAME]
 
 
 def _resized(image: Tensor, size: Sequence[int]) -> Tensor:
