@@ -15,6 +15,8 @@ LossNetworkName = Literal["embedded", "vgg16", "vgg19"]
 
 # Pixels around an image; a multiple of every loss network's stride at every layer.
 _MARGIN = 16
+# The same where each layer goes on as in a mirror too: places half in it count.
+_NARROW_MARGIN = 8
 
 
 class LossNetwork(Protocol):
@@ -76,7 +78,7 @@ def vgg_channels(layer: str) -> int:
 
 
 def interior_activations(
-    network: Callable[[Tensor], Mapping[str, Tensor]], images: Tensor
+    network: Callable[[Tensor], Mapping[str, Tensor]], images: Tensor, margin: int = _MARGIN
 ) -> dict[str, Tensor]:
     """Return the activations of images that seem to go on beyond their borders.
 
@@ -85,16 +87,17 @@ def interior_activations(
 
     Args:
         network: a loss network.
-        images: RGB in [0, 1], shape (B, 3, H, W), each side at least 17.
+        images: RGB in [0, 1], shape (B, 3, H, W), each side larger than the margin.
+        margin: how far they go on, in pixels.
 
     Returns:
         By layer name, activations of shape (B, C, H', W').
     """
-    padded = F.pad(images, (_MARGIN, _MARGIN, _MARGIN, _MARGIN), mode="reflect")
+    padded = F.pad(images, (margin,) * 4, mode="reflect")
     activations = {}
     for layer, values in network(padded).items():
         activations[layer] = _Inside.apply(
-            values, round(_MARGIN * values.shape[-1] / padded.shape[-1])
+            values, round(margin * values.shape[-1] / padded.shape[-1])
         )
     return activations
 
@@ -117,7 +120,8 @@ class MirroredBorders(nn.Module):
 
     def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
         """Return features as a `LossNetwork` does, of images with sides of 32 at least."""
-        return interior_activations(partial(self._network, layers=layers), images)
+        network = partial(self._network, layers=layers)
+        return interior_activations(network, images, _NARROW_MARGIN)
 
     def readout(self, layer: str) -> Tensor | None:
         """Return the network's."""
