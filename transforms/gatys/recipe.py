@@ -142,7 +142,7 @@ class GatysRecipe(BaseModel):
         default=20, ge=1, strict=True, description="Pairs of steps that L-BFGS remembers."
     )
     preconditioning: float = Field(
-        default=1.0,
+        default=0.7,
         ge=0,
         le=2,
         strict=True,
