@@ -15,7 +15,8 @@ LossNetworkName = Literal["embedded", "vgg16", "vgg19"]
 
 # Pixels around an image; a multiple of every loss network's stride at every layer.
 _MARGIN = 16
-# The same where each layer goes on as in a mirror too: places half in it count.
+# Enough where every layer mirrors its border too. In the fifth block, of stride 16, it is half a
+# place wide, and nothing is cut off there.
 _NARROW_MARGIN = 8
 
 
