@@ -4,12 +4,7 @@ import pytest
 import torch
 
 from transforms.embedded_network import EmbeddedNetwork
-from transforms.loss_network import (
-    LossNetwork,
-    MirroredBorders,
-    interior_activations,
-    load_loss_network,
-)
+from transforms.loss_network import LossNetwork, interior_activations, load_loss_network
 from transforms.vgg import Vgg
 
 
@@ -31,17 +26,6 @@ def test_the_border_is_judged_as_the_inside_is(make, height: int, width: int) ->
     [activations] = interior_activations(network, images).values()
     assert activations.shape[2:] == (height // 2, width // 2)
     torch.testing.assert_close(activations, activations[..., :1, :1].expand_as(activations))
-
-
-@pytest.mark.parametrize("make", [random_vgg, lambda: EmbeddedNetwork(["relu2_1"])])
-def test_features_go_on_as_in_a_mirror_beyond_the_margin_too(make) -> None:
-    network = make()
-    mirrored = MirroredBorders(network)
-    flat = torch.full((1, 3, 40, 48), 0.7)
-    for activations in (network(flat), mirrored(flat), mirrored(flat, mirrored.layers)):
-        [values] = activations.values()
-        assert values.shape[2:] == (20, 24)
-        torch.testing.assert_close(values, values[..., :1, :1].expand_as(values))
 
 
 def test_the_gradient_of_the_inside_is_that_of_a_slice_in_the_networks_layout() -> None:

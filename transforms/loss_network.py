@@ -1,12 +1,11 @@
 """The loss network: the fixed network in whose features images are compared."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
 from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from transforms.embedded_network import EmbeddedNetwork, load_embedded_network
 from transforms.vgg import Vgg, load_vgg
@@ -15,9 +14,6 @@ LossNetworkName = Literal["embedded", "vgg16", "vgg19"]
 
 # Pixels around an image; a multiple of every loss network's stride at every layer.
 _MARGIN = 16
-# Enough where every layer mirrors its border too. In the fifth block, of stride 16, it is half a
-# place wide, and nothing is cut off there.
-_NARROW_MARGIN = 8
 
 
 class LossNetwork(Protocol):
@@ -101,32 +97,6 @@ def interior_activations(
             values, round(margin * values.shape[-1] / padded.shape[-1])
         )
     return activations
-
-
-class MirroredBorders(nn.Module):
-    """A loss network to which images, and the features of each layer, go on as in a mirror.
-
-    What is optimised itself, pixel by pixel, answers the zeros that a network pads its layers with
-    even from beyond a margin: with a line of odd colours where the margin mirrors its outer edge.
-    """
-
-    def __init__(self, network: EmbeddedNetwork | Vgg) -> None:
-        """Take a network over: its convolutions pad otherwise from now on."""
-        super().__init__()
-        self._network = network
-        self.layers = network.layers
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d) and any(module.padding):
-                module.padding_mode = "reflect"
-
-    def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
-        """Return features as a `LossNetwork` does, of images with sides of 32 at least."""
-        network = partial(self._network, layers=layers)
-        return interior_activations(network, images, _NARROW_MARGIN)
-
-    def readout(self, layer: str) -> Tensor | None:
-        """Return the network's."""
-        return self._network.readout(layer)
 
 
 class _Inside(torch.autograd.Function):

@@ -20,7 +20,8 @@ from transforms.gatys.descent import Report, descend
 from transforms.gatys.minimizers import Adam, Lbfgs, spectral_preconditioner
 from transforms.gatys.objective import Objective, Painting
 from transforms.gatys.recipe import GatysRecipe
-from transforms.loss_network import LossNetworkName, MirroredBorders
+from transforms.loss_network import LossNetworkName
+from transforms.mirrored_borders import MirroredBorders
 from transforms.perceptual_loss import LossTerms
 from transforms.pixel_range import from_unit_range, to_unit_range
 from transforms.precision import NonFiniteError
