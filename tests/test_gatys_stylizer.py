@@ -269,12 +269,12 @@ def test_the_embedded_network_and_vgg19_are_of_one_scale(shared: Path) -> None:
 
 
 def test_no_line_runs_along_the_border() -> None:
-    """From one colour towards another; seen with zeros around it, columns would jump by 20."""
+    """From one colour towards another; padded with zeros, columns would jump by 20 and more."""
     photo = torch.full((3, 96, 128), 128, dtype=torch.uint8)
     painting = torch.tensor([200, 120, 40], dtype=torch.uint8)[:, None, None].expand(3, 96, 128)
-    [result] = stylizer(painting, torch.float32, iterations=10).stylize([photo])
+    [result] = stylizer(painting, torch.float32, iterations=20).stylize([photo])
     columns = result[:, 32:-32].float().mean(1)
-    assert columns.diff(dim=1).abs().max() < 14
+    assert columns.diff(dim=1).abs().max() < 16
     assert columns[0].mean() > 160
     assert columns[2].mean() < 96
 

@@ -173,7 +173,7 @@ class Lbfgs:
         direction = -self._inverse_hessian_times(free)
         if self._bounded:
             direction.masked_fill_(outwards, 0)
-        slope = torch.sum(free * direction).item()
+        slope = _dot(free, direction).item()
         if slope >= 0 and self._pairs:
             self._pairs.clear()
             return self._line_from(loss, gradient)
@@ -182,7 +182,7 @@ class Lbfgs:
         return _Line(loss, gradient, direction, slope, step)
 
     def _remember(self, step: Tensor, change: Tensor) -> None:
-        curvature = torch.sum(step * change)
+        curvature = _dot(step, change)
         if curvature > _LEAST_COSINE * step.norm() * change.norm():
             self._pairs.append((step, change, curvature))
 
@@ -191,16 +191,20 @@ class Lbfgs:
         result = gradient.clone()
         parts = []
         for step, change, curvature in reversed(self._pairs):
-            part = torch.sum(step * result) / curvature
-            result -= part * change
+            part = _dot(step, result) / curvature
+            result.addcmul_(part, change, value=-1)
             parts.append(part)
         result = self._precondition(result)
         if self._pairs:
             _, change, curvature = self._pairs[-1]
-            result *= curvature / torch.sum(change * self._precondition(change))
+            result *= curvature / _dot(change, self._precondition(change))
         for (step, change, curvature), part in zip(self._pairs, reversed(parts), strict=True):
-            result += (part - torch.sum(change * result) / curvature) * step
+            result.addcmul_(part - _dot(change, result) / curvature, step)
         return result
+
+
+def _dot(one: Tensor, other: Tensor) -> Tensor:
+    return torch.dot(one.flatten(), other.flatten())
 
 
 def spectral_preconditioner(image: Tensor, exponent: float) -> Linear:
