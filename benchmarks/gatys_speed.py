@@ -19,11 +19,13 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from transforms.gatys.descent import Progress
 from transforms.gatys.recipe import PRESETS, GatysRecipe
 from transforms.gatys.stylizer import GatysStylizer
-from transforms.memory import keep_few_kernels, return_large_blocks
+from transforms.memory import keep_few_kernels
 
 CPU = torch.device("cpu")
 PAPER = {**PRESETS["gatys2016"], "init": "content"}
 ITERATIONS = 6
+# Enough for L-BFGS to remember as many steps as it may.
+MEMORY_ITERATIONS = 22
 
 
 def read(path: str, size: tuple[int, int]) -> Tensor:
@@ -81,9 +83,8 @@ def peak_memory(
     answer: multiprocessing.SimpleQueue,
 ) -> None:
     """Put the peak of this process's memory in MB: loaded, after one image, and after ten."""
-    return_large_blocks()
     keep_few_kernels()
-    recipe = GatysRecipe(**{**PRESETS[preset], "iterations": 5})
+    recipe = GatysRecipe(**{**PRESETS[preset], "iterations": MEMORY_ITERATIONS})
     stylizer = GatysStylizer(recipe, [(read(painting, size), 1.0)], CPU)
     pixels = read(photo, size)
     peaks = [_peak()]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.grad import conv2d_input
 
 from transforms.embedded_network import EmbeddedNetwork
 from transforms.loss_network import interior_activations
@@ -74,7 +75,7 @@ class _Convolve(torch.autograd.Function):
         (weight,) = ctx.saved_tensors
         batch, _, height, width = gradient.shape
         size = (batch, weight.shape[1], height + 2, width + 2)
-        mirrored = torch.nn.grad.conv2d_input(size, weight, gradient)
+        mirrored = conv2d_input(size, weight, gradient)
         for values in (mirrored, mirrored.mT):
             values[:, :, 2] += values[:, :, 0]
             values[:, :, -3] += values[:, :, -1]

@@ -10,6 +10,12 @@ class NonFiniteError(Exception):
     """The network made values that are not finite, even in float32."""
 
 
+def convolutions_in(precision: torch.dtype, device: torch.device) -> torch.autocast:
+    """Return a context in which networks with weights in float32 convolve in a precision."""
+    lower = precision != torch.float32
+    return torch.autocast(device.type, precision if lower else None, enabled=lower)
+
+
 def compute_finite(
     compute: Callable[[torch.dtype], tuple[Tensor, bool]], precision: torch.dtype
 ) -> Tensor:

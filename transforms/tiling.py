@@ -21,6 +21,7 @@ from torch import Tensor
 
 from transforms.networks.style_network import STRIDE, Stage, StyleNetwork, framed, rectified
 from transforms.pixel_range import from_unit_range, largest_value, to_unit_range
+from transforms.precision import convolutions_in
 
 Statistics = Literal["exact", "thumbnail"]
 
@@ -143,9 +144,7 @@ class TiledImage:
         Returns:
             Pixels as they were given, and whether all values behind them were finite.
         """
-        device = self._styles.device.type
-        lower = precision != torch.float32
-        with torch.autocast(device, precision if lower else None, enabled=lower):
+        with convolutions_in(precision, self._styles.device):
             made = self._exact(precision) if statistics == "exact" else self._by_thumbnail()
             return self._assembled(made)
 

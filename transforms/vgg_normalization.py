@@ -33,19 +33,20 @@ def normalize_activations(network: Vgg, photographs: Tensor) -> None:
     """Scale each convolution in place, so that what its rectifier returns has the mean square 1.
 
     Every layer is divided by one number, and the next convolution takes it back. A convolution
-    whose rectifier returns nothing but zeros stays as large as it was.
+    whose rectifier returns nothing but zeros stays as large as it was. Under autocast it convolves
+    in a lower precision.
 
     Args:
         network: with its weights in float32.
         photographs: RGB in [0, 1], shape (B, 3, H, W), on the network's device.
     """
-    values = normalize(photographs)
+    values = normalize(photographs).contiguous(memory_format=torch.channels_last)
     divisor_before = values.new_ones(())
     for module in network.features:
         values = module(values)
         if isinstance(module, nn.Conv2d):
             weight, bias = module.parameters()
-            divisor = values.relu().square().mean().sqrt()
+            divisor = values.relu().square().mean(dtype=torch.float32).sqrt()
             divisor = torch.where(divisor > 0, divisor, 1.0)
             weight.mul_(divisor_before / divisor)
             bias.div_(divisor)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from transforms.backends.computation import Computation
+from transforms.precision import convolutions_in
 
 
 class TorchBackend:
@@ -21,7 +22,6 @@ class TorchBackend:
         self, pixels: Tensor, settings: Sequence[Tensor], precision: torch.dtype
     ) -> tuple[Tensor, bool]:
         inputs = (tensor.to(self._device) for tensor in (pixels, *settings))
-        lower = precision != torch.float32
-        with torch.autocast(self._device.type, precision if lower else None, enabled=lower):
+        with convolutions_in(precision, self._device):
             made, finite = self._computation(*inputs)
         return made.cpu(), bool(finite)

@@ -21,12 +21,13 @@ from transforms.gatys.minimizers import Adam, Lbfgs, spectral_preconditioner
 from transforms.gatys.objective import Objective, Painting
 from transforms.gatys.recipe import GatysRecipe
 from transforms.loss_network import LossNetworkName
+from transforms.memory import keep_freed_blocks, return_free_memory
 from transforms.mirrored_borders import MirroredBorders
 from transforms.perceptual_loss import LossTerms
 from transforms.pixel_range import from_unit_range, to_unit_range
-from transforms.precision import NonFiniteError
+from transforms.precision import NonFiniteError, convolutions_in
 from transforms.resizing import enlarge_like
-from transforms.vgg import load_vgg
+from transforms.vgg import Vgg, load_vgg
 from transforms.vgg_normalization import normalize_activations, reference_photographs
 
 # Pixels: what VGG's four poolings up to its fifth block leave something of.
@@ -60,7 +61,8 @@ class GatysStylizer:
     """Optimises photographs towards paintings.
 
     Several photos of one size are optimised at once, and each comes out as it would alone. Calls
-    from several threads are safe: nothing is kept between them but loss networks.
+    from several threads are safe: nothing is kept between them but loss networks. With the first,
+    the process begins to keep freed memory while one is at work.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class GatysStylizer:
         """
         if recipe.init == "fast" and fast is None:
             raise ValueError("init: fast needs a fast network")
+        keep_freed_blocks()
         self.recipe = recipe
         self.device = device
         self.precision = precision or _fast_precision(device)
@@ -96,8 +99,7 @@ class GatysStylizer:
         ]
         self._fast = fast
         self._networks = {
-            name: _load(name, recipe, (weights or {}).get(name)).to(device)
-            for name in recipe.networks
+            name: self._load(name, (weights or {}).get(name)) for name in recipe.networks
         }
 
     def stylize(self, photos: Sequence[Tensor], report: Report | None = None) -> list[Tensor]:
@@ -123,6 +125,8 @@ class GatysStylizer:
             if self.precision == torch.float32:
                 raise
             images = self._optimized(subjects, torch.float32, report)
+        finally:
+            return_free_memory()
         return [self._finished(image, pixels) for image, pixels in zip(images, photos, strict=True)]
 
     def judge(self, image: Tensor, photo: Tensor) -> LossTerms:
@@ -140,6 +144,21 @@ class GatysStylizer:
             self._at_working_size(to_unit_range(image[None].to(self.device)))
         )
         return terms
+
+    def _load(self, name: LossNetworkName, weights: VggFile | None) -> MirroredBorders:
+        """Return a loss network in float32, the mean square of whose layers is about 1."""
+        recipe = self.recipe
+        layers = {**recipe.content_layers, **recipe.style_layers}
+        network = (
+            load_embedded_network(layers)
+            if name == "embedded"
+            else load_vgg(name, layers, weights, recipe.weights_convention, recipe.pooling)
+        )
+        network.to(self.device).to(memory_format=torch.channels_last)
+        if isinstance(network, Vgg):
+            with convolutions_in(self.precision, self.device):
+                normalize_activations(network, reference_photographs().to(self.device))
+        return MirroredBorders(network)
 
     def _subject(self, original: Tensor) -> _Subject:
         photo = start = self._at_working_size(original)
@@ -227,7 +246,6 @@ class GatysStylizer:
             subjects: to which the images belong.
         """
         network = copy.deepcopy(self._networks[name]).to(precision)
-        network = network.to(memory_format=torch.channels_last)
         places = photos[0][0, 0].numel() * self.recipe.style_scale**2
         return [
             Objective(
@@ -271,16 +289,6 @@ def _fast_precision(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     return fast_precision(device)
-
-
-def _load(name: LossNetworkName, recipe: GatysRecipe, weights: VggFile | None) -> MirroredBorders:
-    """Return a loss network in float32, the mean square of whose layers is about 1."""
-    layers = {**recipe.content_layers, **recipe.style_layers}
-    if name == "embedded":
-        return MirroredBorders(load_embedded_network(layers))
-    network = load_vgg(name, layers, weights, recipe.weights_convention, recipe.pooling)
-    normalize_activations(network, reference_photographs())
-    return MirroredBorders(network)
 
 
 def _noise(photo: Tensor) -> Tensor:
