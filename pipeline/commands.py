@@ -42,7 +42,7 @@ from pipeline.summary import (
 from pipeline.sweep import load_cells, write_sheets
 from transforms.backends import describe_backend
 from transforms.checkpoints import parse_checkpoint, shipped_checkpoints
-from transforms.devices import choose_device, fast_precision
+from transforms.devices import choose_device, fast_gradient_precision, fast_precision
 from transforms.distillation.distill import DistillationRecipe
 from transforms.distillation.distill import distill as distill_network
 from transforms.evaluation import EvaluationRecipe
@@ -305,9 +305,20 @@ def _what_computes(config: RunConfig, options: PipelineOptions) -> str:
     if not is_local(options):
         return "The run's workers are on other machines; its runner says how far they are."
     device = choose_device(config.run.device)
-    precision = str(fast_precision(device)).removeprefix("torch.")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
-    return f"Fast networks are computed on {name} by {describe_backend(device)} in {precision}."
+
+    def sentence(what: str, software: str, precision: torch.dtype) -> str:
+        return f"{what} on {name} by {software} in {str(precision).removeprefix('torch.')}."
+
+    optimised = [each.options for each in config.batches if isinstance(each.options, GatysOptions)]
+    lines = []
+    if len(optimised) < len(config.batches) or any(each.init == "fast" for each in optimised):
+        backend, precision = describe_backend(device), fast_precision(device)
+        lines.append(sentence("Fast networks are computed", backend, precision))
+    if optimised:
+        precision = fast_gradient_precision(device)
+        lines.append(sentence("Photos are optimised", f"torch {torch.__version__}", precision))
+    return "\n".join(lines)
 
 
 def _exit_code(summary: RunSummary) -> int:

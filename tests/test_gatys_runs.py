@@ -73,7 +73,10 @@ def test_three_methods_in_one_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
     for name in ("fast", "gatys", "larger"):
         assert statuses(f"out/{name}") == ["done"] * 3
-    assert "gatys default painting.png" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "gatys default painting.png" in said
+    assert "Fast networks are computed on the CPU by" in said
+    assert "Photos are optimised on the CPU by torch" in said
     for photo in ("a.jpg", "b.png", "below/c.jpeg"):
         output = Path("out/gatys", photo).with_suffix(".png")
         before, after = pixels(f"photos/{photo}"), pixels(str(output))
@@ -172,6 +175,19 @@ def test_what_cannot_be_is_said(options: str, said: str) -> None:
         batch(options)
     assert len(mistakes.value.mistakes) == 1
     assert said in str(mistakes.value)
+
+
+@pytest.mark.parametrize(("init", "with_networks"), [("content", False), ("fast", True)])
+def test_a_run_says_what_computes(
+    init: str, with_networks: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [line for line in CONFIG.splitlines(keepends=True) if "output: out/g" in line]
+    before = CONFIG[: CONFIG.index("  - ")]
+    Path("config.yaml").write_text(before + "".join(lines) + "run: {device: cpu}\n")
+    assert run(f"batches.gatys.gatys={{init: {init}, iterations: 1, levels: 1}}") == 0
+    said = capsys.readouterr().out
+    assert "Photos are optimised on the CPU by torch" in said
+    assert ("Fast networks" in said) == with_networks
 
 
 def test_to_begin_with_the_fast_network_there_must_be_one() -> None:

@@ -76,6 +76,9 @@ def test_the_command_prints_a_schema(capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(capsys.readouterr().out) == schema("sweep")
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == schema("run")
+
+
+def test_every_kind_of_config_that_the_command_offers_has_a_schema() -> None:
     assert tuple(TYPES) == CONFIG_KINDS
 
 

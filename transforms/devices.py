@@ -34,3 +34,13 @@ def fast_precision(device: torch.device) -> torch.dtype:
     if torch.cpu.get_capabilities().get("avx512_bf16"):
         return torch.bfloat16
     return torch.float32
+
+
+def fast_gradient_precision(device: torch.device) -> torch.dtype:
+    """Return the precision in which the device convolves fastest where gradients are needed.
+
+    In float16 they would have to be scaled.
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return fast_precision(device)

@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
 from transforms.color import match_colors, match_luminance, to_gray, with_colors_of
-from transforms.devices import fast_precision
+from transforms.devices import fast_gradient_precision
 from transforms.embedded_network import load_embedded_network
 from transforms.gatys.descent import Report, descend
 from transforms.gatys.minimizers import Adam, Lbfgs, spectral_preconditioner
@@ -93,7 +93,7 @@ class GatysStylizer:
         keep_freed_blocks()
         self.recipe = recipe
         self.device = device
-        self.precision = precision or _fast_precision(device)
+        self.precision = precision or fast_gradient_precision(device)
         self._paintings = [
             (to_unit_range(pixels[None].to(device)), part) for pixels, part in paintings
         ]
@@ -282,13 +282,6 @@ class GatysStylizer:
             colored = with_colors_of(to_unit_range(made[None]), to_unit_range(pixels[None].cpu()))
             made = from_unit_range(colored[0], pixels.dtype)
         return made
-
-
-def _fast_precision(device: torch.device) -> torch.dtype:
-    """Return what a device convolves fastest in; gradients would need float16 to be scaled."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return fast_precision(device)
 
 
 def _noise(photo: Tensor) -> Tensor:
