@@ -138,7 +138,12 @@ class Lbfgs:
         self.trial = self.image
         self._bounded = bounded
         self._precondition = precondition
-        self._pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=memory)
+        # Made at once and used again: among the blocks of ever other activations, pairs that come
+        # and go would leave holes in memory.
+        self._spare = [
+            (torch.empty_like(image), torch.empty_like(image)) for _ in range(memory + 1)
+        ]
+        self._pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque()
         self._line: _Line | None = None
 
     def restart(self) -> None:
@@ -152,14 +157,14 @@ class Lbfgs:
         if line is None:
             self._line = self._line_from(loss, gradient)
         elif loss <= line.highest_accepted:
-            self._remember(self.trial - self.image, gradient - line.gradient)
+            self._remember(line.gradient, gradient)
             self.image = self.trial
             self._line = self._line_from(loss, gradient)
         elif line.shortened < _MOST_SHORTER_STEPS:
             self._line = line.shorter(loss)
         else:
             # What is remembered misleads; or the loss is level up to its rounding.
-            self._pairs.clear()
+            self._forget(len(self._pairs))
             self._line = self._line_from(line.loss, line.gradient)
         moved = self.image + self._line.step * self._line.direction
         self.trial = moved.clamp_(0, 1) if self._bounded else moved
@@ -175,16 +180,29 @@ class Lbfgs:
             direction.masked_fill_(outwards, 0)
         slope = _dot(free, direction).item()
         if slope >= 0 and self._pairs:
-            self._pairs.clear()
+            self._forget(len(self._pairs))
             return self._line_from(loss, gradient)
         size = direction.abs().mean().item()
         step = 1.0 if self._pairs or not size else _FIRST_STEP / size
         return _Line(loss, gradient, direction, slope, step)
 
-    def _remember(self, step: Tensor, change: Tensor) -> None:
+    def _remember(self, before: Tensor, gradient: Tensor) -> None:
+        """Remember the step to `trial` and the change of the gradient, if the loss curves there."""
+        step, change = self._spare.pop()
+        torch.sub(self.trial, self.image, out=step)
+        torch.sub(gradient, before, out=change)
         curvature = _dot(step, change)
         if curvature > _LEAST_COSINE * step.norm() * change.norm():
             self._pairs.append((step, change, curvature))
+            self._forget(0 if self._spare else 1)
+        else:
+            self._spare.append((step, change))
+
+    def _forget(self, oldest: int) -> None:
+        """Forget so many of the oldest pairs."""
+        for _ in range(oldest):
+            step, change, _ = self._pairs.popleft()
+            self._spare.append((step, change))
 
     def _inverse_hessian_times(self, gradient: Tensor) -> Tensor:
         """The two loops of Nocedal 1980, between them the preconditioner."""

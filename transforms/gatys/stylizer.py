@@ -193,6 +193,9 @@ class GatysStylizer:
             objectives = self._objectives(first, precision, photos, subjects)
             descend(objectives, minimizers, self.recipe.iterations, self.recipe.tolerance, report)
             images = [minimizer.image for minimizer in minimizers]
+            # What follows needs blocks of other sizes.
+            del objectives
+            return_free_memory()
         for name in finish:
             objectives = self._objectives(name, precision, photos, subjects)
             for minimizer in minimizers:
