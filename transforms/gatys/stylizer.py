@@ -231,7 +231,9 @@ class GatysStylizer:
         if recipe.optimizer == "adam":
             return Adam(image, recipe.learning_rate, recipe.bounded)
         precondition = spectral_preconditioner(image, recipe.preconditioning)
-        return Lbfgs(image, recipe.memory, recipe.bounded, precondition)
+        # Room for all pairs is made at once.
+        memory = min(recipe.memory, recipe.iterations + recipe.finish_iterations)
+        return Lbfgs(image, memory, recipe.bounded, precondition)
 
     def _objectives(
         self,
