@@ -48,8 +48,8 @@ def keep_freed_blocks() -> None:
 
     For computations that need the same blocks over and over, such as an optimisation: the system
     clears memory that it gives out, which at 1024x1024 took half of an evaluation's time. Call
-    `return_free_memory` after them. Holds for the whole process; does nothing where the C library
-    is another.
+    `return_free_memory` after them. Holds for the whole process, and goes before
+    `return_large_blocks`, whichever is called last; does nothing where the C library is another.
     """
     _set_malloc(_M_MMAP_MAX, 0)
     _set_malloc(_M_TRIM_THRESHOLD, _MOST_BYTES)
@@ -61,13 +61,6 @@ def return_free_memory() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
-
-
-def _set_malloc(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(option, value)
 
 
 def keep_blocks_of_images() -> None:
@@ -89,3 +82,10 @@ def keep_few_kernels() -> None:
     the process; a capacity that the user's environment names goes first.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KERNELS_KEPT))
+
+
+def _set_malloc(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(option, value)
