@@ -9,6 +9,8 @@ import multiprocessing
 import re
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -34,32 +36,54 @@ def read(path: str, size: tuple[int, int]) -> Tensor:
         return pil_to_tensor(ImageOps.fit(image.convert("RGB"), size, Image.Resampling.LANCZOS))
 
 
-def seconds_an_iteration(stylizer: GatysStylizer, photos: list[Tensor]) -> float:
-    """Return the median over a short optimisation, for one image."""
+def steps(stylizer: GatysStylizer, photo: Tensor) -> list[float]:
+    """Return the seconds of each iteration of a short optimisation."""
     at: list[float] = []
 
     def take_note(progress: Progress) -> None:
         at.append(time.perf_counter())
 
-    stylizer.stylize(photos, take_note)
-    steps = [later - earlier for earlier, later in itertools.pairwise(at)]
-    return statistics.median(steps) / len(photos)
+    stylizer.stylize([photo], take_note)
+    return [later - earlier for earlier, later in itertools.pairwise(at)]
+
+
+def seconds_an_iteration(
+    stylizer: GatysStylizer, photos: list[Tensor], at_once: int, cores: int
+) -> float:
+    """Return the median for one of several images, so many at once with so many cores each."""
+    with ThreadPoolExecutor(
+        at_once, initializer=torch.set_num_threads, initargs=(cores,)
+    ) as threads:
+        each = threads.map(partial(steps, stylizer), photos)
+        return statistics.median(itertools.chain(*each)) / at_once
 
 
 def compare_speeds(photo: Tensor, painting: Tensor) -> None:
     """Print seconds by precision, optimiser and number of images."""
-    print("| precision | optimiser | 1 image | 4 images, each |\n| --- | --- | --- | --- |")
+    all_cores = torch.get_num_threads()
+    print(
+        f"| precision | optimiser | 1 image, {all_cores} cores | 1 image, 1 core"
+        f" | 4 images, {all_cores} at once with 1 core each |\n| --- | --- | --- | --- | --- |"
+    )
+    four = [photo.roll(31 * n, 2) for n in range(4)]
     for precision, optimizer in itertools.product(
         (torch.float32, torch.bfloat16), ("lbfgs", "adam")
     ):
         recipe = GatysRecipe(**{**PAPER, "optimizer": optimizer, "iterations": ITERATIONS})
         stylizer = GatysStylizer(recipe, [(painting, 1.0)], CPU, precision)
-        one, four = (
-            seconds_an_iteration(stylizer, [photo.roll(31 * n, 2) for n in range(count)])
-            for count in (1, 4)
+        seconds = (
+            seconds_an_iteration(stylizer, photos, at_once, cores)
+            for photos, at_once, cores in (
+                (four[:1], 1, all_cores),
+                (four[:1], 1, 1),
+                (four, all_cores, 1),
+            )
         )
         name = str(precision).removeprefix("torch.")
-        print(f"| {name} | {optimizer} | {one:.2f} s | {four:.2f} s |", flush=True)
+        print(
+            f"| {name} | {optimizer} | " + " | ".join(f"{each:.2f} s" for each in seconds) + " |",
+            flush=True,
+        )
 
 
 def compare_losses(photo: Tensor, painting: Tensor, iterations: int) -> None:

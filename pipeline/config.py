@@ -122,9 +122,9 @@ class RunOptions(Strict):
         default=None,
         gt=0,
         strict=True,
-        description="Gigabytes that fast networks may take in each worker process, for a photo on"
-        " every core at once; photos that are too large for that are stylised in tiles. By default"
-        " half of the machine's, shared among its processes.",
+        description="Gigabytes that photos may take in each worker process, one on every core at"
+        " once; fast networks stylise those that are too large for that in tiles, and fewer are"
+        " optimised at once. By default half of the machine's, shared among its processes.",
     )
     max_failures: float | None = Field(
         default=None,
@@ -141,7 +141,7 @@ class RunOptions(Strict):
 
     @property
     def memory_in_bytes(self) -> int | None:
-        """The bytes that fast networks may take; None for the default."""
+        """The bytes that photos may take; None for the default."""
         return None if self.memory is None else int(self.memory * 1e9)
 
     def most_failures(self, images: int) -> int | None:

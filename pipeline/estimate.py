@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from statistics import fmean
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import torch
 from pipeline.config import RunOptions
 from pipeline.excerpts import Excerpt, excerpts
 from pipeline.model_handler import StylizeModelHandler, StylizerPool
-from pipeline.paintings import GatysChoice, load_gatys_stylizer
+from pipeline.paintings import GatysChoice
 from pipeline.planning import BatchPlan
 from transforms.backends import images_at_once
 from transforms.devices import choose_device
@@ -67,7 +68,7 @@ def _estimate(
         return None
     median = sorted(few, key=lambda excerpt: math.prod(excerpt.whole))[len(few) // 2]
     if isinstance(choice, GatysChoice):
-        seconds = _seconds_of_optimisation(median, choice, device)
+        seconds = _seconds_of_optimisation(median, choice, pool)
     else:
         seconds = _seconds_of_network(median, pool, images_at_once(device))
     pixels = fmean(math.prod(excerpt.whole) for excerpt in few)
@@ -88,16 +89,11 @@ def _seconds_of_network(excerpt: Excerpt, pool: StylizerPool, at_once: int) -> f
 
     # The first also loads and compiles the network.
     stylize()
-    count = 2 * at_once
-    started = time.perf_counter()
-    with ThreadPoolExecutor(count) as threads:
-        for call in [threads.submit(stylize) for _ in range(count)]:
-            call.result()
-    return (time.perf_counter() - started) / count
+    return _seconds_of_each(stylize, 2 * at_once)
 
 
-def _seconds_of_optimisation(excerpt: Excerpt, choice: GatysChoice, device: torch.device) -> float:
-    """Return the seconds that a photo takes, were it not to level off before its end."""
+def _seconds_of_optimisation(excerpt: Excerpt, choice: GatysChoice, pool: StylizerPool) -> float:
+    """Return the seconds of a photo among others, were it not to level off before its end."""
     recipe = choice.recipe
     # The coarser levels have a quarter of the pixels each.
     evaluations = {"iterations": recipe.iterations * sum(0.25**n for n in range(recipe.levels))}
@@ -108,10 +104,11 @@ def _seconds_of_optimisation(excerpt: Excerpt, choice: GatysChoice, device: torc
 
     def seconds(counts: dict[str, int]) -> float:
         short = choice._replace(recipe=recipe.model_copy(update={**fixed, **counts}))
-        stylizer = load_gatys_stylizer(short, device, None)
-        started = time.perf_counter()
-        stylizer.stylize([excerpt.pixels])
-        return time.perf_counter() - started
+        of_task = replace(excerpt.task.recipe, choice=short)
+        pool.load(of_task)
+        return _seconds_of_each(
+            lambda: pool.stylize([excerpt.pixels], of_task), pool.optimisations_at_once
+        )
 
     seconds(shortest)
     start = seconds(shortest)
@@ -120,3 +117,12 @@ def _seconds_of_optimisation(excerpt: Excerpt, choice: GatysChoice, device: torc
         for key in evaluations
     }
     return start + sum(each[key] * (count - _EVALUATIONS) for key, count in evaluations.items())
+
+
+def _seconds_of_each(work: Callable[[], object], count: int) -> float:
+    """Return the seconds that each of so many calls takes, all at once."""
+    started = time.perf_counter()
+    with ThreadPoolExecutor(count) as threads:
+        for call in [threads.submit(work) for _ in range(count)]:
+            call.result()
+    return (time.perf_counter() - started) / count

@@ -1,6 +1,7 @@
 """Beam's ModelHandler for style networks: loads each once per worker, isolates failures."""
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -8,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from apache_beam.metrics import Metrics
@@ -23,7 +24,7 @@ from transforms.backends import images_at_once, is_computed_by_openvino
 from transforms.checkpoints import Checkpoint
 from transforms.devices import DeviceName, choose_device
 from transforms.feed_forward import FeedForwardStylizer
-from transforms.gatys.stylizer import Stylize
+from transforms.gatys.stylizer import GatysStylizer, Stylize
 from transforms.image_io import DEFAULT_MAX_PIXELS, Photo
 from transforms.memory import (
     keep_blocks_of_images,
@@ -44,9 +45,21 @@ class StylizationError(Exception):
     """An image that cannot be stylised; the message says why."""
 
 
-Effect = Callable[[Sequence[Tensor], Recipe], list[Tensor]]
+Apply = Callable[[Sequence[Tensor], Recipe], list[Tensor]]
 """What a method does: takes images of one size, RGB, uint8 of shape (3, H, W), and returns them
 stylised or enlarged."""
+
+
+class Effect(NamedTuple):
+    """A method with its network.
+
+    Attributes:
+        apply: what it does.
+        places: returns how many of the pool's places that takes for such images.
+    """
+
+    apply: Apply
+    places: Callable[[Sequence[Tensor]], int]
 
 
 @dataclass(frozen=True)
@@ -65,24 +78,29 @@ class LoadedPhoto:
 
 
 class _Places:
-    """Room for several calls at once."""
+    """A device's cores, each of them a place; a GPU is one. torch computes with those taken."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._places = threading.Semaphore(count)
+    def __init__(self, device: torch.device) -> None:
+        self._threads = torch.get_num_threads()
+        self.count = self._threads if device.type == "cpu" else 1
+        self._places = threading.Semaphore(self.count)
         self._taking = threading.Lock()
 
     @contextlib.contextmanager
-    def taken(self, all_of_them: bool) -> Iterator[None]:
-        """Wait for a place, or for all of them, and leave it at the end."""
-        count = self._count if all_of_them else 1
+    def taken(self, count: int) -> Iterator[None]:
+        """Wait for so many places, and leave them at the end."""
         # One at a time, or two that have taken some of them would wait for each other.
         with self._taking:
             for _ in range(count):
                 self._places.acquire()
         try:
+            # A thread's first question makes its number that which any thread has set last.
+            torch.get_num_threads()
+            torch.set_num_threads(count * self._threads // self.count)
             yield
         finally:
+            # New threads begin with the number that was set last.
+            torch.set_num_threads(self._threads)
             self._places.release(count)
 
 
@@ -90,9 +108,9 @@ class StylizerPool:
     """The networks that a worker process holds, the least recently used out first.
 
     They are keyed by their weights, so that batches which share a style share its network. As many
-    images are computed at once as is fastest, while other threads of the worker read and write. An
-    optimisation is computed alone: it uses all cores by itself, and two that compete for them take
-    many times as long.
+    images are computed at once as is fastest, while other threads of the worker read and write: one
+    on each core, since cores that share an image wait for each other. An optimisation that needs
+    more than a core's part of the memory has as much larger a part of the cores.
     """
 
     def __init__(
@@ -106,8 +124,7 @@ class StylizerPool:
         Args:
             device: where to compute.
             max_pixels: images that would be enlarged to more pixels are refused.
-            memory: bytes that fast networks may take for all images that are computed at once; None
-                for any number.
+            memory: bytes that all photos which are computed at once may take; None for any number.
 
         Raises:
             DeviceUnavailableError: the device is not on this worker.
@@ -117,8 +134,18 @@ class StylizerPool:
         self._effects: OrderedDict[str, Effect] = OrderedDict()
         self._loading = threading.Lock()
         self._at_once = images_at_once(self._device)
-        self._memory = None if memory is None else memory // self._at_once
-        self._places = _Places(self._at_once)
+        self._memory = memory
+        self._places = _Places(self._device)
+
+    @property
+    def optimisations_at_once(self) -> int:
+        """How many photos are optimised at once, if they are not too large for that."""
+        return self._places.count
+
+    def load(self, recipe: Recipe) -> None:
+        """Load a recipe's network if it is not here yet, as `stylize` does."""
+        with self._loading:
+            self._get(recipe)
 
     def stylize(self, photos: Sequence[Tensor], recipe: Recipe) -> list[Tensor]:
         """Return what the recipe makes of images; its network is loaded if it is not here yet.
@@ -137,9 +164,9 @@ class StylizerPool:
         """
         with self._loading:
             effect = self._get(recipe)
-        with self._places.taken(all_of_them=recipe.method == "gatys"):
+        with self._places.taken(effect.places(photos)):
             try:
-                return effect(photos, recipe)
+                return effect.apply(photos, recipe)
             except (NonFiniteError, RuntimeError, MemoryError) as error:
                 # torch reports a lack of memory, among much else, as a RuntimeError.
                 torch.cuda.empty_cache()
@@ -159,12 +186,24 @@ class StylizerPool:
         choice = recipe.choice
         if isinstance(choice, GatysChoice):
             fast = choice.fast and self._stylize_by(choice.fast)
-            stylizer = load_gatys_stylizer(choice, self._device, fast)
-            return lambda photos, _: stylizer.stylize(photos)
+            return self._optimizing(load_gatys_stylizer(choice, self._device, fast))
         if recipe.method == "super_resolution":
             checkpoint = _read_unchanged(choice)
-            return self._enlarging(SuperResolver(checkpoint, self._device, at_once=self._at_once))
-        return _stylizing(self._stylizer(choice))
+            resolver = SuperResolver(checkpoint, self._device, at_once=self._at_once)
+            return self._by_network(self._enlarging(resolver))
+        return self._by_network(_stylizing(self._stylizer(choice)))
+
+    def _by_network(self, apply: Apply) -> Effect:
+        return Effect(apply, lambda _: self._places.count // self._at_once)
+
+    def _optimizing(self, stylizer: GatysStylizer) -> Effect:
+        def places(photos: Sequence[Tensor]) -> int:
+            if self._memory is None:
+                return 1
+            part = stylizer.memory_for(photos) / self._memory
+            return min(self._places.count, math.ceil(part * self._places.count))
+
+        return Effect(lambda photos, _: stylizer.stylize(photos), places)
 
     def _stylize_by(self, choice: Choice) -> Stylize:
         """Return what a fast network makes of an image by a choice of its styles."""
@@ -172,11 +211,10 @@ class StylizerPool:
 
     def _stylizer(self, choice: Choice) -> FeedForwardStylizer:
         checkpoint = _read_unchanged(choice)
-        return FeedForwardStylizer(
-            checkpoint, self._device, memory=self._memory, at_once=self._at_once
-        )
+        memory = None if self._memory is None else self._memory // self._at_once
+        return FeedForwardStylizer(checkpoint, self._device, memory=memory, at_once=self._at_once)
 
-    def _enlarging(self, resolver: SuperResolver) -> Effect:
+    def _enlarging(self, resolver: SuperResolver) -> Apply:
         def enlarge(photos: Sequence[Tensor], _: Recipe) -> list[Tensor]:
             enlarged = resolver.factor**2 * photos[0][0].numel()
             if enlarged > self._max_pixels:
@@ -189,7 +227,7 @@ class StylizerPool:
         return enlarge
 
 
-def _stylizing(stylizer: FeedForwardStylizer) -> Effect:
+def _stylizing(stylizer: FeedForwardStylizer) -> Apply:
     """Return what stylises by whichever of the network's styles a recipe names."""
 
     def stylize(photos: Sequence[Tensor], recipe: Recipe) -> list[Tensor]:
@@ -232,8 +270,8 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
         Args:
             device: where to compute.
             max_pixels: images that would be enlarged to more pixels fail.
-            memory: bytes that fast networks may take in each worker process; by default this
-                process's part of half of the machine's.
+            memory: bytes that photos may take in each worker process; by default this process's
+                part of half of the machine's.
             processes: worker processes on each machine, which share its cores.
             batch_size: the largest of the recipes'. More than that would only hold back finished
                 photos.

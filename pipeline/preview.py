@@ -1,7 +1,10 @@
 """Contact sheets of what photos become, before a run."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 
 import torch
 from PIL import Image
@@ -50,7 +53,9 @@ def preview_sheet(run_options: RunOptions, plans: Sequence[BatchPlan]) -> Image.
     rows = []
     for each in plans:
         few, _ = excerpts(each, _PHOTOS, _NETWORK_SIDE, run_options.max_pixels)
-        rows.append([image for excerpt in few for image in _before_and_after(excerpt, pool)])
+        with ThreadPoolExecutor(_PHOTOS) as threads:
+            pairs = list(threads.map(partial(_before_and_after, pool=pool), few))
+        rows.append(list(chain(*pairs)))
     longest = max(2, *map(len, rows))
     rows = [[*row, *[_NOTHING] * (longest - len(row))] for row in rows]
     labels = [f"{each.batch.name}: {each.batch.method} {each.batch.options}" for each in plans]

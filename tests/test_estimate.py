@@ -1,8 +1,8 @@
 """What a run would take: known answers."""
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +14,10 @@ from pipeline.cli import main
 from pipeline.config import Batch, RunConfig, RunOptions
 from pipeline.config_file import load_config
 from pipeline.estimate import Estimate, estimate
+from pipeline.model_handler import Effect, StylizerPool
 from pipeline.paintings import GatysChoice, KnownFile
 from pipeline.planning import BatchPlan, plan
+from pipeline.records import Recipe
 from pipeline.sampling import evenly
 from pipeline.summary import estimate_lines
 from transforms.gatys.recipe import GatysRecipe
@@ -66,22 +68,26 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self._lock = threading.Lock()
 
     def perf_counter(self) -> float:
         return self.now
 
-    def load(self, choice: GatysChoice, *_: object) -> SimpleNamespace:
-        recipe = choice.recipe
+    def load(self, of: Recipe) -> Effect:
+        assert isinstance(of.choice, GatysChoice)
+        recipe = of.choice.recipe
 
-        def stylize(photos: Sequence[Tensor]) -> None:
+        def stylize(photos: Sequence[Tensor], _of: Recipe) -> list[Tensor]:
             assert photos[0].shape == (3, 100, 200)
-            self.now += (
-                7
-                + 2 * recipe.iterations
-                + (recipe.finish != "none") * (5 * recipe.finish_iterations)
-            )
+            with self._lock:
+                self.now += (
+                    7
+                    + 2 * recipe.iterations
+                    + (recipe.finish != "none") * (5 * recipe.finish_iterations)
+                )
+            return list(photos)
 
-        return SimpleNamespace(stylize=stylize)
+        return Effect(stylize, lambda _: 1)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,7 @@ def test_an_optimisation_is_estimated_from_a_few_evaluations(
     tmp_path: Path, options: dict[str, Any], seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(module, "load_gatys_stylizer", clock.load)
+    monkeypatch.setattr(StylizerPool, "_load", clock.load)
     monkeypatch.setattr(module, "time", clock)
     for number in range(3):
         Image.new("RGB", (200, 100)).save(tmp_path / f"{number}.png")

@@ -2,18 +2,21 @@
 
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from pipeline import model_handler
 from pipeline.model_handler import LoadedPhoto, StylizeModelHandler, StylizerPool
+from pipeline.paintings import GatysChoice
 from pipeline.records import Outcome, Recipe, Task
 from pipeline.styles import Choice, StyleError
 from transforms.checkpoints import Checkpoint, save_checkpoint, weights_digest
+from transforms.gatys.recipe import GatysRecipe
 from transforms.image_io import Photo
 from transforms.networks import build_network
 
@@ -111,10 +114,13 @@ def failing(photos: Sequence[torch.Tensor], _: Recipe) -> list[torch.Tensor]:
     return [255 - pixels]
 
 
+FAILING = model_handler.Effect(failing, lambda _: 1)
+
+
 def test_a_failing_image_takes_no_other_with_it(
     checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StylizerPool, "_load", lambda self, of: failing)
+    monkeypatch.setattr(StylizerPool, "_load", lambda self, of: FAILING)
     handler = StylizeModelHandler("cpu")
     of = recipe(checkpoint_path)
     batch = [loaded("a", of), loaded("b", of, size=64), loaded("c", of)]
@@ -128,7 +134,7 @@ def test_a_failing_image_takes_no_other_with_it(
 def test_a_mistake_in_the_program_is_not_swallowed(
     checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StylizerPool, "_load", lambda self, of: failing)
+    monkeypatch.setattr(StylizerPool, "_load", lambda self, of: FAILING)
     handler = StylizeModelHandler("cpu")
     with pytest.raises(TypeError):
         handler.run_inference([loaded("a", recipe(checkpoint_path), 65)], handler.load_model())
@@ -149,19 +155,28 @@ def test_images_are_enlarged_up_to_a_limit(tmp_path: Path) -> None:
     )
 
 
-def test_an_optimisation_is_computed_alone() -> None:
-    """It waits until the others have ended, and lets no other begin."""
-    places = model_handler._Places(2)
+@pytest.fixture
+def four_cores() -> Iterator[None]:
+    """As if this machine had as many."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_who_needs_all_places_waits_for_them(four_cores: None) -> None:
+    """And lets no other begin."""
+    places = model_handler._Places(torch.device("cpu"))
     both, alone, order = threading.Barrier(3), threading.Event(), list[str]()
 
     def share() -> None:
-        with places.taken(all_of_them=False):
+        with places.taken(2):
             both.wait(60)
             assert not alone.wait(0.2)
             order.append("shared")
 
     def take_all() -> None:
-        with places.taken(all_of_them=True):
+        with places.taken(4):
             alone.set()
             order.append("alone")
 
@@ -172,3 +187,29 @@ def test_an_optimisation_is_computed_alone() -> None:
         for call in calls:
             call.result(60)
     assert order == ["shared", "shared", "alone"]
+
+
+@pytest.mark.parametrize(
+    ("memory", "at_once", "cores"), [(1, 4, 1), (25, 4, 1), (26, 2, 2), (51, 1, 3), (1000, 1, 4)]
+)
+def test_optimisations_share_cores_as_they_do_memory(
+    memory: int, at_once: int, cores: int, four_cores: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(at_once)
+
+    def stylize(photos: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        # Fails after a while if fewer are at work.
+        together.wait(60)
+        return [torch.full_like(pixels, torch.get_num_threads()) for pixels in photos]
+
+    stylizer = SimpleNamespace(stylize=stylize, memory_for=lambda photos: memory)
+    monkeypatch.setattr(model_handler, "load_gatys_stylizer", lambda *_: stylizer)
+    choice = GatysChoice(GatysRecipe(), (), (), None, 1)
+    of = Recipe("gatys", choice, "png", 92)
+    pool = StylizerPool("cpu", memory=100)
+    pixels = torch.zeros(3, 16, 16, dtype=torch.uint8)
+    with ThreadPoolExecutor(4) as threads:
+        calls = [threads.submit(pool.stylize, [pixels], of) for _ in range(4)]
+        assert [int(call.result(60)[0].max()) for call in calls] == [cores] * 4
+        # All of them again, for what comes next.
+        assert threads.submit(torch.get_num_threads).result(60) == torch.get_num_threads() == 4

@@ -38,6 +38,9 @@ _NOISE = 0.01
 # Strokes are as large beside a coarser level as beside a painting of that size.
 _MIN_COARSE_SIDE = 128
 
+# Values a pixel that an evaluation keeps, or works with, at its peak.
+_ACTIVATIONS: Mapping[LossNetworkName, int] = {"embedded": 600, "vgg16": 1000, "vgg19": 1000}
+
 VggFile = Path | BinaryIO
 Stylize = Callable[[Tensor], Tensor]
 """Takes and returns RGB, uint8 or uint16 of shape (3, H, W)."""
@@ -128,6 +131,16 @@ class GatysStylizer:
         finally:
             return_free_memory()
         return [self._finished(image, pixels) for image, pixels in zip(images, photos, strict=True)]
+
+    def memory_for(self, photos: Sequence[Tensor]) -> int:
+        """Return about how many bytes of memory `stylize` needs for photos."""
+        recipe = self.recipe
+        height, width = photos[0].shape[1:]
+        reduction = 1.0 if recipe.size is None else min(1.0, recipe.size / min(height, width))
+        vectors = 3 if recipe.optimizer == "adam" else 2 * (_pairs(recipe) + 1)
+        activations = max(_ACTIVATIONS[name] for name in recipe.networks)
+        a_pixel = 3 * 4 * vectors + self.precision.itemsize * activations
+        return round(len(photos) * height * width * reduction**2 * a_pixel)
 
     def judge(self, image: Tensor, photo: Tensor) -> LossTerms:
         """Return the terms of the loss of an image, as the last of the loss networks sees it.
@@ -232,8 +245,7 @@ class GatysStylizer:
             return Adam(image, recipe.learning_rate, recipe.bounded)
         precondition = spectral_preconditioner(image, recipe.preconditioning)
         # Room for all pairs is made at once.
-        memory = min(recipe.memory, recipe.iterations + recipe.finish_iterations)
-        return Lbfgs(image, memory, recipe.bounded, precondition)
+        return Lbfgs(image, _pairs(recipe), recipe.bounded, precondition)
 
     def _objectives(
         self,
@@ -287,6 +299,11 @@ class GatysStylizer:
             colored = with_colors_of(to_unit_range(made[None]), to_unit_range(pixels[None].cpu()))
             made = from_unit_range(colored[0], pixels.dtype)
         return made
+
+
+def _pairs(recipe: GatysRecipe) -> int:
+    """Return how many pairs of steps L-BFGS can come to remember."""
+    return min(recipe.memory, recipe.iterations + recipe.finish_iterations)
 
 
 def _noise(photo: Tensor) -> Tensor:
