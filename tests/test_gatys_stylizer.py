@@ -1,6 +1,9 @@
 """Optimisation of photographs: what comes out, of which size and colours, alone and in a batch."""
 
+import resource
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -288,3 +291,35 @@ def test_the_loss_of_the_result_is_what_was_minimised(painting: Tensor, gradient
         [photo], lambda progress: losses.append(progress.terms[0].total.item())
     )
     assert optimizer.judge(result, photo).total.item() == pytest.approx(min(losses), rel=0.02)
+
+
+def memory_taken(recipe: GatysRecipe, precision: torch.dtype) -> tuple[int, int]:
+    """Return what an optimisation adds to the peak of this process's memory, and was to; bytes."""
+    painting = torch.arange(3 * 512 * 512).reshape(3, 512, 512).to(torch.uint8)
+    optimise = GatysStylizer(recipe, [(painting, 1.0)], CPU, precision)
+    optimise.stylize([painting[:, :32, :32]])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    optimise.stylize([painting])
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return 1024 * grown, optimise.memory_for([painting])
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_an_optimisation_takes_the_memory_that_it_says(precision: torch.dtype) -> None:
+    # L-BFGS has filled its memory when it ends.
+    recipe = GatysRecipe(iterations=6, memory=5, levels=1)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        taken, said = process.submit(memory_taken, recipe, precision).result(300)
+    assert said / 2 < taken < 1.2 * said
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "pixels"),
+    [(None, 1, 300 * 200), (100, 1, 150 * 100), (400, 2, 2 * 300 * 200)],
+)
+def test_memory_is_that_of_the_size_at_which_photos_are_optimised(
+    painting: Tensor, size: int | None, count: int, pixels: int
+) -> None:
+    of_one_pixel = stylizer(painting, size=None).memory_for([torch.zeros(3, 1, 1)])
+    photos = [torch.zeros(3, 200, 300)] * count
+    assert stylizer(painting, size=size).memory_for(photos) == pixels * of_one_pixel

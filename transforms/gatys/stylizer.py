@@ -39,7 +39,7 @@ _NOISE = 0.01
 _MIN_COARSE_SIDE = 128
 
 # Values a pixel that an evaluation keeps, or works with, at its peak.
-_ACTIVATIONS: Mapping[LossNetworkName, int] = {"embedded": 600, "vgg16": 1000, "vgg19": 1000}
+_ACTIVATIONS: Mapping[LossNetworkName, int] = {"embedded": 600, "vgg16": 1200, "vgg19": 1200}
 
 VggFile = Path | BinaryIO
 Stylize = Callable[[Tensor], Tensor]
@@ -133,7 +133,7 @@ class GatysStylizer:
         return [self._finished(image, pixels) for image, pixels in zip(images, photos, strict=True)]
 
     def memory_for(self, photos: Sequence[Tensor]) -> int:
-        """Return about how many bytes of memory `stylize` needs for photos."""
+        """Return about how many bytes of memory `stylize` needs for photos, rather too many."""
         recipe = self.recipe
         height, width = photos[0].shape[1:]
         reduction = 1.0 if recipe.size is None else min(1.0, recipe.size / min(height, width))
