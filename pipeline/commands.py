@@ -42,7 +42,12 @@ from pipeline.summary import (
 from pipeline.sweep import load_cells, write_sheets
 from transforms.backends import describe_backend
 from transforms.checkpoints import parse_checkpoint, shipped_checkpoints
-from transforms.devices import choose_device, fast_gradient_precision, fast_precision
+from transforms.devices import (
+    choose_device,
+    device_memory,
+    fast_gradient_precision,
+    fast_precision,
+)
 from transforms.distillation.distill import DistillationRecipe
 from transforms.distillation.distill import distill as distill_network
 from transforms.evaluation import EvaluationRecipe
@@ -50,7 +55,6 @@ from transforms.evaluation import evaluate as evaluate_checkpoints
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.gatys.stylizer import Stylize
 from transforms.image_io import FORMAT_OF_EXTENSION, ImageFormat, Photo, decode, encode
-from transforms.memory import machine_memory
 from transforms.training.style import train as train_network
 from transforms.training.style_recipe import TrainingRecipe
 from transforms.training.super_resolution import SuperResolutionRecipe
@@ -236,9 +240,8 @@ def _fast_stylization(args: argparse.Namespace) -> Stylize:
         raise ConfigError(["--set is of the optimisation's options; it needs --style-image"])
     choice = choose(dict(args.style), args.checkpoint)
     checkpoint, _ = read_checkpoint(choice.checkpoint)
-    stylizer = FeedForwardStylizer(
-        checkpoint, choose_device(args.device), memory=machine_memory() // 2
-    )
+    device = choose_device(args.device)
+    stylizer = FeedForwardStylizer(checkpoint, device, memory=device_memory(device) // 2)
     return partial(
         stylizer.stylize,
         strength=args.strength,

@@ -124,7 +124,8 @@ class RunOptions(Strict):
         strict=True,
         description="Gigabytes that photos may take in each worker process, one on every core at"
         " once; fast networks stylise those that are too large for that in tiles, and fewer are"
-        " optimised at once. By default half of the machine's, shared among its processes.",
+        " optimised at once. By default half of the machine's, or the GPU's, shared among its"
+        " processes.",
     )
     max_failures: float | None = Field(
         default=None,

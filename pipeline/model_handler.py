@@ -22,14 +22,13 @@ from pipeline.stopping import leave_interrupts_to
 from pipeline.styles import Choice, StyleError, read_checkpoint
 from transforms.backends import images_at_once, is_computed_by_openvino
 from transforms.checkpoints import Checkpoint
-from transforms.devices import DeviceName, choose_device
+from transforms.devices import DeviceName, choose_device, device_memory
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.gatys.stylizer import GatysStylizer, Stylize
 from transforms.image_io import DEFAULT_MAX_PIXELS, Photo
 from transforms.memory import (
     keep_blocks_of_images,
     keep_few_kernels,
-    machine_memory,
     return_large_blocks,
 )
 from transforms.precision import NonFiniteError
@@ -78,11 +77,11 @@ class LoadedPhoto:
 
 
 class _Places:
-    """A device's cores, each of them a place; a GPU is one. torch computes with those taken."""
+    """Room for several images at once: a CPU's cores, with as many of which torch computes."""
 
     def __init__(self, device: torch.device) -> None:
         self._threads = torch.get_num_threads()
-        self.count = self._threads if device.type == "cpu" else 1
+        self.count = self._threads if device.type == "cpu" else images_at_once(device)
         self._places = threading.Semaphore(self.count)
         self._taking = threading.Lock()
 
@@ -96,7 +95,7 @@ class _Places:
         try:
             # A thread's first question makes its number that which any thread has set last.
             torch.get_num_threads()
-            torch.set_num_threads(count * self._threads // self.count)
+            torch.set_num_threads(max(1, count * self._threads // self.count))
             yield
         finally:
             # New threads begin with the number that was set last.
@@ -288,11 +287,12 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
         leave_interrupts_to(self._made_in)
         keep_few_kernels()
         keep_blocks_of_images()
-        if not is_computed_by_openvino(choose_device(self._device)):
+        device = choose_device(self._device)
+        if not is_computed_by_openvino(device):
             return_large_blocks()
         if self._processes > 1:
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // self._processes))
-        memory = self._memory or machine_memory() // 2 // self._processes
+        memory = self._memory or device_memory(device) // 2 // self._processes
         return StylizerPool(self._device, self._max_pixels, memory)
 
     def run_inference(

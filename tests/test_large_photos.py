@@ -1,6 +1,7 @@
 """Runs over photos that are large for the memory that they may take."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from PIL import Image
 from pipeline.cli import main
 from pipeline.ledger import read_outcomes
 from transforms import memory as memory_module
+from transforms.devices import device_memory
 
 SIZES = {"a.jpg": (50, 41), "b.png": (33, 64), "below/c.jpeg": (64, 48)}
 
@@ -71,3 +73,10 @@ def test_a_container_has_as_much_memory_as_it_is_given(
     assert memory_module.machine_memory() == whole
     limit.write_text("500000000\n")
     assert memory_module.machine_memory() == 500_000_000
+    assert device_memory(torch.device("cpu")) == 500_000_000
+
+
+def test_what_photos_may_take_is_of_the_memory_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    properties = SimpleNamespace(total_memory=16 * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    assert device_memory(torch.device("cuda")) == 16 * 2**30

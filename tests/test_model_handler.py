@@ -189,6 +189,22 @@ def test_who_needs_all_places_waits_for_them(four_cores: None) -> None:
     assert order == ["shared", "shared", "alone"]
 
 
+@pytest.mark.parametrize("cores", [1, 4])
+def test_a_gpu_has_places_for_two_images(cores: int, four_cores: None) -> None:
+    torch.set_num_threads(cores)
+    places = model_handler._Places(torch.device("cuda"))
+    both = threading.Barrier(2)
+
+    def share() -> int:
+        with places.taken(1):
+            both.wait(60)
+            return torch.get_num_threads()
+
+    with ThreadPoolExecutor(2) as threads:
+        calls = [threads.submit(share) for _ in range(2)]
+        assert [call.result(60) for call in calls] == [max(1, cores // 2)] * 2
+
+
 @pytest.mark.parametrize(
     ("memory", "at_once", "cores"), [(1, 4, 1), (25, 4, 1), (26, 2, 2), (51, 1, 3), (1000, 1, 4)]
 )

@@ -4,6 +4,8 @@ from typing import Literal
 
 import torch
 
+from transforms.memory import machine_memory
+
 DeviceName = Literal["auto", "cpu", "cuda"]
 
 
@@ -25,6 +27,13 @@ def choose_device(name: DeviceName) -> torch.device:
             " device: cpu or auto, or install a driver and a CUDA build of torch."
         )
     return torch.device(name)
+
+
+def device_memory(device: torch.device) -> int:
+    """Return the bytes of memory of a GPU; of the CPU, those of this machine or container."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return machine_memory()
 
 
 def fast_precision(device: torch.device) -> torch.dtype:

@@ -8,6 +8,9 @@ import torch
 from transforms.backends.computation import Backend, Computation
 from transforms.backends.eager import TorchBackend
 
+# One is computed, the other moved or rounded to pixels.
+_IMAGES_ON_A_GPU = 2
+
 _HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
 if _HAS_OPENVINO:
     from transforms.backends.openvino import OpenVinoBackend
@@ -34,8 +37,10 @@ def backend_for(computation: Computation, device: torch.device, at_once: int = 1
 def images_at_once(device: torch.device) -> int:
     """Return how many images are best computed at once, by as many threads.
 
-    PyTorch uses all cores, or the GPU, for one.
+    OpenVINO has a core for each; PyTorch uses all cores for one.
     """
+    if device.type != "cpu":
+        return _IMAGES_ON_A_GPU
     return torch.get_num_threads() if is_computed_by_openvino(device) else 1
 
 
