@@ -93,7 +93,8 @@ class _Places:
             for _ in range(count):
                 self._places.acquire()
         try:
-            # A thread's first question makes its number that which any thread has set last.
+            # When a thread first asks for its number of threads, torch overwrites it with what any
+            # thread has set last: so it asks before it sets its own.
             torch.get_num_threads()
             torch.set_num_threads(max(1, count * self._threads // self.count))
             yield
@@ -107,9 +108,9 @@ class StylizerPool:
     """The networks that a worker process holds, the least recently used out first.
 
     They are keyed by their weights, so that batches which share a style share its network. As many
-    images are computed at once as is fastest, while other threads of the worker read and write: one
-    on each core, since cores that share an image wait for each other. An optimisation that needs
-    more than a core's part of the memory has as much larger a part of the cores.
+    images are computed at once as is fastest, while other threads of the worker read and write.
+    Optimisations have a core each, since cores that share an image wait for each other; one that
+    needs more than a core's part of the memory has as much larger a part of the cores.
     """
 
     def __init__(

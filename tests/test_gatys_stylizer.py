@@ -300,7 +300,7 @@ def peak_memory() -> int:
 
 
 def memory_taken(recipe: GatysRecipe, precision: torch.dtype) -> tuple[int, int]:
-    """Return what an optimisation adds to the peak of this process's memory, and was to; bytes."""
+    """Return the bytes that an optimisation adds to this process's peak, and what it says."""
     painting = torch.arange(3 * 512 * 512).reshape(3, 512, 512).to(torch.uint8)
     optimise = GatysStylizer(recipe, [(painting, 1.0)], CPU, precision)
     optimise.stylize([painting[:, :32, :32]])

@@ -303,7 +303,8 @@ class GatysStylizer:
 
 def _pairs(recipe: GatysRecipe) -> int:
     """Return how many pairs of steps L-BFGS can come to remember."""
-    return min(recipe.memory, recipe.iterations + recipe.finish_iterations)
+    finish = 0 if recipe.finish == "none" else recipe.finish_iterations
+    return min(recipe.memory, recipe.iterations + finish)
 
 
 def _noise(photo: Tensor) -> Tensor:
