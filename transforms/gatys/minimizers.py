@@ -5,11 +5,12 @@ of a batch take turns, and each goes its own way: none takes a step because of a
 """
 
 from collections import deque
-from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+from transforms.gatys.preconditioner import Preconditioner
 
 # Of the loss: what its rounding in bfloat16 may add to it without counting as a rise.
 _ROUNDING = 1e-5
@@ -20,10 +21,6 @@ _MOST_SHORTER_STEPS = 10
 _LEAST_COSINE = 1e-6
 # The first step, of which nothing is known, changes colours by this much on average.
 _FIRST_STEP = 0.02
-# Cycles per pixel below which a preconditioner weighs all frequencies alike.
-_LOWEST_FREQUENCY = 0.02
-
-Linear = Callable[[Tensor], Tensor]
 
 
 class Minimizer(Protocol):
@@ -123,7 +120,8 @@ class Lbfgs:
         image: Tensor,
         memory: int,
         bounded: bool,
-        precondition: Linear = torch.clone,
+        preconditioner: Preconditioner | None = None,
+        precision: torch.dtype | None = None,
     ) -> None:
         """Begin.
 
@@ -131,17 +129,20 @@ class Lbfgs:
             image: of any shape.
             memory: how many of the last steps are remembered.
             bounded: keep values within [0, 1].
-            precondition: a first guess of the inverse Hessian, up to a factor; symmetric and
-                positive definite.
+            preconditioner: a first guess of the inverse Hessian, up to a factor; by default the
+                identity.
+            precision: in which steps are remembered, by default the image's. A half of its bits
+                serves as well where gradients are no more exact.
         """
         self.image = image.clone()
         self.trial = self.image
         self._bounded = bounded
-        self._precondition = precondition
+        self._preconditioner = preconditioner
         # Made at once and used again: among the blocks of ever other activations, pairs that come
         # and go would leave holes in memory.
         self._spare = [
-            (torch.empty_like(image), torch.empty_like(image)) for _ in range(memory + 1)
+            (torch.empty_like(image, dtype=precision), torch.empty_like(image, dtype=precision))
+            for _ in range(memory + 1)
         ]
         self._pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque()
         self._line: _Line | None = None
@@ -189,12 +190,15 @@ class Lbfgs:
     def _remember(self, before: Tensor, gradient: Tensor) -> None:
         """Remember the step to `trial` and the change of the gradient, if the loss curves there."""
         step, change = self._spare.pop()
-        torch.sub(self.trial, self.image, out=step)
-        torch.sub(gradient, before, out=change)
-        curvature = _dot(step, change)
-        if curvature > _LEAST_COSINE * step.norm() * change.norm():
+        # What is remembered is rounded, and its curvature that of what is remembered.
+        moved = step.copy_(self.trial - self.image).to(gradient.dtype)
+        changed = change.copy_(gradient - before).to(gradient.dtype)
+        curvature = _dot(moved, changed)
+        if curvature > _LEAST_COSINE * moved.norm() * changed.norm():
             self._pairs.append((step, change, curvature))
             self._forget(0 if self._spare else 1)
+            if self._preconditioner is not None:
+                self._preconditioner.learn(moved, changed)
         else:
             self._spare.append((step, change))
 
@@ -212,38 +216,18 @@ class Lbfgs:
             part = _dot(step, result) / curvature
             result.addcmul_(part, change, value=-1)
             parts.append(part)
-        result = self._precondition(result)
+        result = self._preconditioned(result)
         if self._pairs:
             _, change, curvature = self._pairs[-1]
-            result *= curvature / _dot(change, self._precondition(change))
+            change = change.to(gradient.dtype)
+            result *= curvature / _dot(change, self._preconditioned(change))
         for (step, change, curvature), part in zip(self._pairs, reversed(parts), strict=True):
             result.addcmul_(part - _dot(change, result) / curvature, step)
         return result
 
+    def _preconditioned(self, values: Tensor) -> Tensor:
+        return values if self._preconditioner is None else self._preconditioner(values)
+
 
 def _dot(one: Tensor, other: Tensor) -> Tensor:
-    return torch.dot(one.flatten(), other.flatten())
-
-
-def spectral_preconditioner(image: Tensor, exponent: float) -> Linear:
-    """Return a map that weighs each spatial frequency f by f^-exponent.
-
-    A perceptual loss is steep along fine patterns, which are in every layer's sight, and flat along
-    coarse ones: an inverse Hessian's guess that takes longer steps along these needs half as many.
-
-    Args:
-        image: what is optimised, shape (..., H, W).
-        exponent: 0 for no difference.
-    """
-    if not exponent:
-        return torch.clone
-    height, width = image.shape[-2:]
-    rows = torch.fft.fftfreq(height, device=image.device)
-    columns = torch.fft.rfftfreq(width, device=image.device)
-    frequencies = torch.hypot(rows[:, None], columns[None]).clamp_min(_LOWEST_FREQUENCY)
-    weights = frequencies**-exponent
-
-    def precondition(values: Tensor) -> Tensor:
-        return torch.fft.irfft2(torch.fft.rfft2(values) * weights, s=(height, width))
-
-    return precondition
+    return torch.dot(one.to(other.dtype).flatten(), other.flatten())

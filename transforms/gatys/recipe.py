@@ -139,7 +139,7 @@ class GatysRecipe(BaseModel):
         default=0.02, gt=0, strict=True, description="Of Adam, in units of the range of a colour."
     )
     memory: int = Field(
-        default=20, ge=1, strict=True, description="Pairs of steps that L-BFGS remembers."
+        default=40, ge=1, strict=True, description="Pairs of steps that L-BFGS remembers."
     )
     preconditioning: float = Field(
         default=0.7,
@@ -147,7 +147,8 @@ class GatysRecipe(BaseModel):
         le=2,
         strict=True,
         description="L-BFGS begins with steps that weigh a spatial frequency f by f to the power of"
-        " minus this; 0 for steps along the gradient, as in the literature.",
+        " minus this, and are longer where the loss curves less; 0 for steps along the gradient, as"
+        " in the literature.",
     )
     bounded: bool = Field(
         default=True,
@@ -193,6 +194,7 @@ _AS_PUBLISHED: Mapping[str, Any] = {
     "init": "noise",
     "iterations": 500,
     "levels": 1,
+    "memory": 20,
     "preconditioning": 0.0,
     "bounded": False,
 }

@@ -17,8 +17,9 @@ from transforms.color import match_colors, match_luminance, to_gray, with_colors
 from transforms.devices import fast_gradient_precision
 from transforms.embedded_network import load_embedded_network
 from transforms.gatys.descent import Report, descend
-from transforms.gatys.minimizers import Adam, Lbfgs, spectral_preconditioner
+from transforms.gatys.minimizers import Adam, Lbfgs
 from transforms.gatys.objective import Objective, Painting
+from transforms.gatys.preconditioner import Preconditioner
 from transforms.gatys.recipe import GatysRecipe
 from transforms.loss_network import LossNetworkName
 from transforms.memory import keep_freed_blocks, return_free_memory
@@ -139,7 +140,7 @@ class GatysStylizer:
         reduction = 1.0 if recipe.size is None else min(1.0, recipe.size / min(height, width))
         vectors = 3 if recipe.optimizer == "adam" else 2 * (_pairs(recipe) + 1)
         activations = max(_ACTIVATIONS[name] for name in recipe.networks)
-        a_pixel = 3 * 4 * vectors + self.precision.itemsize * activations
+        a_pixel = self.precision.itemsize * (3 * vectors + activations)
         return round(len(photos) * height * width * reduction**2 * a_pixel)
 
     def judge(self, image: Tensor, photo: Tensor) -> LossTerms:
@@ -202,7 +203,7 @@ class GatysStylizer:
                 self._refined(image, subject.photo, photo)
                 for image, subject, photo in zip(images, subjects, photos, strict=True)
             ]
-            minimizers = [self._minimizer(image) for image in images]
+            minimizers = [self._minimizer(image, precision) for image in images]
             objectives = self._objectives(first, precision, photos, subjects)
             descend(objectives, minimizers, self.recipe.iterations, self.recipe.tolerance, report)
             images = [minimizer.image for minimizer in minimizers]
@@ -239,13 +240,20 @@ class GatysStylizer:
             refined = refined + photo_here - _resized(_resized(photo, image.shape[2:]), size)
         return refined.clamp(0, 1) if self.recipe.bounded else refined
 
-    def _minimizer(self, image: Tensor) -> Adam | Lbfgs:
+    def _minimizer(self, image: Tensor, precision: torch.dtype) -> Adam | Lbfgs:
+        """Return what minimises.
+
+        Args:
+            image: where it begins.
+            precision: of the convolutions that gradients come from.
+        """
         recipe = self.recipe
         if recipe.optimizer == "adam":
             return Adam(image, recipe.learning_rate, recipe.bounded)
-        precondition = spectral_preconditioner(image, recipe.preconditioning)
+        exponent = recipe.preconditioning
+        preconditioner = Preconditioner(image, exponent) if exponent else None
         # Room for all pairs is made at once.
-        return Lbfgs(image, _pairs(recipe), recipe.bounded, precondition)
+        return Lbfgs(image, _pairs(recipe), recipe.bounded, preconditioner, precision)
 
     def _objectives(
         self,
