@@ -8,6 +8,7 @@ References: Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural 
 Johnson et al. 2016, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution".
 """
 
+import math
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from transforms.distances import SQUARED_ERROR, Distance
 
 # So many values are converted to float32 at once that they stay in the processor's cache.
 _VALUES_AT_ONCE = 2**21
+# More of them would leave out more of a Gram matrix, and multiply less efficiently.
+_GRAM_BLOCKS = 4
 
 _GRID_PERIOD, _GRID_WINDOW = 4, 32  # pixels
 
@@ -31,7 +34,8 @@ class _GramMatrix(torch.autograd.Function):
 
     autograd's own gradient multiplies F twice and in float32. One product of the symmetric part
     does, in the precision of the features, which the gradient is rounded to in any case. Some rows
-    at a time, so that nothing of the features' size is written but the gradient.
+    at a time, so that nothing of the features' size is written but the gradient. Of the matrix,
+    which is symmetric, hardly more than one half is computed.
     """
 
     @staticmethod
@@ -40,10 +44,13 @@ class _GramMatrix(torch.autograd.Function):
         ctx.save_for_backward(features)
         dtype = torch.promote_types(features.dtype, torch.float32)
         gram = features.new_zeros((batch, channels, channels), dtype=dtype)
+        block = math.ceil(channels / _GRAM_BLOCKS)
         for some in _positions(features):
             wide = some.to(dtype).flatten(1, 2)
-            gram.baddbmm_(wide.mT, wide)
-        return gram / (channels * height * width)
+            for first in range(0, channels, block):
+                rows = slice(first, first + block)
+                gram[:, rows, first:].baddbmm_(wide[..., rows].mT, wide[..., first:])
+        return (gram.triu() + gram.triu(1).mT) / (channels * height * width)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
