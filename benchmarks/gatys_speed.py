@@ -26,8 +26,7 @@ from transforms.memory import keep_few_kernels
 CPU = torch.device("cpu")
 PAPER = {**PRESETS["gatys2016"], "init": "content"}
 ITERATIONS = 6
-# Enough for L-BFGS to remember as many steps as it may.
-MEMORY_ITERATIONS = 22
+IMAGES_IN_A_ROW = 10
 
 
 def read(path: str, size: tuple[int, int]) -> Tensor:
@@ -106,15 +105,17 @@ def peak_memory(
     painting: str,
     answer: multiprocessing.SimpleQueue,
 ) -> None:
-    """Put the peak of this process's memory in MB: loaded, after one image, and after ten."""
+    """Put the peak of this process's memory in MB: loaded, after one image, and after the last."""
     keep_few_kernels()
-    recipe = GatysRecipe(**{**PRESETS[preset], "iterations": MEMORY_ITERATIONS})
+    remembered = GatysRecipe(**PRESETS[preset]).memory
+    # L-BFGS is to remember as many steps as it may.
+    recipe = GatysRecipe(**{**PRESETS[preset], "iterations": remembered + 2})
     stylizer = GatysStylizer(recipe, [(read(painting, size), 1.0)], CPU)
     pixels = read(photo, size)
     peaks = [_peak()]
-    for number in range(10):
+    for number in range(IMAGES_IN_A_ROW):
         stylizer.stylize([pixels.roll(31 * number, 2)])
-        if number in (0, 9):
+        if number in (0, IMAGES_IN_A_ROW - 1):
             peaks.append(_peak())
     answer.put(peaks)
 
@@ -144,11 +145,11 @@ def main() -> None:
             target=peak_memory, args=(preset, size, args.photo, args.painting, answer)
         )
         process.start()
-        loaded, one, ten = answer.get()
+        loaded, one, last = answer.get()
         process.join()
         print(
             f"{preset}, {args.memory_size}x{args.memory_size}: peak memory {one:.0f} MB after one"
-            f" image, {ten:.0f} MB after ten; {loaded:.0f} MB before"
+            f" image, {last:.0f} MB after {IMAGES_IN_A_ROW}; {loaded:.0f} MB before"
         )
 
 
