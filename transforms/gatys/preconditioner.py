@@ -44,13 +44,13 @@ class Preconditioner:
         self._spectrum = frequencies**-exponent
         self._squares: Tensor | float = 0.0
         self._curvatures: Tensor | float = 0.0
-        self._local: Tensor | None = None
+        # One block for good: what comes and goes would leave holes in memory.
+        self._local = torch.ones_like(image)
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return the map of values of the image's shape, as a new tensor."""
-        if self._local is None:
-            return self._weigh_frequencies(values)
-        return self._local * self._weigh_frequencies(self._local * values)
+        waves = torch.fft.rfft2(self._local * values) * self._spectrum
+        return torch.fft.irfft2(waves, s=self._size).mul_(self._local)
 
     def learn(self, step: Tensor, change: Tensor) -> None:
         """Take note of a step along which the loss curves upwards.
@@ -64,10 +64,7 @@ class Preconditioner:
         curvature = (self._curvatures + _NEGLIGIBLE) / (self._squares + _NEGLIGIBLE)
         curvature = curvature.clamp(1 / _HIGHEST_CURVATURE, _HIGHEST_CURVATURE)
         weights = curvature ** (-_LOCAL_EXPONENT / 2)
-        self._local = F.interpolate(weights, self._size, mode="bilinear")
-
-    def _weigh_frequencies(self, values: Tensor) -> Tensor:
-        return torch.fft.irfft2(torch.fft.rfft2(values) * self._spectrum, s=self._size)
+        self._local.copy_(F.interpolate(weights, self._size, mode="bilinear"))
 
 
 def _around(products: Tensor) -> Tensor:

@@ -197,7 +197,10 @@ class GatysStylizer:
         first, *finish = self.recipe.networks
         full_size = subjects[0].photo.shape[2:]
         images = [subject.start for subject in subjects]
+        minimizers: list[Adam | Lbfgs] = []
         for size in self._sizes(*full_size):
+            # What the coarser level remembers is not to lie in memory among what this one does.
+            minimizers.clear()
             photos = [_resized(subject.photo, size) for subject in subjects]
             images = [
                 self._refined(image, subject.photo, photo)
