@@ -130,7 +130,7 @@ def test_lbfgs_that_rounds_what_it_remembers_finds_the_minimum() -> None:
 
 
 def test_a_preconditioner_that_learns_curvature_spares_evaluations() -> None:
-    # Eight stripes, each steeper than the one before, of waves that L-BFGS alone cannot tell apart.
+    # Eight stripes, each steeper than the one before: more than three remembered steps can tell.
     curvature = torch.logspace(0, 3, 8, dtype=torch.float64).repeat_interleave(16)
     image = torch.zeros(1, 3, 32, 128, dtype=torch.float64)
     generator = torch.Generator().manual_seed(3)
