@@ -104,13 +104,14 @@ def compare(photo: Tensor, painting: Tensor, iterations: int, finish: int) -> li
     rounding = show(f"default, {finish} evaluations by VGG-19", best) / (
         best.losses[-1] * 256 * places
     )
-    by_vgg19 = range(len(alone.losses), len(best.losses))
+    embedded = len(best.losses) - finish
+    by_vgg19 = range(embedded, len(best.losses))
     reached = [n for n in by_vgg19 if rounding * best.losses[n] * 256 * places <= aim]
     if reached:
         when = best.seconds[reached[0]]
         print(
             f"default reaches gatys2016's loss after {when:.0f} s, with"
-            f" {reached[0] - len(alone.losses) + 1} evaluations by VGG-19: in 1/{total / when:.1f}"
+            f" {reached[0] - embedded + 1} evaluations by VGG-19: in 1/{total / when:.1f}"
             f" of its time, 1/{of_float32 / when:.1f} of its time in float32",
             flush=True,
         )

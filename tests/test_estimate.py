@@ -94,7 +94,7 @@ class Clock:
     ("options", "seconds"),
     [
         ({"iterations": 100, "levels": 1}, 7 + 2 * 100),
-        ({"iterations": 80, "levels": 2}, 7 + 2 * 80 * 1.25),
+        ({"iterations": 80, "levels": 2}, 7 + 2 * 80 * 1.125),
         ({"iterations": 10, "levels": 1, "finish": "vgg19", "finish_iterations": 30}, 7 + 20 + 150),
         ({"iterations": 100, "levels": 1, "size": 50}, (7 + 2 * 100) / 4),
     ],

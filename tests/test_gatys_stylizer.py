@@ -18,6 +18,7 @@ from transforms.embedded_network import linear, load_embedded_network
 from transforms.gatys.descent import Progress
 from transforms.gatys.recipe import PRESETS, GatysRecipe
 from transforms.gatys.stylizer import GatysStylizer
+from transforms.perceptual_loss import LossTerms
 from transforms.precision import NonFiniteError
 from transforms.vgg import load_vgg
 from transforms.vgg_normalization import normalize_activations, reference_photographs
@@ -131,11 +132,12 @@ def test_a_larger_photo_is_optimised_at_the_recipes_size_and_enlarged(
 
 def test_levels_go_from_coarse_to_fine(painting: Tensor, gradient: Gradient) -> None:
     sizes: list[tuple[int, int]] = []
-    stylizer(painting, iterations=1, levels=5).stylize(
+    stylizer(painting, iterations=3, levels=5).stylize(
         [pil_to_tensor(gradient(600, 514))],
         lambda progress: sizes.append(progress.size),
     )
-    assert sizes == [(128, 150), (257, 300), (514, 600)]
+    # Half as many evaluations at each coarser level, and at least one.
+    assert sizes == [(128, 150), (257, 300), *[(514, 600)] * 3]
 
 
 def test_a_coarse_level_keeps_the_detail_of_the_photo(painting: Tensor) -> None:
@@ -215,6 +217,21 @@ def test_the_finish_is_judged_by_vgg19(painting: Tensor, photos: list[Tensor], v
     # Random weights judge otherwise than the embedded network.
     assert losses[5] != pytest.approx(losses[4], rel=0.05)
     assert losses[-1] < losses[5]
+
+
+def test_the_embedded_network_leaves_some_of_the_style_to_the_finish(
+    painting: Tensor, photos: list[Tensor], vgg19: Path
+) -> None:
+    def first_terms(**options: str) -> LossTerms:
+        recipe = GatysRecipe(init="noise", iterations=1, finish_iterations=1, **options)
+        optimise = GatysStylizer(recipe, [(painting, 1.0)], CPU, weights={"vgg19": vgg19})
+        terms: list[LossTerms] = []
+        optimise.stylize(photos[:1], lambda progress: terms.append(progress.terms[0]))
+        return terms[0]
+
+    alone, before_finish = first_terms(), first_terms(finish="vgg19")
+    assert before_finish.content == alone.content
+    assert before_finish.style < 0.71 * alone.style
 
 
 def test_losses_do_not_depend_on_the_scale_of_vggs_weights(

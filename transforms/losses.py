@@ -19,8 +19,8 @@ from transforms.distances import SQUARED_ERROR, Distance
 
 # So many values are converted to float32 at once that they stay in the processor's cache.
 _VALUES_AT_ONCE = 2**21
-# More of them would leave out more of a Gram matrix, and multiply less efficiently.
-_GRAM_BLOCKS = 4
+# More and narrower blocks would leave out more of a Gram matrix, and multiply less efficiently.
+_GRAM_BLOCKS, _LEAST_CHANNELS = 4, 16
 
 _GRID_PERIOD, _GRID_WINDOW = 4, 32  # pixels
 
@@ -44,7 +44,7 @@ class _GramMatrix(torch.autograd.Function):
         ctx.save_for_backward(features)
         dtype = torch.promote_types(features.dtype, torch.float32)
         gram = features.new_zeros((batch, channels, channels), dtype=dtype)
-        block = math.ceil(channels / _GRAM_BLOCKS)
+        block = max(_LEAST_CHANNELS, math.ceil(channels / _GRAM_BLOCKS))
         for some in _positions(features):
             wide = some.to(dtype).flatten(1, 2)
             for first in range(0, channels, block):

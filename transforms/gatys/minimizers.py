@@ -21,6 +21,9 @@ _MOST_SHORTER_STEPS = 10
 _LEAST_COSINE = 1e-6
 # The first step, of which nothing is known, changes colours by this much on average.
 _FIRST_STEP = 0.02
+# The scale of a preconditioner, as the last step's curvature has it, times this: the loss curves
+# less in the directions that are not remembered than in those that it has been lowered along.
+_UNSEEN = 2.0
 
 
 class Minimizer(Protocol):
@@ -221,6 +224,8 @@ class Lbfgs:
             _, change, curvature = self._pairs[-1]
             change = change.to(gradient.dtype)
             result *= curvature / _dot(change, self._preconditioned(change))
+            if self._preconditioner is not None:
+                result *= _UNSEEN
         for (step, change, curvature), part in zip(self._pairs, reversed(parts), strict=True):
             result.addcmul_(part - _dot(change, result) / curvature, step)
         return result

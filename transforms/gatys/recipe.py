@@ -16,6 +16,12 @@ PresetName = Literal["default", "gatys2016", "sum_of_squares", "frobenius"]
 OptimizerName = Literal["lbfgs", "adam"]
 LayerWeights = dict[str, Annotated[float, Field(ge=0)]]
 
+# Of the style's weights, what the embedded network minimises where VGG-19 is to finish. Its deep
+# layers are the least like VGG-19's: what of the photo it gives up for their style, VGG-19 takes
+# long to bring back.
+_STYLE_BEFORE_FINISH = 0.7
+_DEEPEST_BEFORE_FINISH = 0.2
+
 _GATYS_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
@@ -109,7 +115,10 @@ class GatysRecipe(BaseModel):
     )
     optimizer: OptimizerName = Field(default="lbfgs", description="What minimises.")
     iterations: int = Field(
-        default=100, ge=1, strict=True, description="Evaluations of the loss at each level."
+        default=100,
+        ge=1,
+        strict=True,
+        description="Evaluations of the loss at full size; half as many at each coarser level.",
     )
     levels: int = Field(
         default=3,
@@ -187,6 +196,17 @@ class GatysRecipe(BaseModel):
     def networks(self) -> tuple[LossNetworkName, ...]:
         """The loss networks that judge, one after the other."""
         return (self.loss_network,) if self.finish == "none" else (self.loss_network, self.finish)
+
+    def before_finish(self) -> "GatysRecipe":
+        """Return the recipe of the loss that is minimised until `finish`."""
+        if self.finish == "none":
+            return self
+        parts = {"relu5_1": _STYLE_BEFORE_FINISH * _DEEPEST_BEFORE_FINISH}
+        layers = {
+            layer: weight * parts.get(layer, _STYLE_BEFORE_FINISH)
+            for layer, weight in self.style_layers.items()
+        }
+        return self.model_copy(update={"style_layers": layers})
 
 
 _AS_PUBLISHED: Mapping[str, Any] = {

@@ -152,7 +152,7 @@ class GatysStylizer:
         """
         subject = self._subject(to_unit_range(photo[None].to(self.device)))
         [objective] = self._objectives(
-            self.recipe.networks[-1], self.precision, [subject.photo], [subject]
+            self.recipe.networks[-1], self.recipe, self.precision, [subject.photo], [subject]
         )
         terms, _ = objective.evaluate(
             self._at_working_size(to_unit_range(image[None].to(self.device)))
@@ -198,7 +198,8 @@ class GatysStylizer:
         full_size = subjects[0].photo.shape[2:]
         images = [subject.start for subject in subjects]
         minimizers: list[Adam | Lbfgs] = []
-        for size in self._sizes(*full_size):
+        sizes = self._sizes(*full_size)
+        for level, size in zip(reversed(range(len(sizes))), sizes, strict=True):
             # What the coarser level remembers is not to lie in memory among what this one does.
             minimizers.clear()
             photos = [_resized(subject.photo, size) for subject in subjects]
@@ -207,14 +208,18 @@ class GatysStylizer:
                 for image, subject, photo in zip(images, subjects, photos, strict=True)
             ]
             minimizers = [self._minimizer(image, precision) for image in images]
-            objectives = self._objectives(first, precision, photos, subjects)
-            descend(objectives, minimizers, self.recipe.iterations, self.recipe.tolerance, report)
+            objectives = self._objectives(
+                first, self.recipe.before_finish(), precision, photos, subjects
+            )
+            # A coarse level decides where strokes go; how they end, the next ones do again.
+            iterations = max(1, self.recipe.iterations >> level)
+            descend(objectives, minimizers, iterations, self.recipe.tolerance, report)
             images = [minimizer.image for minimizer in minimizers]
             # What follows needs blocks of other sizes.
             del objectives
             return_free_memory()
         for name in finish:
-            objectives = self._objectives(name, precision, photos, subjects)
+            objectives = self._objectives(name, self.recipe, precision, photos, subjects)
             for minimizer in minimizers:
                 minimizer.restart()
             descend(objectives, minimizers, self.recipe.finish_iterations, 0.0, report)
@@ -261,6 +266,7 @@ class GatysStylizer:
     def _objectives(
         self,
         name: LossNetworkName,
+        recipe: GatysRecipe,
         precision: torch.dtype,
         photos: Sequence[Tensor],
         subjects: Sequence[_Subject],
@@ -269,16 +275,17 @@ class GatysStylizer:
 
         Args:
             name: of the network.
+            recipe: of the losses.
             precision: in which it computes.
             photos: of the images' size.
             subjects: to which the images belong.
         """
         network = copy.deepcopy(self._networks[name]).to(precision)
-        places = photos[0][0, 0].numel() * self.recipe.style_scale**2
+        places = photos[0][0, 0].numel() * recipe.style_scale**2
         return [
             Objective(
                 network,
-                self.recipe,
+                recipe,
                 photo,
                 [(_with_places(painting, places), part) for painting, part in subject.paintings],
             )
