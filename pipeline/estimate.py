@@ -22,8 +22,7 @@ from transforms.image_io import Photo, decode, encode
 _IMAGES_READ = 12
 # Of the part of a photo on which the time is taken, in pixels.
 _NETWORK_SIDE, _OPTIMISATION_SIDE = 1024, 256
-# Before a finish three quarters of them are made: a whole number.
-_EVALUATIONS = 4
+_EVALUATIONS = 3
 
 
 class Estimate(NamedTuple):

@@ -21,8 +21,6 @@ LayerWeights = dict[str, Annotated[float, Field(ge=0)]]
 # long to bring back.
 _STYLE_BEFORE_FINISH = 0.7
 _DEEPEST_BEFORE_FINISH = 0.2
-# Of its iterations: what the last quarter would bring, VGG-19 brings in less time.
-_ITERATIONS_BEFORE_FINISH = 0.75
 
 _GATYS_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -133,8 +131,7 @@ class GatysRecipe(BaseModel):
     )
     finish: Literal["none", "vgg19"] = Field(
         default="none",
-        description="End with finish_iterations by the full VGG-19, after three quarters of the"
-        " iterations by the embedded network.",
+        description="Spend finish_iterations more on the full VGG-19, after the embedded network.",
     )
     finish_iterations: int = Field(
         default=30, ge=1, strict=True, description="Evaluations of the loss by VGG-19 at the end."
@@ -201,7 +198,7 @@ class GatysRecipe(BaseModel):
         return (self.loss_network,) if self.finish == "none" else (self.loss_network, self.finish)
 
     def before_finish(self) -> "GatysRecipe":
-        """Return the recipe of what is done until `finish`."""
+        """Return the recipe of the loss that is minimised until `finish`."""
         if self.finish == "none":
             return self
         parts = {"relu5_1": _STYLE_BEFORE_FINISH * _DEEPEST_BEFORE_FINISH}
@@ -209,8 +206,7 @@ class GatysRecipe(BaseModel):
             layer: weight * parts.get(layer, _STYLE_BEFORE_FINISH)
             for layer, weight in self.style_layers.items()
         }
-        iterations = max(1, int(_ITERATIONS_BEFORE_FINISH * self.iterations))
-        return self.model_copy(update={"style_layers": layers, "iterations": iterations})
+        return self.model_copy(update={"style_layers": layers})
 
 
 _AS_PUBLISHED: Mapping[str, Any] = {

@@ -195,7 +195,6 @@ class GatysStylizer:
     ) -> list[Tensor]:
         """Return the images that a batch of photos of one size becomes, coarse to fine."""
         first, *finish = self.recipe.networks
-        before_finish = self.recipe.before_finish()
         full_size = subjects[0].photo.shape[2:]
         images = [subject.start for subject in subjects]
         minimizers: list[Adam | Lbfgs] = []
@@ -209,9 +208,11 @@ class GatysStylizer:
                 for image, subject, photo in zip(images, subjects, photos, strict=True)
             ]
             minimizers = [self._minimizer(image, precision) for image in images]
-            objectives = self._objectives(first, before_finish, precision, photos, subjects)
+            objectives = self._objectives(
+                first, self.recipe.before_finish(), precision, photos, subjects
+            )
             # A coarse level decides where strokes go; how they end, the next ones do again.
-            iterations = max(1, before_finish.iterations >> level)
+            iterations = max(1, self.recipe.iterations >> level)
             descend(objectives, minimizers, iterations, self.recipe.tolerance, report)
             images = [minimizer.image for minimizer in minimizers]
             # What follows needs blocks of other sizes.
