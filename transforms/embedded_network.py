@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transforms.files import write_whole
+from transforms.pooling import average_pool
 from transforms.vgg import WeightsUnavailableError, normalize
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "loss_network" / "embedded.safetensors"
@@ -120,7 +121,7 @@ class EmbeddedNetwork(nn.Module):
         features: dict[str, Tensor] = {}
         for name, convolution in self.convolutions.items():
             if halves_the_resolution(name):
-                values = F.avg_pool2d(values, 2)
+                values = average_pool(values)
             # What a convolution returns is of no use any more.
             values = F.relu(convolution(values), inplace=True)
             layer = name.replace("conv", "relu")

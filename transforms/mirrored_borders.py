@@ -11,7 +11,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.grad import conv2d_input
 
 from transforms.embedded_network import EmbeddedNetwork
 from transforms.loss_network import interior_activations
@@ -73,9 +72,7 @@ class _Convolve(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (weight,) = ctx.saved_tensors
-        batch, _, height, width = gradient.shape
-        size = (batch, weight.shape[1], height + 2, width + 2)
-        mirrored = conv2d_input(size, weight, gradient)
+        mirrored = F.conv_transpose2d(gradient, weight)
         for values in (mirrored, mirrored.mT):
             values[:, :, 2] += values[:, :, 0]
             values[:, :, -3] += values[:, :, -1]

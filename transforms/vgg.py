@@ -7,6 +7,7 @@ from typing import BinaryIO, Literal
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional
 
+from transforms.pooling import average_pool, max_pool
 from transforms.vgg_weights import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -48,6 +49,7 @@ class Vgg(nn.Module):
         """
         super().__init__()
         self.name = name
+        self._pool = average_pool if pooling == "average" else max_pool
         features = empty_features(name)
         names = layer_names(features)
         self.layers = frozenset(layers)
@@ -64,8 +66,6 @@ class Vgg(nn.Module):
             if isinstance(module, nn.ReLU):
                 # In place it needs no memory, but overwrites what the convolution returned.
                 module.inplace = names[place - 1] not in self.layers
-            elif isinstance(module, nn.MaxPool2d) and pooling == "average":
-                self.features[place] = nn.AvgPool2d(2)
 
     def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
         """Return the activations of the chosen layers.
@@ -81,7 +81,7 @@ class Vgg(nn.Module):
         activations: dict[str, Tensor] = {}
         values = normalize(images).to(next(self.features.parameters()).dtype)
         for layer, module in zip(self._names, self.features, strict=True):
-            values = module(values)
+            values = self._pool(values) if isinstance(module, nn.MaxPool2d) else module(values)
             if layer in wanted:
                 activations[layer] = values
             if len(activations) == len(wanted):

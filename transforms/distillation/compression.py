@@ -12,6 +12,7 @@ from torch import Tensor
 
 from transforms.embedded_network import WIDTHS, EmbeddedNetwork, Width, halves_the_resolution
 from transforms.loss_network import LossNetwork
+from transforms.pooling import average_pool
 from transforms.vgg import normalize
 
 _SAMPLES = 60_000
@@ -37,7 +38,7 @@ def compress(teacher: LossNetwork, images: Tensor) -> EmbeddedNetwork:
     values = normalize(images)
     for name, width in WIDTHS.items():
         if halves_the_resolution(name):
-            values = F.avg_pool2d(values, 2)
+            values = average_pool(values)
         inputs, targets = _samples(teacher, name, images, values, generator)
         rectified = targets.clamp_min(0)
         targets = targets / rectified.square().mean().sqrt()
