@@ -122,6 +122,15 @@ def test_lbfgs_goes_on_with_another_loss() -> None:
     torch.testing.assert_close(minimizer.image, minimum + 0.25, rtol=0, atol=1e-4)
 
 
+def test_lbfgs_begins_carefully_with_a_steeper_loss() -> None:
+    curvature = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+    minimizer = Lbfgs(torch.ones_like(curvature), memory=20, bounded=False)
+    minimize(minimizer, lambda image: (curvature * image**2).sum(), 10)
+    minimizer.restart()
+    before, after = minimize(minimizer, lambda image: (3 * curvature * (image - 1) ** 2).sum(), 2)
+    assert after < before
+
+
 def test_lbfgs_that_rounds_what_it_remembers_finds_the_minimum() -> None:
     loss, minimum = quadratic()
     minimizer = Lbfgs(torch.zeros_like(minimum), 20, bounded=False, precision=torch.bfloat16)

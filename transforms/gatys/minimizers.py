@@ -24,6 +24,8 @@ _FIRST_STEP = 0.02
 # The scale of a preconditioner, as the last step's curvature has it, times this: the loss curves
 # less in the directions that are not remembered than in those that it has been lowered along.
 _UNSEEN = 2.0
+# The first step down another loss, times this: its curvature is not quite what is remembered.
+_RESTART = 0.25
 
 
 class Minimizer(Protocol):
@@ -159,7 +161,8 @@ class Lbfgs:
         """Move to `trial` if that lowered the loss, else try a shorter step."""
         line = self._line
         if line is None:
-            self._line = self._line_from(loss, gradient)
+            line = self._line_from(loss, gradient)
+            self._line = line._replace(step=_RESTART * line.step) if self._pairs else line
         elif loss <= line.highest_accepted:
             self._remember(line.gradient, gradient)
             self.image = self.trial
