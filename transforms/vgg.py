@@ -1,6 +1,6 @@
 """VGG-16 and VGG-19, cut at named layers, with ImageNet weights."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -49,7 +49,6 @@ class Vgg(nn.Module):
         """
         super().__init__()
         self.name = name
-        self._pool = average_pool if pooling == "average" else max_pool
         features = empty_features(name)
         names = layer_names(features)
         self.layers = frozenset(layers)
@@ -66,6 +65,8 @@ class Vgg(nn.Module):
             if isinstance(module, nn.ReLU):
                 # In place it needs no memory, but overwrites what the convolution returned.
                 module.inplace = names[place - 1] not in self.layers
+            elif isinstance(module, nn.MaxPool2d):
+                self.features[place] = _Pool(average_pool if pooling == "average" else max_pool)
 
     def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
         """Return the activations of the chosen layers.
@@ -81,7 +82,7 @@ class Vgg(nn.Module):
         activations: dict[str, Tensor] = {}
         values = normalize(images).to(next(self.features.parameters()).dtype)
         for layer, module in zip(self._names, self.features, strict=True):
-            values = self._pool(values) if isinstance(module, nn.MaxPool2d) else module(values)
+            values = module(values)
             if layer in wanted:
                 activations[layer] = values
             if len(activations) == len(wanted):
@@ -90,6 +91,17 @@ class Vgg(nn.Module):
 
     def readout(self, layer: str) -> None:
         """Say that distances are taken of a layer's activations as they are."""
+
+
+class _Pool(nn.Module):
+    """A pooling as a module."""
+
+    def __init__(self, pool: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self._pool = pool
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self._pool(values)
 
 
 def normalize(images: Tensor) -> Tensor:
