@@ -1,4 +1,4 @@
-"""Shows how far a run is, while it runs: bars on a terminal, else a line now and then."""
+"""Shows how far a run is, while it runs: bars on a terminal, else lines of what has changed."""
 
 import contextlib
 import threading
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from pipeline.progress import Tally
@@ -20,7 +20,10 @@ _SPEED_PERIOD = 600.0
 
 
 class Display:
-    """Shows a run: bars, if the console is a terminal, else a line for each batch now and then."""
+    """Shows a run: bars, if the console is a terminal, else now and then lines.
+
+    There is a line for each batch in which something has changed since the lines before.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class Display:
 
     def _watch(self, tally: Tally, sign: StopSign, ended: threading.Event) -> None:
         next_lines = time.monotonic() + self._seconds_between_lines
+        said: dict[TaskID, float] = {}
         while not ended.wait(_SECONDS_BETWEEN_LOOKS):
             self._look(tally, sign)
             if self._console.is_interactive:
@@ -73,7 +77,8 @@ class Display:
             elif time.monotonic() >= next_lines:
                 next_lines += self._seconds_between_lines
                 for task in self._bars.tasks:
-                    if not task.finished:
+                    if said.get(task.id) != task.completed:
+                        said[task.id] = task.completed
                         self._say(_line(task))
         # A run that was stopped may have ended before the sign was seen.
         self._look(tally, sign)
