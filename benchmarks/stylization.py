@@ -37,8 +37,8 @@ from pipeline.display import Display
 from pipeline.progress import Tally
 from transforms import feed_forward
 from transforms.backends import describe_backend, images_at_once
-from transforms.backends.computation import Backend, Computation
-from transforms.backends.eager import TorchBackend
+from transforms.backends.computation import Backend, Computation, Workload
+from transforms.backends.pytorch import TorchBackend
 from transforms.checkpoints import Checkpoint, parse_checkpoint
 from transforms.devices import choose_device, fast_precision
 from transforms.feed_forward import FeedForwardStylizer
@@ -88,13 +88,13 @@ def ours(
     if eager:
         feed_forward.backend_for = _eager
     try:
-        stylizer = FeedForwardStylizer(checkpoint, DEVICE, precision, at_once=at_once)
+        stylizer = FeedForwardStylizer(checkpoint, DEVICE, precision, workload=Workload(at_once))
     finally:
         feed_forward.backend_for = backend_for
     return partial(stylizer.stylize, styles=style)
 
 
-def _eager(computation: Computation, device: torch.device, at_once: int) -> Backend:
+def _eager(computation: Computation, device: torch.device, workload: Workload) -> Backend:
     return TorchBackend(computation, device)
 
 

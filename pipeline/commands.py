@@ -40,7 +40,7 @@ from pipeline.summary import (
     to_json,
 )
 from pipeline.sweep import load_cells, write_sheets
-from transforms.backends import describe_backend
+from transforms.backends import describe_backend, is_worth_compiling
 from transforms.checkpoints import parse_checkpoint, shipped_checkpoints
 from transforms.devices import (
     choose_device,
@@ -69,11 +69,12 @@ def run(args: argparse.Namespace) -> int:
     """Stylise the batches of a config."""
     options = parse_beam_options(args.beam_flags)
     config = load_config(args.config, RunConfig, args.set)
-    computing = _what_computes(config, options)
+    _check_device(config, options)
     # Standard output is for the result alone, if that is for a program.
     words = sys.stderr if args.json else sys.stdout
     plans = plan(config, args.retry_failed)
     counts = survey(plans)
+    computing = _what_computes(config, options, _count(counts))
     print(*plan_lines(plans, counts), computing, sep="\n", file=words, flush=True)
     summary = _run(config, plans, counts, options)
     for folder in sorted(set(output_folders(plans).values())):
@@ -90,9 +91,10 @@ def validate(args: argparse.Namespace) -> int:
     """Check a config and say what a run would do."""
     config = load_config(args.config, RunConfig, args.set)
     plans = plan(config)
-    print(*plan_lines(plans, survey(plans)), sep="\n", flush=True)
+    counts = survey(plans)
+    print(*plan_lines(plans, counts), sep="\n", flush=True)
     if not args.quick:
-        for line in estimate_lines(estimate(config.run, plans)):
+        for line in estimate_lines(estimate(config.run, plans, _count(counts))):
             print(line)
     print("The config is valid.")
     return EXIT_DONE
@@ -112,7 +114,7 @@ def sweep(args: argparse.Namespace) -> int:
     """Stylise photos with every combination of two keys' values, in a contact sheet each."""
     options = parse_beam_options(args.beam_flags)
     config, cells = load_cells(args.config, args.set)
-    computing = _what_computes(config, options)
+    _check_device(config, options)
     batches = tuple(batch for row in cells for batch in row)
     plans = plan(RunConfig(batches=batches, run=config.run))
     batch = config.sheets
@@ -123,7 +125,7 @@ def sweep(args: argparse.Namespace) -> int:
     if not count:
         print(no_images_line(batch.input))
         return EXIT_DONE
-    print(computing, flush=True)
+    print(_what_computes(config, options, _count(counts)), flush=True)
     work = list(sheets.work())
     summary = _run(config, plans, counts, options)
     print_summary(summary, Console())
@@ -295,16 +297,26 @@ def _run(
     """Run a planned config, and show how far it is."""
     to_do = {name: found[None] for name, found in counts.items()}
     display = Display(to_do, Console(stderr=True))
-    images = sum(found.total() for found in counts.values())
-    return run_pipeline(config.run, plans, images, options, display)
+    return run_pipeline(config.run, plans, _count(counts), options, display)
 
 
-def _what_computes(config: RunConfig, options: PipelineOptions) -> str:
-    """Say where a run's images are stylised, and by what.
+def _count(counts: Mapping[str, Counter[Status | None]]) -> int:
+    """Return how many images a run has, those that are done included."""
+    return sum(found.total() for found in counts.values())
+
+
+def _check_device(config: RunConfig, options: PipelineOptions) -> None:
+    """See whether a run's workers, if they are on this machine, have the device they are to use.
 
     Raises:
-        DeviceUnavailableError: not on the device that the config asks for.
+        DeviceUnavailableError: they have not.
     """
+    if is_local(options):
+        choose_device(config.run.device)
+
+
+def _what_computes(config: RunConfig, options: PipelineOptions, images: int) -> str:
+    """Say where so many images of a run are stylised, and by what."""
     if not is_local(options):
         return "The run's workers are on other machines; its runner says how far they are."
     device = choose_device(config.run.device)
@@ -318,6 +330,8 @@ def _what_computes(config: RunConfig, options: PipelineOptions) -> str:
     if len(optimised) < len(config.batches) or any(each.init == "fast" for each in optimised):
         backend, precision = describe_backend(device), fast_precision(device)
         lines.append(sentence("Fast networks are computed", backend, precision))
+        if is_worth_compiling(device, images):
+            lines[-1] += " They are compiled first, which takes a minute or so."
     if optimised:
         precision = fast_gradient_precision(device)
         lines.append(sentence("Photos are optimised", f"torch {torch.__version__}", precision))

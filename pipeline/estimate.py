@@ -37,7 +37,9 @@ class Estimate(NamedTuple):
     seconds: float
 
 
-def estimate(run_options: RunOptions, plans: Sequence[BatchPlan]) -> dict[str, Estimate]:
+def estimate(
+    run_options: RunOptions, plans: Sequence[BatchPlan], images: int = 1
+) -> dict[str, Estimate]:
     """Return what batches would take, by name; those of which no image can be read are left out.
 
     A few photos of each batch are read, and of one of them a part is stylised.
@@ -45,13 +47,17 @@ def estimate(run_options: RunOptions, plans: Sequence[BatchPlan]) -> dict[str, E
     Args:
         run_options: what the config says of the run as a whole.
         plans: of the batches.
+        images: how many the run has, those that are done included.
 
     Raises:
         StorageError: an input or an output cannot be listed.
     """
     device = choose_device(run_options.device)
     handler = StylizeModelHandler(
-        run_options.device, run_options.max_pixels, memory=run_options.memory_in_bytes
+        run_options.device,
+        run_options.max_pixels,
+        memory=run_options.memory_in_bytes,
+        images=images,
     )
     pool = handler.load_model()
     found = {each.batch.name: _estimate(run_options, each, pool, device) for each in plans}

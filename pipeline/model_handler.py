@@ -21,6 +21,7 @@ from pipeline.records import Outcome, Recipe, Task
 from pipeline.stopping import leave_interrupts_to
 from pipeline.styles import Choice, StyleError, read_checkpoint
 from transforms.backends import images_at_once, is_computed_by_openvino
+from transforms.backends.computation import Workload
 from transforms.checkpoints import Checkpoint
 from transforms.devices import DeviceName, choose_device, device_memory
 from transforms.feed_forward import FeedForwardStylizer
@@ -118,6 +119,7 @@ class StylizerPool:
         device: DeviceName,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         memory: int | None = None,
+        images: int = 1,
     ) -> None:
         """Make an empty pool.
 
@@ -125,6 +127,7 @@ class StylizerPool:
             device: where to compute.
             max_pixels: images that would be enlarged to more pixels are refused.
             memory: bytes that all photos which are computed at once may take; None for any number.
+            images: how many there will be, about.
 
         Raises:
             DeviceUnavailableError: the device is not on this worker.
@@ -133,7 +136,7 @@ class StylizerPool:
         self._max_pixels = max_pixels
         self._effects: OrderedDict[str, Effect] = OrderedDict()
         self._loading = threading.Lock()
-        self._at_once = images_at_once(self._device)
+        self._workload = Workload(images_at_once(self._device), images)
         self._memory = memory
         self._places = _Places(self._device)
 
@@ -189,12 +192,12 @@ class StylizerPool:
             return self._optimizing(load_gatys_stylizer(choice, self._device, fast))
         if recipe.method == "super_resolution":
             checkpoint = _read_unchanged(choice)
-            resolver = SuperResolver(checkpoint, self._device, at_once=self._at_once)
+            resolver = SuperResolver(checkpoint, self._device, workload=self._workload)
             return self._by_network(self._enlarging(resolver))
         return self._by_network(_stylizing(self._stylizer(choice)))
 
     def _by_network(self, apply: Apply) -> Effect:
-        return Effect(apply, lambda _: self._places.count // self._at_once)
+        return Effect(apply, lambda _: self._places.count // self._workload.at_once)
 
     def _optimizing(self, stylizer: GatysStylizer) -> Effect:
         def places(photos: Sequence[Tensor]) -> int:
@@ -211,8 +214,8 @@ class StylizerPool:
 
     def _stylizer(self, choice: Choice) -> FeedForwardStylizer:
         checkpoint = _read_unchanged(choice)
-        memory = None if self._memory is None else self._memory // self._at_once
-        return FeedForwardStylizer(checkpoint, self._device, memory=memory, at_once=self._at_once)
+        memory = None if self._memory is None else self._memory // self._workload.at_once
+        return FeedForwardStylizer(checkpoint, self._device, memory=memory, workload=self._workload)
 
     def _enlarging(self, resolver: SuperResolver) -> Apply:
         def enlarge(photos: Sequence[Tensor], _: Recipe) -> list[Tensor]:
@@ -264,6 +267,7 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
         batch_size: int = 1,
         memory: int | None = None,
         processes: int = 1,
+        images: int = 1,
     ) -> None:
         """Make the handler.
 
@@ -275,6 +279,7 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
             processes: worker processes on each machine, which share its cores.
             batch_size: the largest of the recipes'. More than that would only hold back finished
                 photos.
+            images: of the run, so that workers know whether it is worth compiling networks.
         """
         super().__init__(min_batch_size=batch_size, max_batch_size=batch_size)
         self._made_in = os.getpid()
@@ -282,6 +287,7 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
         self._max_pixels = max_pixels
         self._memory = memory
         self._processes = processes
+        self._images = images
 
     def load_model(self) -> StylizerPool:
         """Return an empty pool; networks are loaded when a photo asks for them."""
@@ -294,7 +300,7 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | Outcome", Sty
         if self._processes > 1:
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // self._processes))
         memory = self._memory or device_memory(device) // 2 // self._processes
-        return StylizerPool(self._device, self._max_pixels, memory)
+        return StylizerPool(self._device, self._max_pixels, memory, self._images)
 
     def run_inference(
         self,

@@ -124,6 +124,7 @@ def run_pipeline(
         max((each.choice.batch_size for each in plans), default=1),
         run_options.memory_in_bytes,
         worker_processes(beam_options),
+        images,
     )
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="stylebeam-") as folder:

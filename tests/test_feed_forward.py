@@ -12,9 +12,9 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from transforms import feed_forward
 from transforms.backends import Backend
-from transforms.backends.computation import Computation
-from transforms.backends.eager import TorchBackend
+from transforms.backends.computation import Computation, Workload
 from transforms.backends.openvino import OpenVinoBackend
+from transforms.backends.pytorch import TorchBackend
 from transforms.checkpoints import parse_checkpoint
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.image_quality import psnr
@@ -35,9 +35,9 @@ def noise(height: int, width: int) -> torch.Tensor:
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Computes with one backend, whichever is the fastest."""
 
-    def made(computation: Computation, device: torch.device, at_once: int) -> Backend:
+    def made(computation: Computation, device: torch.device, workload: Workload) -> Backend:
         if request.param == "openvino":
-            return OpenVinoBackend(computation, at_once)
+            return OpenVinoBackend(computation, workload.at_once)
         return TorchBackend(computation, device)
 
     monkeypatch.setattr(feed_forward, "backend_for", made)
@@ -125,7 +125,9 @@ def test_results_do_not_depend_on_the_number_of_cores(monkeypatch: pytest.Monkey
     results = []
     for cores in (1, 2, 5):
         monkeypatch.setattr(torch, "get_num_threads", lambda cores=cores: cores)
-        stylizer = FeedForwardStylizer(checkpoint, CPU, torch.bfloat16, at_once=cores)
+        stylizer = FeedForwardStylizer(
+            checkpoint, CPU, torch.bfloat16, workload=Workload(at_once=cores)
+        )
         stylize = partial(stylizer.stylize, styles={"udnie": 1.0})
         with ThreadPoolExecutor(cores) as threads:
             results.append(torch.cat(list(threads.map(stylize, photos)), 2))

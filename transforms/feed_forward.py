@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from transforms.backends import backend_for
-from transforms.backends.computation import Computation
+from transforms.backends.computation import ONE_IMAGE, Computation, Workload
 from transforms.checkpoints import Checkpoint, CheckpointError
 from transforms.devices import fast_precision
 from transforms.networks import MIN_SIDE
@@ -49,7 +49,7 @@ class FeedForwardStylizer:
         device: torch.device,
         precision: torch.dtype | None = None,
         memory: int | None = None,
-        at_once: int = 1,
+        workload: Workload = ONE_IMAGE,
     ) -> None:
         """Build the network and move it to the device.
 
@@ -59,7 +59,7 @@ class FeedForwardStylizer:
             precision: of the convolutions; by default the fastest that keeps the quality.
             memory: bytes that the stylisation of an image may take; an image that would take more
                 is stylised in tiles. None for any number.
-            at_once: how many threads will call, at most as many as `backends.images_at_once` says.
+            workload: what the backend is made for.
 
         Raises:
             CheckpointError: the checkpoint's tensors do not fit its network, or this does not
@@ -74,7 +74,7 @@ class FeedForwardStylizer:
         self._memory = math.inf if memory is None else memory
         self._device = device
         self._network = network.to(device).to(memory_format=torch.channels_last)
-        self._backend = backend_for(_Stylization(network), device, at_once)
+        self._backend = backend_for(_Stylization(network), device, workload)
         self._vectors = {name: style.vector.float() for name, style in checkpoint.styles.items()}
 
     def stylize(

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from transforms.backends import backend_for
-from transforms.backends.computation import Computation
+from transforms.backends.computation import ONE_IMAGE, Computation, Workload
 from transforms.checkpoints import Checkpoint, CheckpointError
 from transforms.devices import fast_precision
 from transforms.networks.super_resolution import MIN_SIDE, SuperResolutionNetwork
@@ -43,7 +43,7 @@ class SuperResolver:
         checkpoint: Checkpoint,
         device: torch.device,
         precision: torch.dtype | None = None,
-        at_once: int = 1,
+        workload: Workload = ONE_IMAGE,
     ) -> None:
         """Build the network and move it to the device.
 
@@ -51,7 +51,7 @@ class SuperResolver:
             checkpoint: the network and its weights.
             device: where to compute.
             precision: of the convolutions; by default the fastest that keeps the quality.
-            at_once: how many threads will call, at most as many as `backends.images_at_once` says.
+            workload: what the backend is made for.
 
         Raises:
             CheckpointError: it is of another network, or its tensors do not fit.
@@ -63,7 +63,7 @@ class SuperResolver:
             )
         self.precision = precision or fast_precision(device)
         self.factor = network.factor
-        self._backend = backend_for(_Enlargement(network), device, at_once)
+        self._backend = backend_for(_Enlargement(network), device, workload)
 
     def enlarge(self, pixels: Tensor) -> Tensor:
         """Return the image `factor` times as wide and as high.

@@ -1,10 +1,29 @@
 """What backends compute, and how they are called."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+
+EXAMPLE_SIZE = 96, 128
+"""Of the pixels, height and width, that a computation is compiled with. All networks accept it, and
+PyTorch takes no way for it that it has for small images alone."""
+
+
+class Workload(NamedTuple):
+    """What a backend is made for.
+
+    Attributes:
+        at_once: how many threads will call, at most as many as `backends.images_at_once` says.
+        images: how many there will be in all, about.
+    """
+
+    at_once: int = 1
+    images: int = 1
+
+
+ONE_IMAGE = Workload()
 
 
 class Computation(nn.Module):

@@ -14,11 +14,9 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
-from transforms.backends.computation import Computation
+from transforms.backends.computation import EXAMPLE_SIZE, Computation
 from transforms.memory import return_free_memory
 
-# Of the pixels that a computation is traced with; any that all networks accept will do.
-_EXAMPLE_SIZE = 48, 64
 _MODELS_KEPT = 16
 # Kernels are made for each size of image: so many, of some twenty for each, are kept for the next.
 _KERNELS_KEPT = 256
@@ -99,7 +97,7 @@ class _Model:
     def __init__(
         self, settled: _Settled, pixels: Tensor, precision: torch.dtype, at_once: int
     ) -> None:
-        example = torch.zeros((1, *_EXAMPLE_SIZE, pixels.shape[3]), dtype=pixels.dtype)
+        example = torch.zeros((1, *EXAMPLE_SIZE, pixels.shape[3]), dtype=pixels.dtype)
         example[:, ::2, ::3] = 1
         # Networks normalise or clamp what they are given: if an example's values are finite, which
         # costs nothing to see, so are those of any image.
