@@ -35,14 +35,16 @@ from pipeline import stylize
 from pipeline.cli import main as main_of_stylebeam
 from pipeline.display import Display
 from pipeline.progress import Tally
-from transforms import feed_forward
+from transforms import feed_forward, tiling
 from transforms.backends import describe_backend, images_at_once
 from transforms.backends.computation import Backend, Computation, Workload
-from transforms.backends.pytorch import TorchBackend
+from transforms.backends.pytorch import CompiledTorchBackend, TorchBackend
 from transforms.checkpoints import Checkpoint, parse_checkpoint
 from transforms.devices import choose_device, fast_precision
 from transforms.feed_forward import FeedForwardStylizer
 from transforms.image_quality import psnr
+from transforms.networks.style_network import STRIDE
+from transforms.tiling import kept_bytes_a_pixel
 
 ROOT = Path(__file__).parent.parent
 WEIGHTS = ROOT / "transforms" / "weights"
@@ -64,6 +66,8 @@ LARGEST_EAGER = 2048 * 2048  # More takes minutes and tens of gigabytes.
 SIDE = 1024
 
 Stylize = Callable[[Tensor], object]
+Watch = Callable[[int, Path], None]
+"""Is told the number of a process, and the folder that it writes to."""
 
 
 def photo(height: int, width: int, number: int = 0) -> Tensor:
@@ -80,13 +84,16 @@ def checkpoint_of(network: str) -> tuple[Checkpoint, dict[str, float]]:
 
 
 def ours(
-    network: str, precision: torch.dtype = FAST, at_once: int = 1, eager: bool = False
+    network: str,
+    precision: torch.dtype = FAST,
+    at_once: int = 1,
+    backend: Callable[[Computation], Backend] | None = None,
 ) -> Stylize:
-    """Return what stylises pixels as stylebeam does."""
+    """Return what stylises pixels as stylebeam does, perhaps by another backend."""
     checkpoint, style = checkpoint_of(network)
     backend_for = feed_forward.backend_for
-    if eager:
-        feed_forward.backend_for = _eager
+    if backend:
+        feed_forward.backend_for = lambda computation, *_: backend(computation)
     try:
         stylizer = FeedForwardStylizer(checkpoint, DEVICE, precision, workload=Workload(at_once))
     finally:
@@ -94,8 +101,14 @@ def ours(
     return partial(stylizer.stylize, styles=style)
 
 
-def _eager(computation: Computation, device: torch.device, workload: Workload) -> Backend:
-    return TorchBackend(computation, device)
+def eager(computation: Computation) -> Backend:
+    """Return PyTorch, one operation after the other."""
+    return TorchBackend(computation, DEVICE)
+
+
+def compiled(computation: Computation) -> Backend:
+    """Return PyTorch compiled."""
+    return CompiledTorchBackend(computation, DEVICE, FAST)
 
 
 def plain_loop(network: str) -> Stylize:
@@ -144,6 +157,7 @@ def networks(rounds: int) -> Iterator[str]:
         "size",
         "eager float32, s",
         f"eager {fast}",
+        f"compiled {fast}",
         "ours float32",
         f"ours {fast}",
     ]
@@ -155,7 +169,8 @@ def networks(rounds: int) -> Iterator[str]:
         if height * width <= LARGEST_EAGER:
             work = {
                 "eager float32, s": plain_loop(network),
-                f"eager {fast}": ours(network, eager=True),
+                f"eager {fast}": ours(network, backend=eager),
+                f"compiled {fast}": ours(network, backend=compiled),
                 **work,
             }
         if both > 1:
@@ -214,6 +229,7 @@ class Archive:
         latency: float = 0.0,
         settings: str = "",
         display: Path | None = None,
+        watch: Watch | None = None,
     ) -> Run:
         """Stylise them by the command.
 
@@ -222,6 +238,7 @@ class Archive:
             latency: seconds by which each read and each write takes longer.
             settings: more of the config, in YAML.
             display: show the run on a terminal, and write to this file what that took.
+            watch: is called while the command runs.
         """
         output = self.folder.with_name(f"{self.folder.name}_out_{time.time_ns()}")
         file, style = NETWORKS[network]
@@ -241,6 +258,8 @@ class Archive:
             process = subprocess.Popen(
                 command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=terminal
             )
+            if watch:
+                watch(process.pid, output)
             _, status, usage = os.wait4(process.pid, 0)
         written = sorted(path.stat().st_mtime for path in output.glob("*.jpg"))
         assert not status, "the run has failed"
@@ -390,6 +409,85 @@ def memory(rounds: int) -> Iterator[str]:
     yield table(["photos", "size", "memory, GB", "peak, MB"], rows)
 
 
+def growth(rounds: int) -> Iterator[str]:
+    """Yield by how much a long run's peak of memory grows."""
+    count = 2000
+    several = [(300 + number * 37 % 401, 300 + number * 53 % 397) for number in range(count)]
+    peaks: dict[int, float] = {}
+
+    def watch(pid: int, output: Path) -> None:
+        for written in (count // 10, count):
+            while len(list(output.glob("*.jpg"))) < written:
+                peak_so_far(pid)
+                time.sleep(0.2)
+            peaks[written] = peak_so_far(pid)
+
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Archive(Path(folder), several)
+        photos.run("ours", watch=watch)
+    early, late = peaks.values()
+    yield f"{count} photos, sides of 300 to 700 pixels: a peak of {early:.0f} MB after the first"
+    yield f" tenth, {late:.0f} MB at the end ({late / early - 1:+.1%}).\n"
+
+
+def peak_so_far(pid: int) -> float:
+    """Return the peak of a running process's memory, in MiB (Linux)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    [peak] = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    return peak / 1024
+
+
+def tiles(rounds: int) -> Iterator[str]:
+    """Yield what becomes of photos in tiles, beside whole ones, and what the largest take."""
+    height, width = 2160, 3840
+    pixels = photo(height, width)
+    rows = []
+    for network in ("ours", "johnson"):
+        checkpoint, style = checkpoint_of(network)
+        build = partial(FeedForwardStylizer, checkpoint, DEVICE)
+        tiled = build(memory=1.1 * height * width * kept_bytes_a_pixel(checkpoint.build(), FAST))
+        work: dict[str, Callable[[], Tensor]] = {
+            "whole": partial(build().stylize, pixels, styles=style),
+            "exact": partial(tiled.stylize, pixels, styles=style),
+            "thumbnail": partial(tiled.stylize, pixels, styles=style, statistics="thumbnail"),
+        }
+        made = {name: run() for name, run in work.items()}
+        taken = seconds(work, rounds)
+        for name, image in made.items():
+            quality = psnr(image[None] / 255, made["whole"][None] / 255).item()
+            smooth = [across_borders(each, checkpoint.build().frame) for each in (image, image.mT)]
+            rows.append(
+                [network, name, "-" if name == "whole" else f"{quality:.1f}"]
+                + [f"{each:.3f}" for each in smooth]
+                + [f"{taken[name] / taken['whole']:.1f}"]
+            )
+            print(rows[-1], file=sys.stderr, flush=True)
+    yield f"A photo of {width}x{height}; gradients relative to those within 8 pixels:\n\n"
+    yield table(
+        ["network", "tiles", "PSNR, dB", "across vertical borders", "horizontal", "time"], rows
+    )
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for side, settings in (
+            ((3000, 4000), "run: {memory: 0.8}"),
+            ((11180, 17880), "run: {memory: 1}\ndefaults: {fast: {statistics: thumbnail}}"),
+        ):
+            large = Archive(Path(folder), [side])
+            run = large.run("ours", settings=settings)
+            rows.append([f"{side[1]}x{side[0]}", f"{run.peak:.0f}", f"{run.first:.0f}"])
+    yield "\n"
+    yield table(["a photo, in a run", "peak, MB", "s"], rows)
+
+
+def across_borders(image: Tensor, frame: int) -> float:
+    """Return the gradient across tiles' vertical borders, relative to that beside them."""
+    spans = tiling._spans(len(tiling._framed_indices(image.shape[2], frame)), 0)
+    borders = torch.tensor([STRIDE * span.start - frame for span in spans[1:]])
+    gradient = image.float().diff(dim=2).abs().mean((0, 1))
+    near = [gradient[borders - 1 + apart].mean() for apart in range(-8, 9) if apart]
+    return (gradient[borders - 1].mean() / torch.stack(near).mean()).item()
+
+
 def display(rounds: int) -> Iterator[str]:
     """Yield what it takes to show how far a run is."""
     with tempfile.TemporaryDirectory() as folder:
@@ -465,6 +563,8 @@ SECTIONS: dict[str, tuple[str, Callable[[int], Iterator[str]]]] = {
     "sizes": ("Photos of many sizes", sizes),
     "latency": ("Storage that is far away", latency),
     "memory": ("Memory", memory),
+    "growth": ("Memory of a long run", growth),
+    "tiles": ("Photos larger than memory", tiles),
     "start": ("Start", start),
     "display": ("The display", display),
 }
