@@ -12,6 +12,7 @@ from transforms.networks.layers import (
     SeparableConvolution,
     convolve_blocks,
     instance_norm,
+    upsample_blocks,
 )
 from transforms.training.data import read_style_image
 
@@ -227,13 +228,32 @@ def blocks(images: torch.Tensor, side: int) -> torch.Tensor:
     return channels.transpose(1, 2).flatten(1, 2)
 
 
-@pytest.mark.parametrize(("side", "upsampled"), [(1, 2), (2, 2), (4, 1)])
-def test_a_convolution_of_blocks_is_that_of_their_pixels(side: int, upsampled: int) -> None:
+def quadrants(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Make the pixels of each block channels: by quadrants, each pixel's channels together."""
+    while side > 1:
+        images, side = blocks(images, 2), side // 2
+    return images
+
+
+@pytest.mark.parametrize("side", [1, 2, 4])
+def test_a_convolution_of_blocks_is_that_of_their_pixels(side: int) -> None:
     features = torch.randn(2, 5, 8 * side, 9 * side, dtype=torch.float64)
     layer = torch.nn.Conv2d(5, 7, 3).double()
-    pixels = F.interpolate(features, scale_factor=float(upsampled), mode="nearest")
-    whole = blocks(layer(F.pad(pixels, [1] * 4)), side * upsampled)
-    convolved = convolve_blocks(blocks(features, side), layer, side, upsampled)
+    whole = blocks(layer(F.pad(features, [1] * 4)), side)
+    check_inside(convolve_blocks(quadrants(features, side), layer, side), whole)
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_upsampled_blocks_are_convolved_as_their_pixels(side: int) -> None:
+    features = torch.randn(2, 5, 8 * side, 9 * side, dtype=torch.float64)
+    layer = torch.nn.Conv2d(5, 7, 3).double()
+    pixels = F.interpolate(features, scale_factor=2.0, mode="nearest")
+    whole = quadrants(layer(F.pad(pixels, [1] * 4)), 2 * side)
+    check_inside(upsample_blocks(quadrants(features, side), layer, side), whole)
+
+
+def check_inside(convolved: torch.Tensor, whole: torch.Tensor) -> None:
+    """See that blocks are alike but for the border."""
     assert convolved.shape == whole.shape
     # At the border blocks are continued by their likes, pixels would be by others.
     inside = (..., slice(1, -1), slice(1, -1))

@@ -150,30 +150,81 @@ def check_whole(name: str, value: int, lowest: int, highest: int) -> None:
         raise ValueError(f"{name} is {value!r}, not a whole number from {lowest} to {highest}")
 
 
-def convolve_blocks(x: Tensor, layer: nn.Conv2d, side: int, upsampled: int) -> Tensor:
-    """Return a 3x3 convolution, of nearest-neighbour upsampled features, at the blocks' resolution.
+def convolve_blocks(x: Tensor, layer: nn.Conv2d, side: int) -> Tensor:
+    """Return a 3x3 convolution at the blocks' resolution.
 
     The pixels of a block are channels of one place. So is what the convolution makes of it, and one
     kernel of 3x3 blocks does it all: at full resolution there would be few channels and many
     places, for which processors take several times as long.
 
     Args:
-        x: of shape (B, side^2 C_in, H, W), the channels of a block's pixels one after the other,
-            row by row. Blocks go on beyond the border.
+        x: of shape (B, side^2 C_in, H, W), the channels of a block's pixels one after the other, by
+            quadrants: those of the upper left quadrant first, and of it the upper left pixel or
+            quadrant first. Blocks go on beyond the border.
         layer: the convolution.
-        side: of a block of the features, in pixels.
-        upsampled: by which factor, before the convolution.
+        side: of a block, in pixels: 1, 2 or 4.
 
     Returns:
-        Likewise, shape (B, (upsampled side)^2 C_out, H, W).
+        Shape (B, side^2 C_out, H, W), the channels of a block's pixels one after the other, row by
+        row.
+    """
+    kernels = _kernels_of_blocks(layer, side, upsampled=1).flatten(0, 1)
+    bias = _bias(layer).repeat(side**2)
+    return F.conv2d(F.pad(x, [1] * 4, mode="replicate"), kernels, bias)
+
+
+def upsample_blocks(x: Tensor, layer: nn.Conv2d, side: int) -> Tensor:
+    """Return a 3x3 convolution, of features upsampled twofold, at the blocks' resolution.
+
+    Upsampling is by nearest neighbours: what a quadrant of a block becomes depends on 2x2 blocks
+    alone.
+
+    Args:
+        x: as `convolve_blocks` takes it.
+        layer: the convolution.
+        side: of a block of the features, in pixels: 1 or 2.
+
+    Returns:
+        Likewise by quadrants, shape (B, (2 side)^2 C_out, H, W).
+    """
+    kernels = _kernels_of_blocks(layer, side, upsampled=2)[_by_quadrants(2 * side)]
+    bias = _bias(layer).repeat(side**2)
+    made = []
+    for quadrant, of_pixels in enumerate(kernels.chunk(4)):
+        below, right = divmod(quadrant, 2)
+        around = F.pad(x, (1 - right, right, 1 - below, below), mode="replicate")
+        met = of_pixels.flatten(0, 1)[..., below : below + 2, right : right + 2]
+        made.append(F.conv2d(around, met, bias))
+    return torch.cat(made, 1)
+
+
+def _bias(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None, "nn.Conv2d has one by default"
+    return layer.bias
+
+
+def _kernels_of_blocks(layer: nn.Conv2d, side: int, upsampled: int) -> Tensor:
+    """Return a 3x3 convolution's kernels of 3x3 blocks, of upsampled features.
+
+    Returns:
+        Shape ((upsampled side)^2, C_out, side^2 C_in, 3, 3): for the output's pixels, row by row,
+        and channels; of the input's pixels, by quadrants, and channels; in 3x3 blocks.
     """
     met = layer.weight.new_tensor(_pixels_met(side, upsampled))
     # For output pixel (p, q), channel o: of input pixel (r, s), channel i, in the block at (a, b).
     kernels = torch.einsum("pard,qbse,oide->pqorsiab", met, met, layer.weight)
-    kernels = kernels.flatten(0, 2).flatten(1, 3)
-    assert layer.bias is not None, "nn.Conv2d has one by default"
-    bias = layer.bias.repeat((upsampled * side) ** 2)
-    return F.conv2d(F.pad(x, [1] * 4, mode="replicate"), kernels, bias)
+    by_pixels = kernels.flatten(3, 4).flatten(0, 1)
+    return by_pixels[:, :, _by_quadrants(side)].flatten(2, 3)
+
+
+def _by_quadrants(side: int) -> list[int]:
+    """Return which pixel of a block, counted row by row, each is that is counted by quadrants."""
+    places = [(0, 0)]
+    for half in (1, 2):
+        if half < side:
+            corners = [(row, column) for row in (0, half) for column in (0, half)]
+            places = [(top + row, left + column) for top, left in corners for row, column in places]
+    return [side * row + column for row, column in places]
 
 
 def _pixels_met(side: int, upsampled: int) -> list[list[list[list[float]]]]:

@@ -7,7 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transforms.networks.layers import check_whole, convolution, convolve_blocks
+from transforms.networks.layers import (
+    check_whole,
+    convolution,
+    convolve_blocks,
+    upsample_blocks,
+)
 from transforms.networks.style_network import STRIDE, Stage, StyleNetwork
 
 # As in `transforms.networks.johnson`, and for the same reasons.
@@ -92,7 +97,7 @@ class MultiStyleNetwork(StyleNetwork):
         ]
 
     def finish(self, x: Tensor) -> Tensor:
-        x = convolve_blocks(x, self.out, side=STRIDE, upsampled=1)
+        x = convolve_blocks(x, self.out, side=STRIDE)
         return 0.5 + _TANH_SCALE * torch.tanh(x / _OUTPUT_DIVISOR)
 
     def _first(self, packed: Tensor) -> Tensor:
@@ -103,7 +108,7 @@ class MultiStyleNetwork(StyleNetwork):
         return F.conv2d(F.pad(packed, [1] * 4, mode="reflect"), kernels, self.first.bias)
 
     def _up(self, layer: nn.Conv2d, side: int, x: Tensor) -> Tensor:
-        return convolve_blocks(x, layer, side, upsampled=2)
+        return upsample_blocks(x, layer, side)
 
     def _stage(
         self,
