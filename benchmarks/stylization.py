@@ -265,7 +265,8 @@ class Archive:
         assert not status, "the run has failed"
         assert len(written) == self.count, "every photo is stylised"
         rest = written[-1] - written[0]
-        return Run(written[0] - started, rest, rest / (self.count - 1), usage.ru_maxrss / 1024)
+        each = rest / max(1, self.count - 1)
+        return Run(written[0] - started, rest, each, usage.ru_maxrss / 1024)
 
 
 @contextlib.contextmanager
