@@ -260,13 +260,18 @@ class Archive:
             )
             if watch:
                 watch(process.pid, output)
-            _, status, usage = os.wait4(process.pid, 0)
+            # What wait4 says begins with what this process has taken.
+            peak = 0.0
+            while process.poll() is None:
+                with contextlib.suppress(ValueError):  # It has ended in between.
+                    peak = peak_so_far(process.pid)
+                time.sleep(0.1)
         written = sorted(path.stat().st_mtime for path in output.glob("*.jpg"))
-        assert not status, "the run has failed"
+        assert process.returncode == 0, "the run has failed"
         assert len(written) == self.count, "every photo is stylised"
         rest = written[-1] - written[0]
         each = rest / max(1, self.count - 1)
-        return Run(written[0] - started, rest, each, usage.ru_maxrss / 1024)
+        return Run(written[0] - started, rest, each, peak)
 
 
 @contextlib.contextmanager
