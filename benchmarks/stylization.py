@@ -412,7 +412,7 @@ def memory(rounds: int) -> Iterator[str]:
                 settings = f"run: {{memory: {limit}}}" if limit != "whole" else ""
                 peak = photos.run("ours", settings=settings).peak
                 rows.append([str(count), f"{width}x{height}", limit, f"{peak:.0f}"])
-    yield table(["photos", "size", "memory, GB", "peak, MB"], rows)
+    yield table(["photos", "size", "memory, GB", "peak, MiB"], rows)
 
 
 def growth(rounds: int) -> Iterator[str]:
@@ -432,8 +432,8 @@ def growth(rounds: int) -> Iterator[str]:
         photos = Archive(Path(folder), several)
         photos.run("ours", watch=watch)
     early, late = peaks.values()
-    yield f"{count} photos, sides of 300 to 700 pixels: a peak of {early:.0f} MB after the first"
-    yield f" tenth, {late:.0f} MB at the end ({late / early - 1:+.1%}).\n"
+    yield f"{count} photos, sides of 300 to 700 pixels: a peak of {early:.0f} MiB after the first"
+    yield f" tenth, {late:.0f} MiB at the end ({late / early - 1:+.1%}).\n"
 
 
 def peak_so_far(pid: int) -> float:
@@ -482,7 +482,7 @@ def tiles(rounds: int) -> Iterator[str]:
             run = large.run("ours", settings=settings)
             rows.append([f"{side[1]}x{side[0]}", f"{run.peak:.0f}", f"{run.first:.0f}"])
     yield "\n"
-    yield table(["a photo, in a run", "peak, MB", "s"], rows)
+    yield table(["a photo, in a run", "peak, MiB", "s"], rows)
 
 
 def across_borders(image: Tensor, frame: int) -> float:

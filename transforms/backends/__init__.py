@@ -11,7 +11,7 @@ from transforms.devices import fast_precision
 
 # One is computed, the other moved or rounded to pixels.
 _IMAGES_ON_A_GPU = 2
-# Compiling takes a minute or so, and saves 0.8 s for an image of a megapixel on two cores.
+# Compiling takes a minute or so, and saves 0.2 to 1.2 s for an image of a megapixel on two cores.
 _IMAGES_WORTH_COMPILING = 200
 
 _HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
