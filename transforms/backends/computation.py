@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 EXAMPLE_SIZE = 96, 128
 """Of the pixels, height and width, that a computation is compiled with. All networks accept it, and
-PyTorch takes no way for it that it has for small images alone."""
+it is not so small that PyTorch would convolve it otherwise than a photo."""
 
 
 class Workload(NamedTuple):
