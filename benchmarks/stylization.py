@@ -1,7 +1,7 @@
 """Measures stylisation by fast networks, and writes Markdown tables with ratios.
 
-    python benchmarks/stylization.py                    # all, to benchmarks/RESULTS.md: an hour
-    python benchmarks/stylization.py networks archive   # some, to the terminal
+    python -m benchmarks.stylization                    # all, to benchmarks/RESULTS.md: an hour
+    python -m benchmarks.stylization networks archive   # some, to the terminal
 
 What is compared takes turns within one run, so that a slower minute of the machine slows all alike.
 """
@@ -31,6 +31,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
+from benchmarks.plain_johnson import PlainJohnson
 from pipeline import stylize
 from pipeline.cli import main as main_of_stylebeam
 from pipeline.display import Display
@@ -112,14 +113,19 @@ def compiled(computation: Computation) -> Backend:
 
 
 def plain_loop(network: str) -> Stylize:
-    """Return what a plain program does with pixels: PyTorch in float32."""
+    """Return what a plain program does with pixels: PyTorch in float32.
+
+    Of Johnson's network it has the modules one after the other, as such programs do; of others,
+    which are nobody else's, what `transforms` makes of them.
+    """
     checkpoint, style = checkpoint_of(network)
-    model = checkpoint.build().to(DEVICE)
+    built = checkpoint.build().to(DEVICE)
     vector = checkpoint.styles[next(iter(style))].vector[None].float().to(DEVICE)
+    model = PlainJohnson(built) if network == "johnson" else partial(built, styles=vector)
 
     @torch.inference_mode()
     def stylize(pixels: Tensor) -> Tensor:
-        made = model(pixels[None].to(DEVICE).float() / 255, vector)[0]
+        [made] = model(pixels[None].to(DEVICE).float() / 255)
         return (made.clamp(0, 1) * 255).round().byte().cpu()
 
     return stylize

@@ -6,13 +6,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from benchmarks.plain_johnson import PlainJohnson
 from transforms.networks import MIN_SIDE, build_network, style_network, style_size
+from transforms.networks.blocks import (
+    convolve_blocks,
+    convolve_to_blocks,
+    pixels_of_blocks,
+    upsample_blocks,
+)
 from transforms.networks.layers import (
     NORM_EPSILON,
     SeparableConvolution,
-    convolve_blocks,
+    convolution,
+    convolve_upsampled,
     instance_norm,
-    upsample_blocks,
 )
 from transforms.training.data import read_style_image
 
@@ -252,6 +259,34 @@ def test_upsampled_blocks_are_convolved_as_their_pixels(side: int) -> None:
     check_inside(upsample_blocks(quadrants(features, side), layer, side), whole)
 
 
+@pytest.mark.parametrize("multiplier", [None, 1, 4])
+def test_upsampled_features_are_convolved_as_their_pixels(multiplier: int | None) -> None:
+    features = torch.randn(2, 5, 7, 9, dtype=torch.float64)
+    layer = convolution(5, 6, 3, channel_multiplier=multiplier).double()
+    pixels = F.interpolate(features, scale_factor=2.0, mode="nearest")
+    torch.testing.assert_close(convolve_upsampled(features, layer), layer(pixels))
+
+
+@pytest.mark.parametrize("multiplier", [None, 1, 4])
+@pytest.mark.parametrize("side", [1, 2, 4])
+def test_a_convolution_to_blocks_is_that_of_their_pixels(side: int, multiplier: int | None) -> None:
+    features = torch.randn(2, 5, 4 * side, 6 * side, dtype=torch.float64)
+    layer = convolution(5, 3, 9 if side > 1 else 3, channel_multiplier=multiplier).double()
+    made = convolve_to_blocks(features, layer, side)
+    assert made.shape == (2, 3 * side**2, 4, 6)
+    pixels = pixels_of_blocks(made.permute(0, 2, 3, 1), side).permute(0, 3, 1, 2)
+    torch.testing.assert_close(pixels, layer(features))
+
+
+def test_johnson_makes_what_its_layers_make_one_after_the_other() -> None:
+    """And so benchmarks compare with a program that does the same."""
+    network = build_network("johnson", {}).double()
+    images = torch.rand(2, 3, 41, 50, dtype=torch.float64)
+    with torch.inference_mode():
+        made = network(images, torch.zeros(1, 0))
+        torch.testing.assert_close(made, PlainJohnson(network)(images))
+
+
 def check_inside(convolved: torch.Tensor, whole: torch.Tensor) -> None:
     """See that blocks are alike but for the border."""
     assert convolved.shape == whole.shape
@@ -262,9 +297,8 @@ def check_inside(convolved: torch.Tensor, whole: torch.Tensor) -> None:
 
 def test_packed_images_are_unpacked() -> None:
     images = torch.randint(0, 256, (2, 20, 28, 3), dtype=torch.uint8)
-    for name in ("johnson", "multi_style"):
-        network = build_network(name, {})
-        assert torch.equal(network.unpacked(network.packed(images)), images)
+    packed = build_network("multi_style", {}).packed(images)
+    assert torch.equal(style_network.unpacked(packed), images)
 
 
 @pytest.mark.parametrize("upsampling", ["transposed", "nearest", "nearest_and_bilinear"])

@@ -18,6 +18,7 @@ from transforms.networks.style_network import (
     STRIDE,
     StyleNetwork,
     normalize_by_itself,
+    unpacked,
 )
 from transforms.pixel_range import (
     computable,
@@ -131,7 +132,7 @@ class FeedForwardStylizer:
         frame = self._network.frame
         packed = self._network.packed(computable(_framed(pixels, frame))[None])
         made = compute_finite(partial(self._backend, packed, [vectors]), precision)
-        return self._network.unpacked(made)[0, frame:, frame:]
+        return unpacked(made)[0, frame:, frame:]
 
     def _needs_tiles(self, pixels: Tensor, precision: torch.dtype, statistics: Statistics) -> bool:
         """Say whether an image, shape (H, W, 3), is to be stylised in tiles.

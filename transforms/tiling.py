@@ -19,7 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transforms.networks.style_network import STRIDE, Stage, StyleNetwork, framed, rectified
+from transforms.networks.style_network import (
+    STRIDE,
+    Stage,
+    StyleNetwork,
+    framed,
+    rectified,
+    unpacked,
+)
 from transforms.pixel_range import from_unit_range, largest_value, to_unit_range
 from transforms.precision import convolutions_in
 
@@ -285,9 +292,7 @@ class TiledImage:
         finite = True
         for tile, stylized in made:
             finite = finite and bool(stylized.isfinite().all())
-            [pixels] = self._network.unpacked(
-                from_unit_range(stylized, whole.dtype).permute(0, 2, 3, 1)
-            )
+            [pixels] = unpacked(from_unit_range(stylized, whole.dtype).permute(0, 2, 3, 1))
             pixels = pixels[tile.rows.inside(STRIDE), tile.columns.inside(STRIDE)]
             top, left = (STRIDE * span.start - frame for span in tile)
             # The first and the last tiles have the frame too, and what makes whole blocks.

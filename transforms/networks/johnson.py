@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from transforms.networks.blocks import convolve_to_blocks
 from transforms.networks.layers import (
     NORM_EPSILON,
     ConvNorm,
@@ -13,7 +14,7 @@ from transforms.networks.layers import (
     UpsamplingConvNorm,
     convolution,
 )
-from transforms.networks.style_network import Stage, StyleNetwork
+from transforms.networks.style_network import STRIDE, Stage, StyleNetwork
 
 # As in Johnson et al.'s program: a little beyond [0, 1], so that black and white are reached where
 # the hyperbolic tangent still has a gradient.
@@ -88,7 +89,8 @@ class JohnsonNetwork(StyleNetwork):
         return [_stage(half, 2), _stage(full, 4)]
 
     def finish(self, x: Tensor) -> Tensor:
-        return 0.5 + _TANH_SCALE * torch.tanh(self.out(x) / _OUTPUT_DIVISOR)
+        made = convolve_to_blocks(x, self.out, STRIDE)
+        return 0.5 + _TANH_SCALE * torch.tanh(made / _OUTPUT_DIVISOR)
 
 
 def _stage(layer: Any, resolution: int = 1) -> Stage:

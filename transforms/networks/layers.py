@@ -53,33 +53,6 @@ class InstanceNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
 
-def convolution(
-    channels_in: int,
-    channels_out: int,
-    kernel: int,
-    stride: int = 1,
-    channel_multiplier: int | None = None,
-) -> nn.Module:
-    """Return a convolution with reflection padding.
-
-    Args:
-        channels_in: that it takes.
-        channels_out: that it returns.
-        kernel: side of the kernel in pixels, odd.
-        stride: in pixels.
-        channel_multiplier: None for a regular convolution. A number makes it depthwise separable:
-            each channel is convolved by so many kernels of its own, and a 1x1 convolution mixes
-            what they return.
-
-    Raises:
-        ValueError: the multiplier is not a whole number from 1 to 64.
-    """
-    if channel_multiplier is None:
-        return _padded(channels_in, channels_out, kernel, stride, groups=1)
-    check_whole("channel_multiplier", channel_multiplier, lowest=1, highest=64)
-    return SeparableConvolution(channels_in, channels_out, kernel, stride, channel_multiplier)
-
-
 class SeparableConvolution(nn.Module):
     """A depthwise convolution with several kernels for each channel, and a 1x1 convolution.
 
@@ -114,16 +87,20 @@ class SeparableConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self._multiplier == 1:
             return self.pointwise(self.depthwise(x))
+        kernels, bias = self.regular()
+        padding = [self.depthwise.kernel_size[0] // 2] * 4
+        continued = F.pad(x, padding, mode="reflect")
+        return F.conv2d(continued, kernels, bias, self.depthwise.stride)
+
+    def regular(self) -> tuple[Tensor, Tensor]:
+        """Return the kernels and the biases of the regular convolution that the two are."""
         kernels = torch.einsum(
             "ock,ckhw->ochw",
             self.pointwise.weight[:, :, 0, 0].unflatten(1, (-1, self._multiplier)),
             self.depthwise.weight[:, 0].unflatten(0, (-1, self._multiplier)),
         )
-        assert self.depthwise.bias is not None, "nn.Conv2d has one by default"
-        bias = self.pointwise(self.depthwise.bias[None, :, None, None]).flatten()
-        padding = [self.depthwise.kernel_size[0] // 2] * 4
-        continued = F.pad(x, padding, mode="reflect")
-        return F.conv2d(continued, kernels, bias, self.depthwise.stride)
+        bias = self.pointwise(_bias(self.depthwise)[None, :, None, None]).flatten()
+        return kernels, bias
 
 
 def _padded(
@@ -140,6 +117,78 @@ def _padded(
     )
 
 
+Convolution = nn.Conv2d | SeparableConvolution
+"""One with reflection padding, regular or depthwise separable."""
+
+
+def convolution(
+    channels_in: int,
+    channels_out: int,
+    kernel: int,
+    stride: int = 1,
+    channel_multiplier: int | None = None,
+) -> Convolution:
+    """Return a convolution with reflection padding.
+
+    Args:
+        channels_in: that it takes.
+        channels_out: that it returns.
+        kernel: side of the kernel in pixels, odd.
+        stride: in pixels.
+        channel_multiplier: None for a regular convolution. A number makes it depthwise separable:
+            each channel is convolved by so many kernels of its own, and a 1x1 convolution mixes
+            what they return.
+
+    Raises:
+        ValueError: the multiplier is not a whole number from 1 to 64.
+    """
+    if channel_multiplier is None:
+        return _padded(channels_in, channels_out, kernel, stride, groups=1)
+    check_whole("channel_multiplier", channel_multiplier, lowest=1, highest=64)
+    return SeparableConvolution(channels_in, channels_out, kernel, stride, channel_multiplier)
+
+
+def regular(layer: Convolution) -> tuple[Tensor, Tensor]:
+    """Return the kernels and the biases of a convolution, or of the regular one that two are.
+
+    Returns:
+        Shapes (C_out, C_in, k, k) and (C_out,).
+    """
+    if isinstance(layer, SeparableConvolution):
+        return layer.regular()
+    return layer.weight, _bias(layer)
+
+
+def convolve_upsampled(x: Tensor, layer: Convolution) -> Tensor:
+    """Return a 3x3 convolution with reflection padding, of features upsampled twofold.
+
+    Upsampling is by nearest neighbours: of the nine pixels that a kernel meets up to four are one
+    and the same feature, for which the sum of their weights will do. So it is one transposed
+    convolution, of 4x4 kernels that sum the 3x3 ones at the four pixels of a feature, with 4/9 of
+    the multiplications.
+
+    Args:
+        x: of shape (B, C_in, H, W).
+        layer: the convolution, of stride 1.
+
+    Returns:
+        Shape (B, C_out, 2 H, 2 W).
+    """
+    kernels, bias = regular(layer)
+    transposed = kernels.flip(2, 3).transpose(0, 1)
+    at_pixels = [
+        F.pad(transposed, (column, 1 - column, row, 1 - row)) for row in (0, 1) for column in (0, 1)
+    ]
+    # The reflection of upsampled features at their border is the outermost features again.
+    continued = F.pad(x, [1] * 4, mode="replicate")
+    return F.conv_transpose2d(continued, torch.stack(at_pixels).sum(0), bias, stride=2, padding=3)
+
+
+def _bias(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None, "nn.Conv2d has one by default"
+    return layer.bias
+
+
 def check_whole(name: str, value: int, lowest: int, highest: int) -> None:
     """Refuse an argument that is not a whole number from `lowest` to `highest`.
 
@@ -148,102 +197,6 @@ def check_whole(name: str, value: int, lowest: int, highest: int) -> None:
     """
     if type(value) is not int or not lowest <= value <= highest:
         raise ValueError(f"{name} is {value!r}, not a whole number from {lowest} to {highest}")
-
-
-def convolve_blocks(x: Tensor, layer: nn.Conv2d, side: int) -> Tensor:
-    """Return a 3x3 convolution at the blocks' resolution.
-
-    The pixels of a block are channels of one place. So is what the convolution makes of it, and one
-    kernel of 3x3 blocks does it all: at full resolution there would be few channels and many
-    places, for which processors take several times as long.
-
-    Args:
-        x: of shape (B, side^2 C_in, H, W), the channels of a block's pixels one after the other, by
-            quadrants: those of the upper left quadrant first, and of it the upper left pixel or
-            quadrant first. Blocks go on beyond the border.
-        layer: the convolution.
-        side: of a block, in pixels: 1, 2 or 4.
-
-    Returns:
-        Shape (B, side^2 C_out, H, W), the channels of a block's pixels one after the other, row by
-        row.
-    """
-    kernels = _kernels_of_blocks(layer, side, upsampled=1).flatten(0, 1)
-    bias = _bias(layer).repeat(side**2)
-    return F.conv2d(F.pad(x, [1] * 4, mode="replicate"), kernels, bias)
-
-
-def upsample_blocks(x: Tensor, layer: nn.Conv2d, side: int) -> Tensor:
-    """Return a 3x3 convolution, of features upsampled twofold, at the blocks' resolution.
-
-    Upsampling is by nearest neighbours: what a quadrant of a block becomes depends on 2x2 blocks
-    alone.
-
-    Args:
-        x: as `convolve_blocks` takes it.
-        layer: the convolution.
-        side: of a block of the features, in pixels: 1 or 2.
-
-    Returns:
-        Likewise by quadrants, shape (B, (2 side)^2 C_out, H, W).
-    """
-    kernels = _kernels_of_blocks(layer, side, upsampled=2)[_by_quadrants(2 * side)]
-    bias = _bias(layer).repeat(side**2)
-    made = []
-    for quadrant, of_pixels in enumerate(kernels.chunk(4)):
-        below, right = divmod(quadrant, 2)
-        around = F.pad(x, (1 - right, right, 1 - below, below), mode="replicate")
-        met = of_pixels.flatten(0, 1)[..., below : below + 2, right : right + 2]
-        made.append(F.conv2d(around, met, bias))
-    return torch.cat(made, 1)
-
-
-def _bias(layer: nn.Conv2d) -> Tensor:
-    assert layer.bias is not None, "nn.Conv2d has one by default"
-    return layer.bias
-
-
-def _kernels_of_blocks(layer: nn.Conv2d, side: int, upsampled: int) -> Tensor:
-    """Return a 3x3 convolution's kernels of 3x3 blocks, of upsampled features.
-
-    Returns:
-        Shape ((upsampled side)^2, C_out, side^2 C_in, 3, 3): for the output's pixels, row by row,
-        and channels; of the input's pixels, by quadrants, and channels; in 3x3 blocks.
-    """
-    met = layer.weight.new_tensor(_pixels_met(side, upsampled))
-    # For output pixel (p, q), channel o: of input pixel (r, s), channel i, in the block at (a, b).
-    kernels = torch.einsum("pard,qbse,oide->pqorsiab", met, met, layer.weight)
-    by_pixels = kernels.flatten(3, 4).flatten(0, 1)
-    return by_pixels[:, :, _by_quadrants(side)].flatten(2, 3)
-
-
-def _by_quadrants(side: int) -> list[int]:
-    """Return which pixel of a block, counted row by row, each is that is counted by quadrants."""
-    places = [(0, 0)]
-    for half in (1, 2):
-        if half < side:
-            corners = [(row, column) for row in (0, half) for column in (0, half)]
-            places = [(top + row, left + column) for top, left in corners for row, column in places]
-    return [side * row + column for row, column in places]
-
-
-def _pixels_met(side: int, upsampled: int) -> list[list[list[list[float]]]]:
-    """Return on which pixels the rows of a 3x3 kernel fall.
-
-    Returns:
-        For each row p of a block of the output, each of three blocks, each row r of them and each
-        row d of the kernel: 1 where d falls on r, else 0.
-    """
-    return [
-        [
-            [
-                [float((p + d) // upsampled == side * block + r) for d in (-1, 0, 1)]
-                for r in range(side)
-            ]
-            for block in (-1, 0, 1)
-        ]
-        for p in range(upsampled * side)
-    ]
 
 
 class ConvNorm(nn.Module):
@@ -312,6 +265,7 @@ class UpsamplingConvNorm(nn.Module):
         if upsampling not in _INTERPOLATIONS:
             raise ValueError(f"upsampling is {upsampling!r}, not {', '.join(_INTERPOLATIONS)}")
         self._modes = _INTERPOLATIONS[upsampling]
+        self.conv: Convolution | nn.ConvTranspose2d
         if self._modes:
             self.conv = convolution(
                 len(self._modes) * channels_in,
@@ -327,11 +281,12 @@ class UpsamplingConvNorm(nn.Module):
 
     def convolve(self, x: Tensor) -> Tensor:
         """Return what is to be normalised."""
-        if self._modes:
-            x = torch.cat(
-                [F.interpolate(x, scale_factor=2.0, mode=mode) for mode in self._modes], 1
-            )
-        return self.conv(x)
+        if isinstance(self.conv, nn.ConvTranspose2d):
+            return self.conv(x)
+        if self._modes == ("nearest",):
+            return convolve_upsampled(x, self.conv)
+        upsampled = [F.interpolate(x, scale_factor=2.0, mode=mode) for mode in self._modes]
+        return self.conv(torch.cat(upsampled, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.convolve(x))

@@ -7,12 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transforms.networks.layers import (
-    check_whole,
-    convolution,
-    convolve_blocks,
-    upsample_blocks,
-)
+from transforms.networks.blocks import convolve_blocks, upsample_blocks
+from transforms.networks.layers import check_whole, convolution
 from transforms.networks.style_network import STRIDE, Stage, StyleNetwork
 
 # As in `transforms.networks.johnson`, and for the same reasons.
@@ -72,10 +68,6 @@ class MultiStyleNetwork(StyleNetwork):
     def packed(self, framed: Tensor) -> Tensor:
         blocks = framed.unflatten(2, (-1, STRIDE)).unflatten(1, (-1, STRIDE))
         return blocks.transpose(2, 3).flatten(3)
-
-    def unpacked(self, made: Tensor) -> Tensor:
-        blocks = made.unflatten(3, (STRIDE, STRIDE, 3))
-        return blocks.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
     def head(self, styles: Tensor) -> list[Stage]:
         return [self._stage(styles, 0, self._first)]

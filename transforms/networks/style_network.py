@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from transforms.networks.blocks import pixels_of_blocks
 from transforms.networks.layers import instance_norm
 
 STRIDE = 4
@@ -86,10 +87,6 @@ class StyleNetwork(nn.Module, ABC):
         """
         return framed
 
-    def unpacked(self, made: Tensor) -> Tensor:
-        """Return what `finish` made, shape (B, H', W', C), as images, shape (B, H, W, 3)."""
-        return made
-
     @abstractmethod
     def head(self, styles: Tensor) -> list[Stage]:
         """Return the stages that lead from packed RGB in [-1, 1] to a quarter of the resolution.
@@ -109,10 +106,14 @@ class StyleNetwork(nn.Module, ABC):
 
     @abstractmethod
     def finish(self, x: Tensor) -> Tensor:
-        """Return packed RGB, to be clipped to [0, 1], of what the tail has made."""
+        """Return RGB in blocks, to be clipped to [0, 1], of what the tail has made.
+
+        Returns:
+            Shape (B, 3 STRIDE^2, H / STRIDE, W / STRIDE), as `unpacked` takes it.
+        """
 
     def transform(self, packed: Tensor, styles: Tensor, normalize: Normalize) -> Tensor:
-        """Return packed RGB; it may go on beyond the image to the right and the bottom.
+        """Return RGB in blocks; it may go on beyond the image to the right and the bottom.
 
         Args:
             packed: RGB in [0, 1], of framed images, shape (B, C, H', W').
@@ -139,9 +140,14 @@ class StyleNetwork(nn.Module, ABC):
         height, width = images.shape[-2:]
         packed = self.packed(framed(images, self.frame).permute(0, 2, 3, 1))
         made = self.transform(packed.permute(0, 3, 1, 2), styles, normalize_by_itself)
-        stylized = self.unpacked(made.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        stylized = unpacked(made.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         first = self.frame
         return stylized[..., first : first + height, first : first + width]
+
+
+def unpacked(made: Tensor) -> Tensor:
+    """Return RGB in blocks, shape (B, H, W, 3 STRIDE^2), as images, shape (B, STRIDE H, ..., 3)."""
+    return pixels_of_blocks(made, STRIDE)
 
 
 def framed(images: Tensor, frame: int) -> Tensor:

@@ -5,6 +5,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from transforms.networks.blocks import convolve_to_blocks, pixels_of_blocks
 from transforms.networks.layers import (
     ConvNorm,
     ResidualBlock,
@@ -20,6 +21,8 @@ _CHANNELS = 64
 _BLOCKS = 4
 # The last convolution sums 5,184 values; the first outputs shall be near the bicubic upsampling.
 _OUTPUT_DIVISOR = 16
+# Of pixels whose colours are computed together: more of them see less of the same features.
+_LARGEST_BLOCK = 4
 
 
 class SuperResolutionNetwork(nn.Module):
@@ -69,4 +72,6 @@ class SuperResolutionNetwork(nn.Module):
         for layer in self.up:
             x = F.relu(layer(x))
         smooth = F.interpolate(images.float(), scale_factor=float(self.factor), mode="bicubic")
-        return smooth + self.out(x) / _OUTPUT_DIVISOR
+        side = min(self.factor, _LARGEST_BLOCK)
+        blocks = convolve_to_blocks(x, self.out, side).permute(0, 2, 3, 1)
+        return smooth + pixels_of_blocks(blocks, side).permute(0, 3, 1, 2) / _OUTPUT_DIVISOR

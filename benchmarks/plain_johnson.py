@@ -1,0 +1,58 @@
+"""Johnson's network as programs commonly have it: modules of PyTorch, one after the other."""
+
+import torch
+from torch import Tensor, nn
+
+from transforms.networks.johnson import JohnsonNetwork
+from transforms.networks.layers import ConvNorm, ResidualBlock, UpsamplingConvNorm
+from transforms.networks.style_network import framed
+
+
+class PlainJohnson(nn.Module):
+    """What a trained network is, without what `transforms` makes of its convolutions for speed."""
+
+    def __init__(self, network: JohnsonNetwork) -> None:
+        """Take the modules and the weights of a network.
+
+        Args:
+            network: of regular convolutions and nearest-neighbour upsampling.
+        """
+        super().__init__()
+        self.frame = network.frame
+        layers: list[nn.Module] = [_activated(layer) for layer in network.down]
+        layers += [_Residual(block) for block in network.residual]
+        for layer in network.up:
+            layers += [nn.Upsample(scale_factor=2), _activated(layer)]
+        self.layers = nn.Sequential(*layers, network.out)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the stylised images.
+
+        Args:
+            images: RGB in [0, 1], shape (B, 3, H, W).
+
+        Returns:
+            RGB of the same shape, to be clipped to [0, 1].
+        """
+        made = 0.5 + 150 / 255 * torch.tanh(self.layers(2 * framed(images, self.frame) - 1) / 16)
+        rows, columns = (slice(self.frame, self.frame + side) for side in images.shape[2:])
+        return made[..., rows, columns]
+
+
+class _Residual(nn.Module):
+    def __init__(self, block: ResidualBlock) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(_activated(block.first), *_normalized(block.second))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+def _activated(layer: ConvNorm | UpsamplingConvNorm) -> nn.Sequential:
+    return nn.Sequential(*_normalized(layer), nn.ReLU())
+
+
+def _normalized(layer: ConvNorm | UpsamplingConvNorm) -> list[nn.Module]:
+    norm = nn.InstanceNorm2d(len(layer.norm.weight), affine=True)
+    norm.weight, norm.bias = layer.norm.weight, layer.norm.bias
+    return [layer.conv, norm]
