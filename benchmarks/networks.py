@@ -1,10 +1,10 @@
 """Times the style networks, as in the table of Pandey et al. 2018: how much less than Johnson's.
 
 The networks take turns in one process, with random weights, on an image of one size, once in
-float32 and once in the precision that stylebeam stylises in. Depthwise separable convolutions are
-computed as stylebeam does, and, as in the paper, in two layers each.
+float32 and once in the precision that stylebeam stylises in: as stylebeam computes them and, as
+published, one layer after the other.
 
-    python benchmarks/networks.py --width 1280 --height 720
+    python -m benchmarks.networks --width 1280 --height 720
 """
 
 import argparse
@@ -16,21 +16,22 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.plain_johnson import PlainJohnson
 from transforms.devices import choose_device, fast_precision
 from transforms.networks import build_network, style_size
-from transforms.networks.layers import SeparableConvolution
 
-_TWO_LAYERS = ", two layers"
+_PLAIN = ", as published"
 NETWORKS: dict[str, tuple[str, dict[str, int | str]]] = {
+    "Johnson" + _PLAIN: ("johnson", {"upsampling": "transposed"}),
     "Johnson, transposed": ("johnson", {"upsampling": "transposed"}),
-    "Johnson, nearest": ("johnson", {}),
+    "Johnson": ("johnson", {}),
     "DepSep": ("depsep", {}),
     "DepSep-NN-Bil": ("depsep_nn_bil", {}),
     "DepSep-NN": ("depsep_nn", {}),
     "DepSep-NN, multiplier 1": ("depsep_nn", {"channel_multiplier": 1}),
-    "DepSep" + _TWO_LAYERS: ("depsep", {}),
-    "DepSep-NN-Bil" + _TWO_LAYERS: ("depsep_nn_bil", {}),
-    "DepSep-NN" + _TWO_LAYERS: ("depsep_nn", {}),
+    "DepSep" + _PLAIN: ("depsep", {}),
+    "DepSep-NN-Bil" + _PLAIN: ("depsep_nn_bil", {}),
+    "DepSep-NN" + _PLAIN: ("depsep_nn", {}),
     "multi_style": ("multi_style", {}),
 }
 DEVICE = choose_device("auto")
@@ -39,19 +40,19 @@ DEVICE = choose_device("auto")
 def made_as(title: str) -> nn.Module:
     """Return the network that a row of the table is about."""
     network = build_network(*NETWORKS[title]).eval().to(DEVICE)
-    if title.endswith(_TWO_LAYERS):
-        for module in network.modules():
-            if isinstance(module, SeparableConvolution):
-                module.forward = nn.Sequential(module.depthwise, module.pointwise).forward
+    if title.endswith(_PLAIN):
+        network = PlainJohnson(network)
     return network.to(memory_format=torch.channels_last)
 
 
 def stylization(network: nn.Module, image: torch.Tensor) -> Callable[[], None]:
     """Return what stylises the image once, and waits for it."""
-    vector = torch.zeros(1, style_size(network), device=DEVICE)
+    settings = [torch.zeros(1, style_size(network), device=DEVICE)]
+    if isinstance(network, PlainJohnson):
+        settings = []
 
     def run() -> None:
-        network(image, vector)
+        network(image, *settings)
         if DEVICE.type == "cuda":
             torch.cuda.synchronize()
 

@@ -1,29 +1,33 @@
-"""Johnson's network as programs commonly have it: modules of PyTorch, one after the other."""
+"""Johnson's network and its separable forms as papers have them: one module after the other."""
+
+from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transforms.networks.johnson import JohnsonNetwork
-from transforms.networks.layers import ConvNorm, ResidualBlock, UpsamplingConvNorm
+from transforms.networks.layers import (
+    ConvNorm,
+    ResidualBlock,
+    SeparableConvolution,
+    UpsamplingConvNorm,
+)
 from transforms.networks.style_network import framed
 
 
 class PlainJohnson(nn.Module):
-    """What a trained network is, without what `transforms` makes of its convolutions for speed."""
+    """A network without what `transforms` makes of its convolutions for speed."""
 
     def __init__(self, network: JohnsonNetwork) -> None:
-        """Take the modules and the weights of a network.
-
-        Args:
-            network: of regular convolutions and nearest-neighbour upsampling.
-        """
+        """Take a network's modules, and so its weights."""
         super().__init__()
         self.frame = network.frame
         layers: list[nn.Module] = [_activated(layer) for layer in network.down]
         layers += [_Residual(block) for block in network.residual]
         for layer in network.up:
-            layers += [nn.Upsample(scale_factor=2), _activated(layer)]
-        self.layers = nn.Sequential(*layers, network.out)
+            layers += [_Interpolation(layer.interpolations), _activated(layer)]
+        self.layers = nn.Sequential(*layers, _plain(network.out))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the stylised images.
@@ -48,6 +52,16 @@ class _Residual(nn.Module):
         return x + self.layers(x)
 
 
+class _Interpolation(nn.Module):
+    def __init__(self, modes: Sequence[str]) -> None:
+        super().__init__()
+        self.modes = modes
+
+    def forward(self, x: Tensor) -> Tensor:
+        upsampled = [F.interpolate(x, scale_factor=2.0, mode=mode) for mode in self.modes]
+        return torch.cat(upsampled, 1) if upsampled else x
+
+
 def _activated(layer: ConvNorm | UpsamplingConvNorm) -> nn.Sequential:
     return nn.Sequential(*_normalized(layer), nn.ReLU())
 
@@ -55,4 +69,10 @@ def _activated(layer: ConvNorm | UpsamplingConvNorm) -> nn.Sequential:
 def _normalized(layer: ConvNorm | UpsamplingConvNorm) -> list[nn.Module]:
     norm = nn.InstanceNorm2d(len(layer.norm.weight), affine=True)
     norm.weight, norm.bias = layer.norm.weight, layer.norm.bias
-    return [layer.conv, norm]
+    return [_plain(layer.conv), norm]
+
+
+def _plain(convolution: nn.Module) -> nn.Module:
+    if isinstance(convolution, SeparableConvolution):
+        return nn.Sequential(convolution.depthwise, convolution.pointwise)
+    return convolution

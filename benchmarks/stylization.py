@@ -115,13 +115,12 @@ def compiled(computation: Computation) -> Backend:
 def plain_loop(network: str) -> Stylize:
     """Return what a plain program does with pixels: PyTorch in float32.
 
-    Of Johnson's network it has the modules one after the other, as such programs do; of others,
-    which are nobody else's, what `transforms` makes of them.
+    One layer after the other, but for our own network, which nobody else has.
     """
     checkpoint, style = checkpoint_of(network)
     built = checkpoint.build().to(DEVICE)
     vector = checkpoint.styles[next(iter(style))].vector[None].float().to(DEVICE)
-    model = PlainJohnson(built) if network == "johnson" else partial(built, styles=vector)
+    model = PlainJohnson(built) if network != "ours" else partial(built, styles=vector)
 
     @torch.inference_mode()
     def stylize(pixels: Tensor) -> Tensor:
@@ -161,7 +160,7 @@ def networks(rounds: int) -> Iterator[str]:
     titles = [
         "network",
         "size",
-        "eager float32, s",
+        "plain float32, s",
         f"eager {fast}",
         f"compiled {fast}",
         "ours float32",
@@ -174,7 +173,7 @@ def networks(rounds: int) -> Iterator[str]:
         work[f"ours {fast}"] = ours(network)
         if height * width <= LARGEST_EAGER:
             work = {
-                "eager float32, s": plain_loop(network),
+                "plain float32, s": plain_loop(network),
                 f"eager {fast}": ours(network, backend=eager),
                 f"compiled {fast}": ours(network, backend=compiled),
                 **work,
@@ -186,7 +185,7 @@ def networks(rounds: int) -> Iterator[str]:
         if both > 1:
             taken[f"{both} at once"] /= both
         exact, rounded = (run(pixels)[None] / 255 for run in list(work.values())[-3:-1])
-        base = taken.get("eager float32, s")
+        base = taken.get("plain float32, s")
         cells = [f"{base:.3f}" if base else "-"]
         for name in [*titles[3:], *([f"{both} at once"] if both > 1 else [])]:
             if name not in taken:

@@ -278,9 +278,11 @@ def test_a_convolution_to_blocks_is_that_of_their_pixels(side: int, multiplier: 
     torch.testing.assert_close(pixels, layer(features))
 
 
-def test_johnson_makes_what_its_layers_make_one_after_the_other() -> None:
-    """And so benchmarks compare with a program that does the same."""
-    network = build_network("johnson", {}).double()
+@pytest.mark.parametrize(("name", "arguments"), NETWORKS)
+def test_a_network_makes_what_its_layers_make_one_after_the_other(
+    name: str, arguments: dict
+) -> None:
+    network = build_network(name, arguments).double()
     images = torch.rand(2, 3, 41, 50, dtype=torch.float64)
     with torch.inference_mode():
         made = network(images, torch.zeros(1, 0))

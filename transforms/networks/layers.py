@@ -238,7 +238,11 @@ class ResidualBlock(nn.Module):
 
 
 class UpsamplingConvNorm(nn.Module):
-    """Twice the resolution by a 3x3 convolution, and a normalisation."""
+    """Twice the resolution by a 3x3 convolution, and a normalisation.
+
+    Attributes:
+        interpolations: what is convolved, one beside the other; none by a transposed convolution.
+    """
 
     def __init__(
         self,
@@ -264,11 +268,11 @@ class UpsamplingConvNorm(nn.Module):
         super().__init__()
         if upsampling not in _INTERPOLATIONS:
             raise ValueError(f"upsampling is {upsampling!r}, not {', '.join(_INTERPOLATIONS)}")
-        self._modes = _INTERPOLATIONS[upsampling]
+        self.interpolations = _INTERPOLATIONS[upsampling]
         self.conv: Convolution | nn.ConvTranspose2d
-        if self._modes:
+        if self.interpolations:
             self.conv = convolution(
-                len(self._modes) * channels_in,
+                len(self.interpolations) * channels_in,
                 channels_out,
                 3,
                 channel_multiplier=channel_multiplier,
@@ -283,9 +287,9 @@ class UpsamplingConvNorm(nn.Module):
         """Return what is to be normalised."""
         if isinstance(self.conv, nn.ConvTranspose2d):
             return self.conv(x)
-        if self._modes == ("nearest",):
+        if self.interpolations == ("nearest",):
             return convolve_upsampled(x, self.conv)
-        upsampled = [F.interpolate(x, scale_factor=2.0, mode=mode) for mode in self._modes]
+        upsampled = [F.interpolate(x, scale_factor=2.0, mode=mode) for mode in self.interpolations]
         return self.conv(torch.cat(upsampled, 1))
 
     def forward(self, x: Tensor) -> Tensor:
