@@ -254,7 +254,8 @@ class Archive:
             f" fast: {{style: {style}, checkpoint: {checkpoint}}}}}]\n{settings}\n"
         )
         started = time.time()
-        command = [sys.executable, __file__, "--run", str(config), "--latency", str(latency)]
+        command = [sys.executable, "-m", "benchmarks.stylization", "--run", str(config)]
+        command += ["--latency", str(latency)]
         with contextlib.ExitStack() as stack:
             terminal = None
             if display:

@@ -85,6 +85,18 @@ def test_backends_and_precisions_agree(
     assert psnr(stylized(partial(TorchBackend, device=CPU), torch.bfloat16), exact) > 45
 
 
+@pytest.mark.parametrize("name", ["johnson_udnie", "depsep_nn_udnie", "depsep_nn_bil_udnie"])
+def test_a_blank_page_stays_blank(backend: None, name: str) -> None:
+    """A normalisation divides by the little that is left: a rounding becomes a grid."""
+    checkpoint = parse_checkpoint((WEIGHTS / f"{name}.safetensors").read_bytes())
+    for precision in (torch.bfloat16, torch.float32):
+        stylizer = FeedForwardStylizer(checkpoint, CPU, precision)
+        for level in (0, 100, 255):
+            page = torch.full((3, 96, 128), level, dtype=torch.uint8)
+            inside = stylizer.stylize(page)[:, 16:-16, 16:-16].flatten(1).int()
+            assert (inside.amax(1) - inside.amin(1)).max() <= 1
+
+
 def test_a_result_does_not_depend_on_what_came_before(stylizer: FeedForwardStylizer) -> None:
     first = stylizer.stylize(noise(40, 56))
     stylizer.stylize(noise(33, 64))

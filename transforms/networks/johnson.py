@@ -1,8 +1,10 @@
 """The image transformation network of Johnson et al. 2016, and its separable forms."""
 
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transforms.networks.blocks import convolve_to_blocks
@@ -85,15 +87,20 @@ class JohnsonNetwork(StyleNetwork):
         return [(_stage(block.first), _stage(block.second)) for block in self.residual]
 
     def tail(self, styles: Tensor) -> list[Stage]:
-        half, full = self.up
-        return [_stage(half, 2), _stage(full, 4)]
+        to_half, to_full = self.up
+        # Of a blank page a normalisation leaves the shift alone.
+        shifts = torch.cat([second.shift for _, second in self.body(styles)])
+        flat = F.relu(self.head(styles)[-1].shift[0]) + shifts.sum(0)
+        half = _stage(to_half, 2, flat=flat)
+        return [half, _stage(to_full, 4, flat=F.relu(half.shift[0]))]
 
     def finish(self, x: Tensor) -> Tensor:
         made = convolve_to_blocks(x, self.out, STRIDE)
         return 0.5 + _TANH_SCALE * torch.tanh(made / _OUTPUT_DIVISOR)
 
 
-def _stage(layer: Any, resolution: int = 1) -> Stage:
+def _stage(layer: Any, resolution: int = 1, **settings: Tensor) -> Stage:
     """Return a layer of a convolution and an instance normalisation as a stage."""
     scale, shift = layer.norm.weight[None], layer.norm.bias[None]
-    return Stage(layer.convolve, scale, shift, NORM_EPSILON, resolution)
+    convolve = partial(layer.convolve, **settings)
+    return Stage(convolve, scale, shift, NORM_EPSILON, resolution)

@@ -159,7 +159,7 @@ def regular(layer: Convolution) -> tuple[Tensor, Tensor]:
     return layer.weight, _bias(layer)
 
 
-def convolve_upsampled(x: Tensor, layer: Convolution) -> Tensor:
+def convolve_upsampled(x: Tensor, layer: Convolution, flat: Tensor | None = None) -> Tensor:
     """Return a 3x3 convolution with reflection padding, of features upsampled twofold.
 
     Upsampling is by nearest neighbours: of the nine pixels that a kernel meets up to four are one
@@ -167,14 +167,23 @@ def convolve_upsampled(x: Tensor, layer: Convolution) -> Tensor:
     convolution, of 4x4 kernels that sum the 3x3 ones at the four pixels of a feature, with 4/9 of
     the multiplications.
 
+    In bfloat16 the sums are rounded, each of a feature's four pixels' otherwise. That is little
+    beside an image's detail, but all that there is of a blank page, and a normalisation would make
+    a grid of it. So what the features of a blank page are is convolved apart, by the sums of all
+    weights.
+
     Args:
         x: of shape (B, C_in, H, W).
         layer: the convolution, of stride 1.
+        flat: the features of a blank page, shape (C_in,); None where nothing is normalised.
 
     Returns:
         Shape (B, C_out, 2 H, 2 W).
     """
     kernels, bias = regular(layer)
+    if flat is not None:
+        x = x - flat[:, None, None]
+        bias = bias + kernels.sum((2, 3)) @ flat
     transposed = kernels.flip(2, 3).transpose(0, 1)
     at_pixels = [
         F.pad(transposed, (column, 1 - column, row, 1 - row)) for row in (0, 1) for column in (0, 1)
@@ -283,12 +292,17 @@ class UpsamplingConvNorm(nn.Module):
             )
         self.norm = norm(channels_out)
 
-    def convolve(self, x: Tensor) -> Tensor:
-        """Return what is to be normalised."""
+    def convolve(self, x: Tensor, flat: Tensor | None = None) -> Tensor:
+        """Return what is to be normalised.
+
+        Args:
+            x: of shape (B, C, H, W).
+            flat: as `convolve_upsampled` takes it.
+        """
         if isinstance(self.conv, nn.ConvTranspose2d):
             return self.conv(x)
         if self.interpolations == ("nearest",):
-            return convolve_upsampled(x, self.conv)
+            return convolve_upsampled(x, self.conv, flat)
         upsampled = [F.interpolate(x, scale_factor=2.0, mode=mode) for mode in self.interpolations]
         return self.conv(torch.cat(upsampled, 1))
 
