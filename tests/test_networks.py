@@ -283,6 +283,9 @@ def test_a_network_makes_what_its_layers_make_one_after_the_other(
     name: str, arguments: dict
 ) -> None:
     network = build_network(name, arguments).double()
+    for parameter in network.parameters():
+        if parameter.dim() == 1:  # Scales and shifts, which are 1 and 0, and biases.
+            torch.nn.init.normal_(parameter)
     images = torch.rand(2, 3, 41, 50, dtype=torch.float64)
     with torch.inference_mode():
         made = network(images, torch.zeros(1, 0))
