@@ -104,7 +104,9 @@ def test_multiply_adds_are_those_of_the_convolutions(
     row = rows_of(evaluate(recipe.model_copy(update=change), lambda line: None))["single"]
     # A frame of 16 pixels is stylised along.
     sizes = [(3, 32, 9, 96), (32, 64, 3, 48), (64, 128, 3, 24), *[(128, 128, 3, 24)] * 10]
-    sizes += [(128, 64, 3, 48), (64, 32, 3, 96), (32, 3, 9, 96)]
+    # On the way up each feature, and one more around them, spreads over 4x4 pixels; at last each
+    # block of 4x4 pixels is made of 12x12.
+    sizes += [(128, 64, 4, 26), (64, 32, 4, 50), (32, 3 * 4**2, 12, 24)]
     expected = sum(before * after * kernel**2 * side**2 for before, after, kernel, side in sizes)
     assert row[-1] == f"{expected / 1e9:.1f} G"
 
