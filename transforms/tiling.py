@@ -171,7 +171,7 @@ class TiledImage:
         return to_unit_range(self._network.packed(pixels[None]).permute(0, 3, 1, 2))
 
     def _exact(self, precision: torch.dtype) -> Iterator[tuple[_Tile, Tensor]]:
-        """Yield tiles and what the network makes of them, packed RGB, shape (1, C, H', W')."""
+        """Yield tiles and what the network makes of them, RGB in blocks, as `finish` does."""
         network, styles = self._network, self._styles
         head, tail = network.head(styles), network.tail(styles)
         tiles = self._tiles(network.head_reach)
@@ -254,7 +254,7 @@ class TiledImage:
             place.add_(moments.normalize(stage, tile.place(kept).to(self._styles.device)).cpu())
 
     def _by_thumbnail(self) -> Iterator[tuple[_Tile, Tensor]]:
-        """Yield tiles and what the network makes of them, packed RGB, shape (1, C, H', W')."""
+        """Yield tiles and what the network makes of them, RGB in blocks, as `finish` does."""
         network, styles = self._network, self._styles
         moments: list[_Moments] = []
 

@@ -149,7 +149,7 @@ def convolution(
 
 
 def regular(layer: Convolution) -> tuple[Tensor, Tensor]:
-    """Return the kernels and the biases of a convolution, or of the regular one that two are.
+    """Return a layer's kernels and biases; of a separable one those of the regular one it equals.
 
     Returns:
         Shapes (C_out, C_in, k, k) and (C_out,).
@@ -167,10 +167,9 @@ def convolve_upsampled(x: Tensor, layer: Convolution, flat: Tensor | None = None
     convolution, of 4x4 kernels that sum the 3x3 ones at the four pixels of a feature, with 4/9 of
     the multiplications.
 
-    In bfloat16 the sums are rounded, each of a feature's four pixels' otherwise. That is little
-    beside an image's detail, but all that there is of a blank page, and a normalisation would make
-    a grid of it. So what the features of a blank page are is convolved apart, by the sums of all
-    weights.
+    In bfloat16 the four pixels that a feature becomes have sums that are rounded differently. That
+    is little beside an image's detail, but on a blank page it is all that there is, and a
+    normalisation makes a grid of it. So `flat` is convolved apart, by the sums of all weights.
 
     Args:
         x: of shape (B, C_in, H, W).
