@@ -54,5 +54,5 @@ setup(
             "types-tqdm>=4.66",
         ],
     },
-    entry_points={"console_scripts": ["stylebeam=pipeline.cli:main"]},
+    entry_points={"console_scripts": ["stylebeam=pipeline.__main__:command"]},
 )

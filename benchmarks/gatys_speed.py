@@ -21,7 +21,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from transforms.gatys.descent import Progress
 from transforms.gatys.recipe import PRESETS, GatysRecipe
 from transforms.gatys.stylizer import GatysStylizer
-from transforms.memory import keep_few_kernels
+from transforms.memory import join_freed_blocks, keep_few_kernels
 
 CPU = torch.device("cpu")
 PAPER = {**PRESETS["gatys2016"], "init": "content"}
@@ -128,6 +128,7 @@ def _peak() -> float:
 
 def main() -> None:
     """Print the figures."""
+    join_freed_blocks()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photo")
     parser.add_argument("painting")

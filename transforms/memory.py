@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -14,6 +15,9 @@ _M_MMAP_THRESHOLD = -3
 _M_MMAP_MAX = -4
 _THRESHOLD_BYTES = 1 << 20
 _MOST_BYTES = (1 << 31) - 1
+
+# The GNU C Library's manual, "Memory Allocation Tunables".
+_NO_BLOCKS_APART = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"
 
 _KERNELS_KEPT = 128
 _IMAGE_BLOCKS_KEPT = 4
@@ -29,6 +33,22 @@ def machine_memory() -> int:
             text = Path(path).read_text().strip()
             limits += [int(text)] if text.isdecimal() else []
     return min(limits)
+
+
+def join_freed_blocks() -> None:
+    """Have the C library join every freed block with its free neighbours, in a process begun anew.
+
+    By default glibc keeps small blocks apart for the next small ones. Beside activations they part
+    large free blocks, ever others: an optimisation at 1024x1024 took a sixth more memory, and the
+    one after it more than the first. glibc is told at the start of a process alone. So this one is
+    replaced by another with the same command line and number, and those that it starts are like it.
+
+    Call it before anything else. Tunables that the user's environment names go first; does nothing
+    where the C library is another.
+    """
+    if platform.libc_ver()[0] == "glibc" and "GLIBC_TUNABLES" not in os.environ:
+        os.environ["GLIBC_TUNABLES"] = _NO_BLOCKS_APART
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def return_large_blocks() -> None:
