@@ -16,7 +16,7 @@ _M_MMAP_MAX = -4
 _THRESHOLD_BYTES = 1 << 20
 _MOST_BYTES = (1 << 31) - 1
 
-# The GNU C Library's manual, "Memory Allocation Tunables".
+# Tunables of the GNU C Library, by its manual: no thread caches, no fast bins.
 _NO_BLOCKS_APART = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"
 
 _KERNELS_KEPT = 128
