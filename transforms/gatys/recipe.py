@@ -246,15 +246,17 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     },
     # Pandey et al. 2018: norms rather than their squares; squared errors, Charbonnier or MSCE for
     # either loss by content_distance and style_distance. Norms pull as hard at the end as at the
-    # beginning: from noise at full size alone, a flat sky stays flat.
+    # beginning: from noise a flat sky stays flat at full size alone, and with steps along the
+    # gradient.
     "frobenius": {
         **_AS_PUBLISHED,
         "levels": 3,
+        "preconditioning": 0.7,
         "content_layers": {"relu4_2": 1.0},
         "style_layers": dict.fromkeys(_GATYS_LAYERS, 1 / 5),
         "content_distance": "frobenius",
         "style_distance": "frobenius",
-        "style_weight": 10.0,
+        "style_weight": 20.0,
     },
 }
 """Named recipes: what each says other than the defaults of `GatysRecipe`."""
