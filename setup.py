@@ -8,10 +8,11 @@ setup(
     description="Stylises photo archives with neural networks, as an Apache Beam pipeline.",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=find_packages(include=["pipeline*", "transforms*"]),
+    packages=find_packages(include=["stylebeam*"]),
     package_data={
-        "pipeline": ["report/*.html", "report/*.css", "report/*.js"],
-        "transforms": [
+        "stylebeam": ["py.typed"],
+        "stylebeam.pipeline": ["report/*.html", "report/*.css", "report/*.js"],
+        "stylebeam.transforms": [
             "weights/*.safetensors",
             "weights/loss_network/*.safetensors",
             "weights/loss_network/*.jpg",
@@ -54,5 +55,5 @@ setup(
             "types-tqdm>=4.66",
         ],
     },
-    entry_points={"console_scripts": ["stylebeam=pipeline.__main__:command"]},
+    entry_points={"console_scripts": ["stylebeam=stylebeam.__main__:command"]},
 )

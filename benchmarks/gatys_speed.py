@@ -18,10 +18,10 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from transforms.gatys.descent import Progress
-from transforms.gatys.recipe import PRESETS, GatysRecipe
-from transforms.gatys.stylizer import GatysStylizer
-from transforms.memory import join_freed_blocks, keep_few_kernels
+from stylebeam.transforms.gatys.descent import Progress
+from stylebeam.transforms.gatys.recipe import PRESETS, GatysRecipe
+from stylebeam.transforms.gatys.stylizer import GatysStylizer
+from stylebeam.transforms.hardware.memory import join_freed_blocks, keep_few_kernels
 
 CPU = torch.device("cpu")
 PAPER = {**PRESETS["gatys2016"], "init": "content"}

@@ -21,10 +21,10 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
-from transforms.contact_sheet import contact_sheet
-from transforms.gatys.descent import Progress
-from transforms.gatys.recipe import PRESETS, GatysRecipe
-from transforms.gatys.stylizer import GatysStylizer
+from stylebeam.transforms.gatys.descent import Progress
+from stylebeam.transforms.gatys.recipe import PRESETS, GatysRecipe
+from stylebeam.transforms.gatys.stylizer import GatysStylizer
+from stylebeam.transforms.images.contact_sheet import contact_sheet
 
 CPU = torch.device("cpu")
 FLOAT32_ITERATIONS = 5

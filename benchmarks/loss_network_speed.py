@@ -17,10 +17,14 @@ from pathlib import Path
 
 import torch
 
-from transforms.devices import choose_device, fast_precision
-from transforms.embedded_network import LAYERS
-from transforms.loss_network import LossNetworkName, interior_activations, load_loss_network
-from transforms.perceptual_loss import PerceptualLoss
+from stylebeam.transforms.hardware.devices import choose_device, fast_precision
+from stylebeam.transforms.losses.distilled_vgg import LAYERS
+from stylebeam.transforms.losses.loss_network import (
+    LossNetworkName,
+    interior_activations,
+    load_loss_network,
+)
+from stylebeam.transforms.losses.perceptual import PerceptualLoss
 
 NETWORKS: tuple[LossNetworkName, ...] = ("vgg19", "embedded")
 CONTENT_LAYER = "relu4_2"

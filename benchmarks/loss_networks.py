@@ -20,11 +20,15 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import resize, to_pil_image
 from torchvision.utils import make_grid
 
-from transforms.devices import choose_device, fast_precision
-from transforms.embedded_network import about_embedded_network
-from transforms.loss_network import LossNetworkName, interior_activations, load_loss_network
-from transforms.perceptual_loss import LossTerms, PerceptualLoss
-from transforms.training.data import list_images, read_style_image
+from stylebeam.transforms.hardware.devices import choose_device, fast_precision
+from stylebeam.transforms.losses.distilled_vgg import about_embedded_network
+from stylebeam.transforms.losses.loss_network import (
+    LossNetworkName,
+    interior_activations,
+    load_loss_network,
+)
+from stylebeam.transforms.losses.perceptual import LossTerms, PerceptualLoss
+from stylebeam.transforms.training.data import list_images, read_style_image
 
 DEVICE = choose_device("auto")
 PRECISION = fast_precision(DEVICE)

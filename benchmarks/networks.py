@@ -17,8 +17,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.plain_johnson import PlainJohnson
-from transforms.devices import choose_device, fast_precision
-from transforms.networks import build_network, style_size
+from stylebeam.transforms.hardware.devices import choose_device, fast_precision
+from stylebeam.transforms.networks import build_network, style_size
 
 _PLAIN = ", as published"
 NETWORKS: dict[str, tuple[str, dict[str, int | str]]] = {

@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transforms.networks.johnson import JohnsonNetwork
-from transforms.networks.layers import (
+from stylebeam.transforms.networks.johnson import JohnsonNetwork
+from stylebeam.transforms.networks.layers import (
     ConvNorm,
     ResidualBlock,
     SeparableConvolution,
     UpsamplingConvNorm,
 )
-from transforms.networks.style_network import framed
+from stylebeam.transforms.networks.style_network import framed
 
 
 class PlainJohnson(nn.Module):

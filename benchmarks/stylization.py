@@ -32,20 +32,20 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 from benchmarks.plain_johnson import PlainJohnson
-from pipeline import stylize
-from pipeline.cli import main as main_of_stylebeam
-from pipeline.display import Display
-from pipeline.progress import Tally
-from transforms import feed_forward, tiling
-from transforms.backends import describe_backend, images_at_once
-from transforms.backends.computation import Backend, Computation, Workload
-from transforms.backends.pytorch import CompiledTorchBackend, TorchBackend
-from transforms.checkpoints import Checkpoint, parse_checkpoint
-from transforms.devices import choose_device, fast_precision
-from transforms.feed_forward import FeedForwardStylizer
-from transforms.image_quality import psnr
-from transforms.networks.style_network import STRIDE
-from transforms.tiling import kept_bytes_a_pixel
+from stylebeam.pipeline.beam import stylize
+from stylebeam.pipeline.cli.arguments import main as main_of_stylebeam
+from stylebeam.pipeline.runs.display import Display
+from stylebeam.pipeline.runs.progress import Tally
+from stylebeam.transforms.backends import describe_backend, images_at_once
+from stylebeam.transforms.backends.computation import Backend, Computation, Workload
+from stylebeam.transforms.backends.pytorch import CompiledTorchBackend, TorchBackend
+from stylebeam.transforms.checkpoints import Checkpoint, parse_checkpoint
+from stylebeam.transforms.hardware.devices import choose_device, fast_precision
+from stylebeam.transforms.images.quality import psnr
+from stylebeam.transforms.inference import feed_forward, tiling
+from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
+from stylebeam.transforms.inference.tiling import kept_bytes_a_pixel
+from stylebeam.transforms.networks.style_network import STRIDE
 
 ROOT = Path(__file__).parent.parent
 WEIGHTS = ROOT / "transforms" / "weights"

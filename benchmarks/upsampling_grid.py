@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from transforms.checkpoints import parse_checkpoint
-from transforms.devices import choose_device
-from transforms.feed_forward import FeedForwardStylizer
-from transforms.networks import STYLE_NETWORK_NAMES
-from transforms.training.data import read_style_image
+from stylebeam.transforms.checkpoints import parse_checkpoint
+from stylebeam.transforms.hardware.devices import choose_device
+from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
+from stylebeam.transforms.networks import STYLE_NETWORK_NAMES
+from stylebeam.transforms.training.data import read_style_image
 
 _SIDE = 512
 _PERIOD = 4

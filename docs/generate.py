@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline import yaml_nodes
-from pipeline.schema import TYPES, Schema, merged_schema, schema, section
-from transforms.gatys.recipe import PRESETS, GatysRecipe
+from stylebeam.pipeline.config import yaml_nodes
+from stylebeam.pipeline.config.schema import TYPES, Schema, merged_schema, schema, section
+from stylebeam.transforms.gatys.recipe import PRESETS, GatysRecipe
 
 ROOT = Path(__file__).parents[1]
 

@@ -15,12 +15,12 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
-from transforms.checkpoints import parse_checkpoint, shipped_checkpoints
-from transforms.contact_sheet import contact_sheet
-from transforms.feed_forward import FeedForwardStylizer
-from transforms.gatys.recipe import PRESETS, GatysRecipe
-from transforms.gatys.stylizer import GatysStylizer
-from transforms.super_resolution import SuperResolver
+from stylebeam.transforms.checkpoints import parse_checkpoint, shipped_checkpoints
+from stylebeam.transforms.gatys.recipe import PRESETS, GatysRecipe
+from stylebeam.transforms.gatys.stylizer import GatysStylizer
+from stylebeam.transforms.images.contact_sheet import contact_sheet
+from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
+from stylebeam.transforms.inference.super_resolution import SuperResolver
 
 DOCS = Path(__file__).parent
 PHOTOS = DOCS.parent / "samples" / "photos"

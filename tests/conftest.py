@@ -10,11 +10,11 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from PIL import Image
 
-from pipeline.storage import google_cloud
-from tests.emulator import running_emulator
-from transforms.checkpoints import Checkpoint, Style, save_checkpoint
-from transforms.networks import build_network, style_size
-from transforms.vgg import Vgg
+from stylebeam.pipeline.storage import google_cloud
+from stylebeam.transforms.checkpoints import Checkpoint, Style, save_checkpoint
+from stylebeam.transforms.losses.vgg import Vgg
+from stylebeam.transforms.networks import build_network, style_size
+from tests.helpers.emulator import running_emulator
 
 _CREDENTIALS = {
     "type": "authorized_user",

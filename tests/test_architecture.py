@@ -6,19 +6,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FORBIDDEN = {"pipeline", "apache_beam", "yaml", "google"}
+FORBIDDEN = {"stylebeam.pipeline", "apache_beam", "yaml", "google"}
 
 
 def imports(path: Path) -> set[str]:
-    """The top-level packages that a module imports."""
+    """The packages that a module imports."""
     imported = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            imported |= {alias.name.partition(".")[0] for alias in node.names}
+            imported |= {_package(alias.name) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            imported.add(str(node.module).partition(".")[0])
+            imported |= {_package(f"{node.module}.{alias.name}") for alias in node.names}
     return imported
+
+
+def _package(module: str) -> str:
+    """The package that a module is of: of our own two, which of them."""
+    names = module.split(".")
+    return ".".join(names[:2]) if names[0] == "stylebeam" else names[0]
 
 
 @pytest.mark.parametrize(

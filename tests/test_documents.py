@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.cli import main
-from transforms.checkpoints import shipped_checkpoints
+from stylebeam.pipeline.cli.arguments import main
+from stylebeam.transforms.checkpoints import shipped_checkpoints
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

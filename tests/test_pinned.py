@@ -16,8 +16,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.cli import main
-from pipeline.results import stamp
+from stylebeam.pipeline.archive.results import stamp
+from stylebeam.pipeline.cli.arguments import main
 
 ROOT = Path(__file__).parents[1]
 PINNED = Path(__file__).parent / "pinned"
@@ -33,8 +33,8 @@ METHODS = {
     "processing_size": f"{FAST}\n    fast: {{style: the_scream, processing_size: 64}}",
     "johnson": f"{FAST}\n    format: png\n    fast: {{style: johnson_udnie}}",
     "gatys": f"{GATYS}\n    gatys: {{style_image: swirls.jpg, iterations: 20, size: 96}}",
-    "many_keys": f"{GATYS}\n    gatys: {{style_image: {{swirls.jpg: 1, other.jpg: 3}}, size: 64, levels: 1,"
-    " iterations: 2, memory: 7, tolerance: 0.01, bounded: false, colors: luminance, init: noise,"
+    "many_keys": f"{GATYS}\n    gatys: {{style_image: {{swirls.jpg: 1, other.jpg: 3}}, size: 64,"
+    " levels: 1, iterations: 2, memory: 7, tolerance: 0.01, bounded: false, colors: luminance, init: noise,"
     " gram_normalized: false, content_normalized: false, style_distance: charbonnier}",
     "super_resolution": "method: super_resolution\n    format: webp",
 }

@@ -17,8 +17,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from transforms.files import write_whole
-from transforms.networks import STYLE_NETWORK_NAMES, build_network, style_size
+from stylebeam.files import write_whole
+from stylebeam.transforms.networks import STYLE_NETWORK_NAMES, build_network, style_size
 
 _FORMAT = "stylebeam-2"
 _NETWORK = "network."
@@ -35,8 +35,7 @@ class Style:
     """A style of a network.
 
     Attributes:
-        vector: of the length `transforms.networks.style_size`; empty, if the network is itself of
-            one style.
+        vector: of the length `networks.style_size`; empty, if the network is itself of one style.
         recipe: how it was trained, as plain values.
     """
 
@@ -49,7 +48,7 @@ class Checkpoint:
     """What a checkpoint file holds.
 
     Attributes:
-        network: the network's name, as `transforms.networks.build_network` takes it.
+        network: the network's name, as `stylebeam.transforms.networks.build_network` takes it.
         tensors: the network's state dict.
         styles: by name; for the network multi_style any number, for super_resolution none, and for
             every other one.

@@ -4,12 +4,13 @@
 histogram, and `page.py` the page of it all, by `template.html`, `style.css` and `script.js`.
 """
 
-from pipeline import ledger, storage
-from pipeline.report.overview import sum_up
-from pipeline.report.page import Picture, render
-from pipeline.report.pictures import read_thumbnails
-from pipeline.sampling import fair_shares, spread
-from transforms.image_io import DEFAULT_MAX_PIXELS
+from stylebeam.pipeline import storage
+from stylebeam.pipeline.archive import ledger
+from stylebeam.pipeline.report.overview import sum_up
+from stylebeam.pipeline.report.page import Picture, render
+from stylebeam.pipeline.report.pictures import read_thumbnails
+from stylebeam.pipeline.runs.sampling import fair_shares, spread
+from stylebeam.transforms.images.io import DEFAULT_MAX_PIXELS
 
 _MOST_PICTURES = 200
 # Each is two whole files to download.

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pipeline.records import Outcome, Status
+from stylebeam.pipeline.archive.records import Outcome, Status
 
 
 @dataclass

@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 import jinja2
 
-from pipeline.records import Method, Outcome, Status
-from pipeline.report.overview import Overview
-from pipeline.report.pictures import Thumbnail
-from pipeline.report.timings import time_images
-from pipeline.wording import duration
+from stylebeam.pipeline.archive.records import Method, Outcome, Status
+from stylebeam.pipeline.report.overview import Overview
+from stylebeam.pipeline.report.pictures import Thumbnail
+from stylebeam.pipeline.report.timings import time_images
+from stylebeam.pipeline.wording import duration
 
 _HERE = Path(__file__).parent
 # Names and reasons come from files, and a page of any number of them has an end.

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from pipeline import storage
-from transforms.image_formats import ImageError
-from transforms.thumbnails import thumbnail
+from stylebeam.pipeline import storage
+from stylebeam.transforms.images.formats import ImageError
+from stylebeam.transforms.images.thumbnails import thumbnail
 
 _THREADS = min(4, os.cpu_count() or 1)
 # With 400 of them, and a third more as text, a page has 13 MB of thumbnails.

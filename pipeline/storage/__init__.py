@@ -1,6 +1,7 @@
 """List, read and write files: on the local disk, in a bucket, or wherever Beam's FileSystems reach.
 
-`local`, `google_cloud` and `other` each know one kind of place; here a location finds its own.
+`local`, `google_cloud` and `beam_file_systems` each know one kind of place; here a location finds
+its own.
 """
 
 import contextlib
@@ -15,9 +16,9 @@ from types import ModuleType
 from apache_beam.io.filesystem import BeamIOError, FileSystem
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.storage import google_cloud, local, other
-from pipeline.storage.google_cloud import DEFAULT_DEADLINE
-from pipeline.storage.stored_file import StorageError, StoredFile
+from stylebeam.pipeline.storage import beam_file_systems, google_cloud, local
+from stylebeam.pipeline.storage.google_cloud import DEFAULT_DEADLINE
+from stylebeam.pipeline.storage.stored_file import StorageError, StoredFile
 
 __all__ = ["DEFAULT_DEADLINE", "StorageError", "StoredFile"]
 
@@ -134,7 +135,7 @@ def errors_of(path: str, what: str) -> Iterator[None]:
 def _kind_of(location: str) -> ModuleType:
     if is_bucket(location):
         return google_cloud
-    return other if is_remote(location) else local
+    return beam_file_systems if is_remote(location) else local
 
 
 @functools.lru_cache(maxsize=64)

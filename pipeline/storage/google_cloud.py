@@ -19,7 +19,7 @@ from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from pipeline.storage.stored_file import StoredFile
+from stylebeam.pipeline.storage.stored_file import StoredFile
 
 # Of the metadata of an object.
 _STAMP = "stylebeam"

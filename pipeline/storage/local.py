@@ -4,8 +4,8 @@ import os
 import stat
 from collections.abc import Iterator
 
-from pipeline.storage.stored_file import StorageError, StoredFile
-from transforms.files import write_whole
+from stylebeam.files import write_whole
+from stylebeam.pipeline.storage.stored_file import StorageError, StoredFile
 
 
 def list_files(folder: str, pattern: str) -> Iterator[StoredFile]:

@@ -5,9 +5,9 @@ import importlib.util
 
 import torch
 
-from transforms.backends.computation import ONE_IMAGE, Backend, Computation, Workload
-from transforms.backends.pytorch import CompiledTorchBackend, TorchBackend
-from transforms.devices import fast_precision
+from stylebeam.transforms.backends.computation import ONE_IMAGE, Backend, Computation, Workload
+from stylebeam.transforms.backends.pytorch import CompiledTorchBackend, TorchBackend
+from stylebeam.transforms.hardware.devices import fast_precision
 
 # One is computed, the other moved or rounded to pixels.
 _IMAGES_ON_A_GPU = 2
@@ -16,7 +16,7 @@ _IMAGES_WORTH_COMPILING = 200
 
 _HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
 if _HAS_OPENVINO:
-    from transforms.backends.openvino import OpenVinoBackend
+    from stylebeam.transforms.backends.openvino import OpenVinoBackend
 
 
 def is_computed_by_openvino(device: torch.device) -> bool:

@@ -14,8 +14,8 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
-from transforms.backends.computation import EXAMPLE_SIZE, Computation
-from transforms.memory import return_free_memory
+from stylebeam.transforms.backends.computation import EXAMPLE_SIZE, Computation
+from stylebeam.transforms.hardware.memory import return_free_memory
 
 _MODELS_KEPT = 16
 # Kernels are made for each size of image: so many, of some twenty for each, are kept for the next.

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 
-from transforms.backends.computation import EXAMPLE_SIZE, Computation
-from transforms.precision import convolutions_in
+from stylebeam.transforms.backends.computation import EXAMPLE_SIZE, Computation
+from stylebeam.transforms.hardware.precision import convolutions_in
 
 _log = logging.getLogger(__name__)
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from transforms.distillation.crops import with_details_of
-from transforms.distillation.teacher import Teacher
-from transforms.embedded_network import WIDTHS, EmbeddedNetwork, convolution_of
-from transforms.loss_network import interior_activations
-from transforms.losses import (
+from stylebeam.transforms.distillation.crops import with_details_of
+from stylebeam.transforms.distillation.teacher import Teacher
+from stylebeam.transforms.losses.distilled_vgg import WIDTHS, EmbeddedNetwork, convolution_of
+from stylebeam.transforms.losses.functional import (
     feature_reconstruction_loss,
     gram_matrix,
     style_reconstruction_loss,
 )
-from transforms.training.data import Draw, random_crop
+from stylebeam.transforms.losses.loss_network import interior_activations
+from stylebeam.transforms.training.data import Draw, random_crop
 
 CONTENT_LAYER = "relu4_2"
 """The layer that is calibrated by its content loss, and the others by their style loss."""

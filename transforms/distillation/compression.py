@@ -10,10 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transforms.embedded_network import WIDTHS, EmbeddedNetwork, Width, halves_the_resolution
-from transforms.loss_network import LossNetwork
-from transforms.pooling import average_pool
-from transforms.vgg import normalize
+from stylebeam.transforms.losses.distilled_vgg import (
+    WIDTHS,
+    EmbeddedNetwork,
+    Width,
+    halves_the_resolution,
+)
+from stylebeam.transforms.losses.loss_network import LossNetwork
+from stylebeam.transforms.losses.pooling import average_pool
+from stylebeam.transforms.losses.vgg import normalize
 
 _SAMPLES = 60_000
 # Near the border the zeros beyond it play a part.

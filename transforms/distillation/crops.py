@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional
 
-from transforms.training.data import Draw, random_crop
+from stylebeam.transforms.training.data import Draw, random_crop
 
 
 class DistillationCrops(Dataset[Tensor]):

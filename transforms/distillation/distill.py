@@ -11,24 +11,24 @@ from pydantic import Field
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from transforms.distillation.calibration import calibrate
-from transforms.distillation.compression import compress
-from transforms.distillation.crops import DistillationCrops
-from transforms.distillation.optimised_images import OptimisedImages
-from transforms.distillation.student import Student
-from transforms.distillation.teacher import Teacher
-from transforms.embedded_network import (
+from stylebeam.transforms.distillation.calibration import calibrate
+from stylebeam.transforms.distillation.compression import compress
+from stylebeam.transforms.distillation.crops import DistillationCrops
+from stylebeam.transforms.distillation.optimized_images import OptimisedImages
+from stylebeam.transforms.distillation.student import Student
+from stylebeam.transforms.distillation.teacher import Teacher
+from stylebeam.transforms.losses.distilled_vgg import (
     LAYERS,
     WIDTHS,
     about_embedded_network,
     load_embedded_network,
     save_embedded_network,
 )
-from transforms.loss_network import interior_activations, load_loss_network
-from transforms.training.data import list_images, read_style_image
-from transforms.training.loop import run_iterations
-from transforms.training.loop_recipe import LoopRecipe, RecipeError
-from transforms.training.optimizers import Muon
+from stylebeam.transforms.losses.loss_network import interior_activations, load_loss_network
+from stylebeam.transforms.training.data import list_images, read_style_image
+from stylebeam.transforms.training.loop import run_iterations
+from stylebeam.transforms.training.loop_recipe import LoopRecipe, RecipeError
+from stylebeam.transforms.training.optimizers import Muon
 
 _IMAGES_FOR_START = 200
 _IMAGES_FOR_MEANS = 48

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from transforms.distillation.teacher import Teacher
-from transforms.embedded_network import (
+from stylebeam.transforms.distillation.teacher import Teacher
+from stylebeam.transforms.losses.distilled_vgg import (
     LAYERS,
     READ_LAYERS,
     EmbeddedNetwork,
     linear,
     readout_of,
 )
-from transforms.loss_network import interior_activations
+from stylebeam.transforms.losses.loss_network import interior_activations
 
 
 class Student(nn.Module):

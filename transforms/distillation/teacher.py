@@ -5,7 +5,7 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
-from transforms.loss_network import LossNetwork, interior_activations
+from stylebeam.transforms.losses.loss_network import LossNetwork, interior_activations
 
 
 class Teacher:

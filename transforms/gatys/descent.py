@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from transforms.gatys.minimizers import Minimizer
-from transforms.gatys.objective import Objective
-from transforms.perceptual_loss import LossTerms
-from transforms.precision import NonFiniteError
+from stylebeam.transforms.gatys.minimizers import Minimizer
+from stylebeam.transforms.gatys.objective import Objective
+from stylebeam.transforms.hardware.precision import NonFiniteError
+from stylebeam.transforms.losses.perceptual import LossTerms
 
 # Evaluations over which a loss must fall by the tolerance.
 _WINDOW = 10

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from transforms.gatys.preconditioner import Preconditioner
+from stylebeam.transforms.gatys.preconditioner import Preconditioner
 
 # Of the loss: what its rounding in bfloat16 may add to it without counting as a rise.
 _ROUNDING = 1e-5

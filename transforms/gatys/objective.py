@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from transforms.distances import Distance
-from transforms.gatys.recipe import GatysRecipe
-from transforms.loss_network import LossNetwork, vgg_channels
-from transforms.losses import (
+from stylebeam.transforms.gatys.recipe import GatysRecipe
+from stylebeam.transforms.losses.distances import Distance
+from stylebeam.transforms.losses.functional import (
     feature_reconstruction_loss,
     gram_matrix,
     style_reconstruction_loss,
     total_variation_loss,
 )
-from transforms.perceptual_loss import LossTerms
+from stylebeam.transforms.losses.loss_network import LossNetwork, vgg_channels
+from stylebeam.transforms.losses.perceptual import LossTerms
 
 Painting = tuple[Tensor, float]
 """RGB in [0, 1], shape (1, 3, H, W), and its part in the style."""

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from transforms.distances import DistanceName
-from transforms.loss_network import LossNetworkName, check_layers
-from transforms.vgg import Pooling
-from transforms.vgg_weights import WeightsConvention
+from stylebeam.transforms.losses.distances import DistanceName
+from stylebeam.transforms.losses.loss_network import LossNetworkName, check_layers
+from stylebeam.transforms.losses.vgg import Pooling
+from stylebeam.transforms.losses.vgg_weights import WeightsConvention
 
 Initial = Literal["content", "noise", "fast"]
 Colors = Literal["painting", "luminance", "histogram"]

@@ -13,23 +13,26 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
-from transforms.color import match_colors, match_luminance, to_gray, with_colors_of
-from transforms.devices import fast_gradient_precision
-from transforms.embedded_network import load_embedded_network
-from transforms.gatys.descent import Report, descend
-from transforms.gatys.minimizers import Adam, Lbfgs
-from transforms.gatys.objective import Objective, Painting
-from transforms.gatys.preconditioner import Preconditioner
-from transforms.gatys.recipe import GatysRecipe
-from transforms.loss_network import LossNetworkName
-from transforms.memory import keep_freed_blocks, return_free_memory
-from transforms.mirrored_borders import MirroredBorders
-from transforms.perceptual_loss import LossTerms
-from transforms.pixel_range import from_unit_range, to_unit_range
-from transforms.precision import NonFiniteError, convolutions_in
-from transforms.resizing import enlarge_like
-from transforms.vgg import Vgg, load_vgg
-from transforms.vgg_normalization import normalize_activations, reference_photographs
+from stylebeam.transforms.gatys.descent import Report, descend
+from stylebeam.transforms.gatys.minimizers import Adam, Lbfgs
+from stylebeam.transforms.gatys.objective import Objective, Painting
+from stylebeam.transforms.gatys.preconditioner import Preconditioner
+from stylebeam.transforms.gatys.recipe import GatysRecipe
+from stylebeam.transforms.hardware.devices import fast_gradient_precision
+from stylebeam.transforms.hardware.memory import keep_freed_blocks, return_free_memory
+from stylebeam.transforms.hardware.precision import NonFiniteError, convolutions_in
+from stylebeam.transforms.images.color import match_colors, match_luminance, to_gray, with_colors_of
+from stylebeam.transforms.images.pixel_range import from_unit_range, to_unit_range
+from stylebeam.transforms.images.resizing import enlarge_like
+from stylebeam.transforms.losses.distilled_vgg import load_embedded_network
+from stylebeam.transforms.losses.loss_network import LossNetworkName
+from stylebeam.transforms.losses.mirrored_borders import MirroredBorders
+from stylebeam.transforms.losses.perceptual import LossTerms
+from stylebeam.transforms.losses.vgg import Vgg, load_vgg
+from stylebeam.transforms.losses.vgg_normalization import (
+    normalize_activations,
+    reference_photographs,
+)
 
 # Pixels: what VGG's four poolings up to its fifth block leave something of.
 _MIN_SIDE = 32

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import nn
 
-from transforms.networks.johnson import JohnsonNetwork
-from transforms.networks.layers import Upsampling
-from transforms.networks.multi_style import MultiStyleNetwork
-from transforms.networks.style_network import StyleNetwork
-from transforms.networks.super_resolution import SuperResolutionNetwork
+from stylebeam.transforms.networks.johnson import JohnsonNetwork
+from stylebeam.transforms.networks.layers import Upsampling
+from stylebeam.transforms.networks.multi_style import MultiStyleNetwork
+from stylebeam.transforms.networks.style_network import StyleNetwork
+from stylebeam.transforms.networks.super_resolution import SuperResolutionNetwork
 
 MIN_SIDE = 17
 """The shortest side, in pixels, that the reflection padding of every network here accepts."""

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transforms.networks.layers import Convolution, regular
+from stylebeam.transforms.networks.layers import Convolution, regular
 
 
 def convolve_blocks(x: Tensor, layer: nn.Conv2d, side: int) -> Tensor:

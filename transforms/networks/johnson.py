@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transforms.networks.blocks import convolve_to_blocks
-from transforms.networks.layers import (
+from stylebeam.transforms.networks.blocks import convolve_to_blocks
+from stylebeam.transforms.networks.layers import (
     NORM_EPSILON,
     ConvNorm,
     ResidualBlock,
@@ -16,7 +16,7 @@ from transforms.networks.layers import (
     UpsamplingConvNorm,
     convolution,
 )
-from transforms.networks.style_network import STRIDE, Stage, StyleNetwork
+from stylebeam.transforms.networks.style_network import STRIDE, Stage, StyleNetwork
 
 # As in Johnson et al.'s program: a little beyond [0, 1], so that black and white are reached where
 # the hyperbolic tangent still has a gradient.

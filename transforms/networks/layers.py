@@ -44,7 +44,7 @@ def instance_norm(features: Tensor, scale: Tensor, shift: Tensor, epsilon: float
 class InstanceNorm(nn.Module):
     """The scale and the shift of an instance normalisation.
 
-    `transforms.networks.style_network` normalises: it knows what belongs to the image.
+    `stylebeam.transforms.networks.style_network` normalises: it knows what belongs to the image.
     """
 
     def __init__(self, channels: int) -> None:

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transforms.networks.blocks import convolve_blocks, upsample_blocks
-from transforms.networks.layers import check_whole, convolution
-from transforms.networks.style_network import STRIDE, Stage, StyleNetwork
+from stylebeam.transforms.networks.blocks import convolve_blocks, upsample_blocks
+from stylebeam.transforms.networks.layers import check_whole, convolution
+from stylebeam.transforms.networks.style_network import STRIDE, Stage, StyleNetwork
 
-# As in `transforms.networks.johnson`, and for the same reasons.
+# As in `stylebeam.transforms.networks.johnson`, and for the same reasons.
 _TANH_SCALE = 150 / 255
 _OUTPUT_DIVISOR = 4
 # The features of an image of one colour differ by rounding alone, which a division by the root of

@@ -1,7 +1,7 @@
 """What the style networks have in common: convolutions, each normalised over the whole image.
 
 A network says which convolutions, as lists of stages; how images pass through them is said once,
-here for whole images and in `transforms.tiling` for images in parts.
+here for whole images and in `stylebeam.transforms.inference.tiling` for images in parts.
 """
 
 from abc import ABC, abstractmethod
@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transforms.networks.blocks import pixels_of_blocks
-from transforms.networks.layers import instance_norm
+from stylebeam.transforms.networks.blocks import pixels_of_blocks
+from stylebeam.transforms.networks.layers import instance_norm
 
 STRIDE = 4
 """The resolution between head and tail is this part of the image's; a block has 4x4 pixels."""
@@ -131,7 +131,7 @@ class StyleNetwork(nn.Module, ABC):
 
         Args:
             images: RGB in [0, 1], shape (B, 3, H, W), each side at least
-                `transforms.networks.MIN_SIDE`.
+                `stylebeam.transforms.networks.MIN_SIDE`.
             styles: as in `head`.
 
         Returns:

@@ -5,8 +5,8 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transforms.networks.blocks import convolve_to_blocks, pixels_of_blocks
-from transforms.networks.layers import (
+from stylebeam.transforms.networks.blocks import convolve_to_blocks, pixels_of_blocks
+from stylebeam.transforms.networks.layers import (
     ConvNorm,
     ResidualBlock,
     Upsampling,
@@ -38,7 +38,7 @@ class SuperResolutionNetwork(nn.Module):
 
         Args:
             factor: 2, 4 or 8.
-            upsampling: how each doubling is done, `transforms.networks.layers.UpsamplingConvNorm`.
+            upsampling: how each doubling is done, `UpsamplingConvNorm` says.
 
         Raises:
             ValueError: a value is none of those.

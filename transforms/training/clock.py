@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from transforms.training.loop_recipe import LoopRecipe
+from stylebeam.transforms.training.loop_recipe import LoopRecipe
 
 _WARM_UP = 0.1
 _FIRST_RATE = 1 / 25

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional
 
-from transforms.image_io import FORMAT_OF_EXTENSION, ImageError, decode
+from stylebeam.transforms.images.io import FORMAT_OF_EXTENSION, ImageError, decode
 
 
 class ImageFile(Protocol):

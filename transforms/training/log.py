@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from transforms.training.clock import Clock
-from transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.training.clock import Clock
+from stylebeam.transforms.training.loop_recipe import RecipeError
 
 _BAR = "{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left{postfix}"
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset
 
-from transforms.image_io import ImageError
-from transforms.training.clock import Clock, one_cycle
-from transforms.training.log import Judgement, TrainingLog
-from transforms.training.loop_recipe import LoopRecipe, TrainingError
-from transforms.training.state import State
+from stylebeam.transforms.images.io import ImageError
+from stylebeam.transforms.training.clock import Clock, one_cycle
+from stylebeam.transforms.training.log import Judgement, TrainingLog
+from stylebeam.transforms.training.loop_recipe import LoopRecipe, TrainingError
+from stylebeam.transforms.training.state import State
 
 _ITERATIONS_PER_STATE = 200
 _ITERATIONS_PER_REPORT = 20

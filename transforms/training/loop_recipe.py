@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from transforms.devices import DeviceName, choose_device, fast_precision
-from transforms.training.data import ImageFile, ListFiles, images_among
+from stylebeam.transforms.hardware.devices import DeviceName, choose_device, fast_precision
+from stylebeam.transforms.training.data import ImageFile, ListFiles, images_among
 
 
 class TrainingError(Exception):

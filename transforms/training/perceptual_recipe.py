@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from transforms.distances import Distance, DistanceName
-from transforms.image_io import ImageError
-from transforms.loss_network import LossNetworkName, load_loss_network
-from transforms.perceptual_loss import PerceptualLoss
-from transforms.training.data import read_style_image
-from transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.images.io import ImageError
+from stylebeam.transforms.losses.distances import Distance, DistanceName
+from stylebeam.transforms.losses.loss_network import LossNetworkName, load_loss_network
+from stylebeam.transforms.losses.perceptual import PerceptualLoss
+from stylebeam.transforms.training.data import read_style_image
+from stylebeam.transforms.training.loop_recipe import RecipeError
 
 
 class PerceptualLossRecipe(BaseModel):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from transforms.files import write_whole
-from transforms.training.loop_recipe import LoopRecipe, RecipeError
+from stylebeam.files import write_whole
+from stylebeam.transforms.training.loop_recipe import LoopRecipe, RecipeError
 
 
 class State:

@@ -8,28 +8,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transforms.checkpoints import (
+from stylebeam.transforms.checkpoints import (
     Checkpoint,
     CheckpointError,
     Style,
     parse_checkpoint,
     save_checkpoint,
 )
-from transforms.losses import grid_loss
-from transforms.networks import build_network, style_size
-from transforms.perceptual_loss import PerceptualLoss
-from transforms.training.data import (
+from stylebeam.transforms.losses.functional import grid_loss
+from stylebeam.transforms.losses.perceptual import PerceptualLoss
+from stylebeam.transforms.networks import build_network, style_size
+from stylebeam.transforms.training.data import (
     ContentCrops,
     ImageFile,
     ListFiles,
     files_below,
     list_images,
 )
-from transforms.training.log import Judgement
-from transforms.training.loop import run_iterations
-from transforms.training.loop_recipe import RecipeError
-from transforms.training.optimizers import optimizers_of
-from transforms.training.style_recipe import TrainingRecipe
+from stylebeam.transforms.training.log import Judgement
+from stylebeam.transforms.training.loop import run_iterations
+from stylebeam.transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.training.optimizers import optimizers_of
+from stylebeam.transforms.training.style_recipe import TrainingRecipe
 
 _CROPS_JUDGED = 6
 

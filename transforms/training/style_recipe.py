@@ -5,10 +5,10 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from transforms.networks import STYLE_NETWORK_NAMES
-from transforms.training.loop_recipe import NetworkRecipe
-from transforms.training.optimizers import OptimizerName
-from transforms.training.perceptual_recipe import PerceptualLossRecipe
+from stylebeam.transforms.networks import STYLE_NETWORK_NAMES
+from stylebeam.transforms.training.loop_recipe import NetworkRecipe
+from stylebeam.transforms.training.optimizers import OptimizerName
+from stylebeam.transforms.training.perceptual_recipe import PerceptualLossRecipe
 
 _RATE_OF_VECTORS = 5e-2
 

@@ -7,16 +7,20 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from transforms.checkpoints import Checkpoint, save_checkpoint
-from transforms.distances import Distance, DistanceName
-from transforms.loss_network import LossNetworkName, interior_activations, load_loss_network
-from transforms.losses import feature_reconstruction_loss, pixel_loss
-from transforms.networks import build_network
-from transforms.networks.layers import Upsampling
-from transforms.super_resolution import reduced
-from transforms.training.data import ContentCrops, ListFiles, files_below
-from transforms.training.loop import run_iterations
-from transforms.training.loop_recipe import NetworkRecipe, RecipeError
+from stylebeam.transforms.checkpoints import Checkpoint, save_checkpoint
+from stylebeam.transforms.inference.super_resolution import reduced
+from stylebeam.transforms.losses.distances import Distance, DistanceName
+from stylebeam.transforms.losses.functional import feature_reconstruction_loss, pixel_loss
+from stylebeam.transforms.losses.loss_network import (
+    LossNetworkName,
+    interior_activations,
+    load_loss_network,
+)
+from stylebeam.transforms.networks import build_network
+from stylebeam.transforms.networks.layers import Upsampling
+from stylebeam.transforms.training.data import ContentCrops, ListFiles, files_below
+from stylebeam.transforms.training.loop import run_iterations
+from stylebeam.transforms.training.loop_recipe import NetworkRecipe, RecipeError
 
 # Smaller parts of a photograph would have to be enlarged to make a crop, and are blurred.
 _SMALLEST_PART = 0.3

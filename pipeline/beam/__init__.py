@@ -1,0 +1,1 @@
+"""The steps of the Beam pipeline, and running it."""

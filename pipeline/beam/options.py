@@ -1,0 +1,101 @@
+"""Beam's own options, as they follow `stylebeam run`."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    StandardOptions,
+)
+from apache_beam.portability import python_urns
+from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner, RunnerResult
+from apache_beam.runners.runner import PipelineRunner, create_runner
+
+from stylebeam.pipeline.config.file import ConfigError
+from stylebeam.pipeline.suggestions import nearest
+
+# The DirectRunner would first try to download another engine.
+_LOCAL_RUNNER = "FnApiRunner"
+# Beside a thread for each core, which stylise, so many read and write: a bucket's latency then
+# costs nothing.
+_MORE_THREADS = 2
+
+
+class LocalRunner(FnApiRunner):
+    """Beam's FnApiRunner, whose worker processes are those of `worker.py`."""
+
+    def run_via_runner_api(
+        self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
+    ) -> RunnerResult:
+        """Run a pipeline."""
+        for environment in pipeline_proto.components.environments.values():
+            if environment.urn == python_urns.SUBPROCESS_SDK:
+                environment.payload = (
+                    f"{shlex.quote(sys.executable)} -m stylebeam.pipeline.beam.worker".encode()
+                )
+        return super().run_via_runner_api(pipeline_proto, options)
+
+
+def parse_beam_options(flags: list[str]) -> PipelineOptions:
+    """Return Beam's options from command-line flags, with the FnApiRunner unless one is named.
+
+    Raises:
+        ConfigError: there is no such runner, or a flag is unknown. (Of a remote runner only that
+            runner knows all flags.)
+    """
+    options = PipelineOptions(flags)
+    standard = options.view_as(StandardOptions)
+    standard.runner = standard.runner or _LOCAL_RUNNER
+    try:
+        create_runner(standard.runner)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise ConfigError([f"--runner={standard.runner}: {error}"]) from error
+    if is_local(options):
+        if mistakes := list(_mistakes(options, flags)):
+            raise ConfigError(mistakes)
+        _fill_in(options)
+    return options
+
+
+def _mistakes(options: PipelineOptions, flags: list[str]) -> Iterator[str]:
+    """Yield what is wrong with the flags of a run on this machine."""
+    known = {f"--{name}" for name in options.get_all_options()}
+    given = {f"--{name}" for name in options.get_all_options(retain_unknown_options=True)}
+    for name in sorted(given - known):
+        yield f"there is no option {name}{nearest(name, known)}"
+    for before, flag in zip(["", *flags], flags, strict=False):
+        if not flag.startswith("-") and (not before.startswith("--") or "=" in before):
+            yield f"{flag} is one word too many"
+    if (options.view_as(DirectOptions).direct_num_workers or 0) < 0:
+        yield "--direct_num_workers must be at least 0 (which takes all cores)"
+
+
+def _fill_in(options: PipelineOptions) -> None:
+    """Set what the flags of a run on this machine leave open."""
+    direct = options.view_as(DirectOptions)
+    given = options.get_all_options(drop_default=True)
+    if direct.direct_running_mode != "multi_processing" and "direct_num_workers" not in given:
+        direct.direct_num_workers = (os.cpu_count() or 1) + _MORE_THREADS
+
+
+def runner_of(options: PipelineOptions) -> PipelineRunner:
+    """Return the runner that options name."""
+    name = options.view_as(StandardOptions).runner
+    return LocalRunner() if name == _LOCAL_RUNNER else create_runner(name)
+
+
+def is_local(options: PipelineOptions) -> bool:
+    """Whether the run's workers are on this machine."""
+    return options.view_as(StandardOptions).runner in StandardOptions.LOCAL_RUNNERS
+
+
+def worker_processes(options: PipelineOptions) -> int:
+    """Return how many worker processes a run has on this machine."""
+    direct = options.view_as(DirectOptions)
+    if direct.direct_running_mode != "multi_processing":
+        return 1
+    return direct.direct_num_workers or os.cpu_count() or 1

@@ -1,0 +1,76 @@
+"""Calls a command, and says what went wrong."""
+
+import argparse
+import io
+import logging
+import os
+import sys
+
+from stylebeam.pipeline.beam.model_handler import StylizationError
+from stylebeam.pipeline.cli import commands
+from stylebeam.pipeline.config.file import ConfigError
+from stylebeam.pipeline.methods.styles import StyleError
+from stylebeam.pipeline.runs.run import RunFailedError
+from stylebeam.pipeline.storage import StorageError
+from stylebeam.transforms.hardware.devices import DeviceUnavailableError
+from stylebeam.transforms.hardware.precision import NonFiniteError
+from stylebeam.transforms.images.io import ImageError
+from stylebeam.transforms.losses.vgg import WeightsUnavailableError
+from stylebeam.transforms.training.loop_recipe import RecipeError, TrainingError
+
+_COMMANDS = {
+    "run": commands.run,
+    "validate": commands.validate,
+    "preview": commands.preview,
+    "sweep": commands.sweep,
+    "train": commands.train,
+    "train-super-resolution": commands.train_super_resolution,
+    "evaluate": commands.evaluate,
+    "distill": commands.distill,
+    "styles": commands.styles,
+    "schema": commands.schema,
+    "stylize": commands.stylize,
+}
+_USAGE_ERRORS = (
+    ConfigError,
+    StyleError,
+    RecipeError,
+    DeviceUnavailableError,
+    WeightsUnavailableError,
+)
+_FAILURES = (
+    RunFailedError,
+    StylizationError,
+    StorageError,
+    TrainingError,
+    ImageError,
+    NonFiniteError,
+    OSError,
+)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Call the command that arguments name, and return its exit code.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
+    # A file's name may hold bytes that are no text; they must not keep its outcome from being said.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    logging.basicConfig(level=logging.INFO if args.verbose else logging.CRITICAL, force=True)
+    try:
+        code = _COMMANDS[args.command](args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read the output has gone; what is still to be flushed at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return commands.EXIT_FAILED
+    except _USAGE_ERRORS as error:
+        print(f"stylebeam: {error}", file=sys.stderr)
+        return commands.EXIT_USAGE
+    except _FAILURES as error:
+        print(f"stylebeam: {error}", file=sys.stderr)
+        return commands.EXIT_FAILED

@@ -1,0 +1,1 @@
+"""How photos are stylized: each method with its options and its files."""

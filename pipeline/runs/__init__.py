@@ -1,0 +1,1 @@
+"""A run, from the plan to its end; and what shows a run beforehand."""

@@ -1,0 +1,116 @@
+"""Contact sheets of what photos become, before a run."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
+
+from stylebeam.pipeline.beam.model_handler import StylizeModelHandler, StylizerPool
+from stylebeam.pipeline.config.run_config import RunOptions
+from stylebeam.pipeline.methods.paintings import GatysChoice
+from stylebeam.pipeline.methods.styles import Choice
+from stylebeam.pipeline.runs.excerpts import Excerpt, excerpts, middle
+from stylebeam.pipeline.runs.planning import BatchPlan
+from stylebeam.transforms.checkpoints import parse_checkpoint, shipped_checkpoints
+from stylebeam.transforms.images.contact_sheet import contact_sheet
+from stylebeam.transforms.images.pixel_range import of_depth
+from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
+from stylebeam.transforms.losses.vgg_normalization import reference_photographs
+
+_PHOTOS = 4
+_SHOWN_SIDE = 384
+# Of what a network is given around it, which decides by what features are normalised.
+_NETWORK_SIDE = 2048
+# Of an optimisation, which need not come to its end to show its manner.
+_EVALUATIONS = 40
+_NOTHING = Image.new("RGB", (1, 1), "white")
+
+
+def preview_sheet(run_options: RunOptions, plans: Sequence[BatchPlan]) -> Image.Image:
+    """Return what the middles of a few photos of each batch become, at full resolution.
+
+    Args:
+        run_options: what the config says of the run as a whole.
+        plans: of the batches.
+
+    Returns:
+        A row for each batch: each photo beside what it becomes.
+
+    Raises:
+        StorageError: an input or an output cannot be listed.
+        StylizationError: a photo cannot be stylised.
+    """
+    handler = StylizeModelHandler(
+        run_options.device, run_options.max_pixels, memory=run_options.memory_in_bytes
+    )
+    pool = handler.load_model()
+    rows = []
+    for each in plans:
+        few, _ = excerpts(each, _PHOTOS, _NETWORK_SIDE, run_options.max_pixels)
+        with ThreadPoolExecutor(_PHOTOS) as threads:
+            pairs = list(threads.map(partial(_before_and_after, pool=pool), few))
+        rows.append(list(chain(*pairs)))
+    longest = max(2, *map(len, rows))
+    rows = [[*row, *[_NOTHING] * (longest - len(row))] for row in rows]
+    labels = [f"{each.batch.name}: {each.batch.method} {each.batch.options}" for each in plans]
+    return contact_sheet(rows, labels, ["photo", "result"] * (longest // 2), "")
+
+
+def sample_photographs() -> list[Tensor]:
+    """Return six photographs that are shipped, RGB, uint8, of shape (3, 256, 256)."""
+    together = (reference_photographs()[0] * 255).round().to(torch.uint8)
+    return [each for row in together.split(256, 1) for each in row.split(256, 2)]
+
+
+def styles_sheet(photos: Sequence[Tensor], device: torch.device) -> Image.Image:
+    """Return photos in every style that is shipped.
+
+    Args:
+        photos: RGB, uint8, of any shape (3, H, W).
+        device: where to compute.
+
+    Returns:
+        A row for each style, below one for the photos themselves.
+    """
+    rows = [[_image(pixels) for pixels in photos]]
+    labels = ["photo"]
+    for path in shipped_checkpoints():
+        checkpoint = parse_checkpoint(path.read_bytes())
+        if not checkpoint.styles:
+            continue
+        stylizer = FeedForwardStylizer(checkpoint, device)
+        for name in checkpoint.styles:
+            labels.append(name)
+            rows.append([_image(stylizer.stylize(each, styles={name: 1.0})) for each in photos])
+    return contact_sheet(rows, labels, [""] * len(photos), "Shipped styles")
+
+
+def _before_and_after(excerpt: Excerpt, pool: StylizerPool) -> tuple[Image.Image, Image.Image]:
+    """Return the middle of a photo, and of what it becomes."""
+    recipe, scale = excerpt.task.recipe, excerpt.scale
+    choice: Choice | GatysChoice = recipe.choice
+    before = excerpt.pixels
+    if recipe.method != "fast":
+        # No more than is shown.
+        before = middle(before, round(_SHOWN_SIDE / scale))
+    if scale < 1:
+        choice = choice.worked_on_at(round(scale * min(before.shape[1:])))
+    if isinstance(choice, GatysChoice):
+        choice = choice.shortened(_EVALUATIONS)
+    [after] = pool.stylize([before], replace(recipe, choice=choice))
+    enlargement = after.shape[1] // before.shape[1]
+    return (
+        _image(middle(before, _SHOWN_SIDE // enlargement)),
+        _image(middle(after, _SHOWN_SIDE)),
+    )
+
+
+def _image(pixels: Tensor) -> Image.Image:
+    image: Image.Image = to_pil_image(of_depth(pixels, torch.uint8))
+    return image

@@ -1,0 +1,219 @@
+"""Sweeps: every combination of the values of two keys, side by side for each photo."""
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from PIL import Image
+from pydantic import Field
+
+from stylebeam.pipeline import storage
+from stylebeam.pipeline.archive import ledger
+from stylebeam.pipeline.archive.records import Outcome, Task
+from stylebeam.pipeline.config import yaml_nodes
+from stylebeam.pipeline.config.file import ConfigError, load_config
+from stylebeam.pipeline.config.run_config import Batch, RunConfig
+from stylebeam.pipeline.config.yaml_nodes import Location
+from stylebeam.pipeline.methods.options import Strict
+from stylebeam.transforms.images.contact_sheet import contact_sheet, largest_cell
+from stylebeam.transforms.images.thumbnails import thumbnail
+
+_NOT_SWEPT = ("name", "input", "output")
+
+
+class Axis(Strict):
+    """The values of a key of the batch that are set against each other."""
+
+    key: str = Field(description="Dotted and relative to the batch, as in fast.strength.")
+    values: tuple[Any, ...] = Field(description="What the key takes, one after the other.")
+
+    @property
+    def labels(self) -> list[str]:
+        """What stands beside each value's cells."""
+        return [yaml_nodes.one_line(value, quoted=False) for value in self.values]
+
+
+class Axes(Strict):
+    """What is swept."""
+
+    rows: Axis | None = Field(
+        default=None, description="What differs from top to bottom; null for one row."
+    )
+    columns: Axis = Field(description="What differs from left to right.")
+
+
+class SweepConfig(RunConfig):
+    """The config of `stylebeam sweep`: that of a run of one batch, and the axes of its sheets."""
+
+    sweep: Axes = Field(description="The keys that are swept, and their values.")
+
+    @property
+    def sheets(self) -> Batch:
+        """The batch as if the sheets were its outputs."""
+        return self.batches[0].model_copy(update={"format": "png"})
+
+    def mistakes(self) -> Iterator[tuple[Location, str]]:
+        """Yield what is wrong with the axes, and what would be with a run."""
+        yield from super().mistakes()
+        if len(self.batches) > 1:
+            yield ("batches",), f"a sweep takes one batch, not {len(self.batches)}"
+        rows, columns = self.sweep.rows, self.sweep.columns
+        if rows and rows.key == columns.key:
+            yield ("sweep", "columns", "key"), f"{rows.key} is the key of the rows already"
+        for name, axis in (("rows", rows), ("columns", columns)):
+            if axis:
+                yield from self._mistakes_of(axis, ("sweep", name))
+
+    def _mistakes_of(self, axis: Axis, location: Location) -> Iterator[tuple[Location, str]]:
+        if axis.key in _NOT_SWEPT:
+            yield (*location, "key"), f"{axis.key} is the same for all cells; sweep another key"
+        keys = {each.key for each in (self.sweep.rows, self.sweep.columns) if each}
+        lossy = any(batch.format in ("jpeg", "webp") for batch in self.batches)
+        if axis.key == "quality" and not lossy and "format" not in keys:
+            yield (
+                (*location, "key"),
+                "quality is that of JPEG and WebP, and cells are PNG unless the batch has a format;"
+                " write format: jpeg or format: webp",
+            )
+        if not axis.values:
+            yield (*location, "values"), "there must be at least one value"
+        labels = axis.labels
+        for position, label in enumerate(labels):
+            if label in labels[:position]:
+                yield (*location, "values", position), f"{label} is here twice"
+
+
+class _Step(NamedTuple):
+    """One value of an axis; `place` is that of the axis in the config."""
+
+    place: str
+    key: str
+    value: Any
+
+    @property
+    def label(self) -> str:
+        """The value, as people read it."""
+        return yaml_nodes.one_line(self.value, quoted=False)
+
+    @property
+    def setting(self) -> str:
+        """The override of the config that makes it so."""
+        return setting_of(self.key, self.value)
+
+
+def load_cells(path: str, settings: Sequence[str]) -> tuple[SweepConfig, list[list[Batch]]]:
+    """Return the config of a sweep, and the batch of each cell, row by row.
+
+    Every cell has a folder of its own below the batch's output. Cells are PNG, unless the batch
+    has a format.
+
+    Args:
+        path: of the config, a path or URI.
+        settings: overrides, as `load_config` takes them.
+
+    Raises:
+        ConfigError: the config is wrong, or that of a cell; the mistakes of all cells at once.
+    """
+    config = load_config(path, SweepConfig, settings)
+    mistakes: list[str] = []
+    cells: list[list[Batch]] = []
+    for row, row_steps in enumerate(_steps("rows", config.sweep.rows), start=1):
+        cells.append([])
+        for column, column_steps in enumerate(_steps("columns", config.sweep.columns), start=1):
+            steps = [*row_steps, *column_steps]
+            try:
+                batch = _load_cell(path, settings, steps)
+            except ConfigError as error:
+                mistakes += error.mistakes
+                continue
+            values = ", ".join(f"{step.key}={step.label}" for step in steps)
+            update = {
+                "name": f"{batch.name}: {values}",
+                "output": storage.join(batch.output, f"cells/{row}_{column}"),
+                "format": "png" if batch.format == "same" else batch.format,
+            }
+            cells[-1].append(batch.model_copy(update=update))
+    if mistakes:
+        raise ConfigError(mistakes)
+    return config, cells
+
+
+def setting_of(key: str, value: Any) -> str:
+    """Return the override that gives a key of the only batch a value, as `load_config` takes it.
+
+    Args:
+        key: dotted, and relative to the batch.
+        value: anything that YAML can say.
+    """
+    # By its position, for the batch's name may hold a dot.
+    return f"batches.0.{key}={yaml_nodes.one_line(value)}"
+
+
+def write_sheets(
+    config: SweepConfig, cells: list[list[Batch]], sheets: Iterable[Task | Outcome]
+) -> None:
+    """Put the outputs of a sweep's run together, in one contact sheet for each photo.
+
+    Args:
+        config: of the sweep.
+        cells: the batches that were run, as `load_cells` returned them.
+        sheets: for each photo, where to write its sheet.
+
+    Raises:
+        StorageError: an output cannot be read, or a sheet not be written.
+        ImageError: an output is not the image that was written.
+    """
+    rows, columns = config.sweep.rows, config.sweep.columns
+    outputs = [[_outputs(batch) for batch in row] for row in cells]
+    largest = largest_cell(len(cells), len(columns.values))
+    axes = [f"{name}: {axis.key}" for name, axis in (("rows", rows), ("columns", columns)) if axis]
+    for task in sheets:
+        images = [
+            [_image(cell.get(task.input), config.run.max_pixels, largest) for cell in row]
+            for row in outputs
+        ]
+        sheet = contact_sheet(
+            images,
+            row_labels=rows.labels if rows else [""],
+            column_labels=columns.labels,
+            title="; ".join([task.input, *axes]),
+        )
+        buffer = io.BytesIO()
+        sheet.save(buffer, "PNG")
+        storage.write(task.output, buffer.getvalue(), "image/png")
+
+
+def _steps(name: str, axis: Axis | None) -> list[list[_Step]]:
+    """Return what is to be set in each row, or each column; without an axis, there is one."""
+    if axis is None:
+        return [[]]
+    return [[_Step(f"sweep.{name}", axis.key, value)] for value in axis.values]
+
+
+def _load_cell(path: str, settings: Sequence[str], steps: Sequence[_Step]) -> Batch:
+    """Return the batch of a cell, with the values of both axes."""
+    # In the order of the keys, for a mapping must not replace what is set within it.
+    overrides = [step.setting for step in sorted(steps, key=lambda step: step.key)]
+    try:
+        return load_config(path, SweepConfig, [*settings, *overrides]).batches[0]
+    except ConfigError as error:
+        raise ConfigError(_placed(mistake, path, steps) for mistake in error.mistakes) from None
+
+
+def _placed(mistake: str, path: str, steps: Sequence[_Step]) -> str:
+    """Name the axis in the place of an override that the user did not write."""
+    for step in steps:
+        if mistake.startswith(source := f"--set {step.setting}"):
+            return f"{path}: {step.place}{mistake.removeprefix(source)}"
+    return mistake
+
+
+def _outputs(batch: Batch) -> dict[str, str]:
+    """Return where each photo's output of a cell lies, but for those that failed."""
+    outcomes = ledger.read_outcomes(batch.output)
+    return {each.input: each.output for each in outcomes if each.status != "failed"}
+
+
+def _image(path: str | None, max_pixels: int, largest: tuple[int, int]) -> Image.Image | None:
+    """Return an output, reduced to its cell as all of a sheet are held at once; None for none."""
+    return None if path is None else thumbnail(storage.read(path), largest, max_pixels)

@@ -1,0 +1,318 @@
+"""A second run does what is missing or changed, and nothing else."""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from stylebeam.pipeline.archive import journal
+from stylebeam.pipeline.archive.ledger import read_outcomes
+from stylebeam.pipeline.cli.arguments import main
+
+NAMES = ("a.jpg", "b.png", "below/c.jpeg")
+
+
+pytestmark = pytest.mark.usefixtures("one_batch")
+
+
+def run(*words: str) -> int:
+    return main(["run", "config.yaml", *words])
+
+
+def setting(*values: str) -> list[str]:
+    return [word for value in values for word in ("--set", f"batches.all.{value}")]
+
+
+def statuses() -> dict[str, str]:
+    return {outcome.output.removeprefix("out/"): outcome.status for outcome in read_outcomes("out")}
+
+
+def done() -> set[str]:
+    return {name for name, status in statuses().items() if status == "done"}
+
+
+def written() -> dict[str, tuple[bytes, int]]:
+    """The outputs: their bytes, and when they were written."""
+    paths = (Path("out", name) for name in NAMES)
+    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
+
+
+def test_a_second_run_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run() == 0
+    first = written()
+    monkeypatch.setattr(
+        "stylebeam.pipeline.beam.stylize.decode", lambda *args: pytest.fail("it was decoded")
+    )
+    assert run() == 0
+    assert statuses() == dict.fromkeys(NAMES, "skipped")
+    assert written() == first
+
+
+def test_what_is_up_to_date_is_said_beforehand(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    Path("out/a.jpg").unlink()
+    capsys.readouterr()
+    assert main(["validate", "config.yaml"]) == 0
+    assert "to out; 2 up to date, 1 to do\n" in capsys.readouterr().out
+    assert run() == 0
+    assert "all: 1 done, 2 skipped, 0 failed; outputs in out\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_output_that_was_deleted_is_done_again(name: str) -> None:
+    assert run() == 0
+    first = written()
+    Path("out", name).unlink()
+    assert run() == 0
+    assert done() == {name}
+    assert {path: data for path, (data, _) in written().items()} == {
+        path: data for path, (data, _) in first.items()
+    }
+
+
+def test_an_input_that_changed_is_done_again(photos: Path) -> None:
+    assert run() == 0
+    before = written()
+    Image.open(photos / "b.png").rotate(180).save(photos / "b.png")
+    assert run() == 0
+    assert done() == {"b.png"}
+    assert written()["out/b.png"][0] != before["out/b.png"][0]
+
+
+def test_an_input_that_changed_without_changing_size_is_done_again(photos: Path) -> None:
+    data = bytearray((photos / "a.jpg").read_bytes())
+    assert run() == 0
+    data[-20] ^= 1
+    (photos / "a.jpg").write_bytes(data)
+    assert run() == 0
+    assert done() == {"a.jpg"}
+
+
+def test_other_photos_under_the_same_names_are_done(photos: Path) -> None:
+    """Even if they have the sizes and times of those before."""
+    assert run() == 0
+    shutil.copytree(photos, "others")
+    Image.open("others/a.jpg").rotate(180).save("others/a.jpg", quality=50)
+    size = (photos / "a.jpg").stat().st_size
+    with open("others/a.jpg", "r+b") as file:
+        file.truncate(size)
+    found = (photos / "a.jpg").stat()
+    os.utime("others/a.jpg", ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert run(*setting("input=others")) in (0, 3)
+    assert "skipped" not in statuses().values()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("fast.strength=0.5", set(NAMES)),
+        ("quality=50", {"a.jpg", "b.png", "below/c.jpeg"}),
+        ("name=renamed", set()),
+    ],
+)
+def test_a_recipe_that_changed_is_done_again(change: str, expected: set[str]) -> None:
+    assert run() == 0
+    assert run(*setting(change)) == 0
+    assert done() == expected
+    assert run(*setting(change)) == 0
+    assert done() == set()
+
+
+def test_other_weights_of_the_same_name_are_done_again() -> None:
+    assert run() == 0
+    data = Path("style.safetensors").read_bytes()
+    Path("style.safetensors").unlink()
+    Path("style.safetensors").write_bytes(data[:-2] + bytes([data[-2] ^ 1, data[-1]]))
+    assert run() == 0
+    assert done() == set(NAMES)
+
+
+def test_overwrite_always_and_never(photos: Path) -> None:
+    assert run() == 0
+    before = written()
+    assert run(*setting("overwrite=always")) == 0
+    assert done() == set(NAMES)
+    (photos / "a.jpg").write_bytes((photos / "below" / "c.jpeg").read_bytes())
+    Path("out/b.png").unlink()
+    assert run(*setting("overwrite=never")) == 0
+    assert done() == {"b.png"}
+    assert written()["out/a.jpg"][0] == before["out/a.jpg"][0]
+
+
+@pytest.mark.parametrize("written_before", [False, True])
+def test_what_someone_else_has_written_is_left_alone(
+    written_before: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if written_before:
+        assert run() == 0
+    Path("out").mkdir(exist_ok=True)
+    Path("out/a.jpg").write_bytes(b"edited by hand")
+    assert run(*setting("fast.strength=0.5")) == 3
+    assert statuses() == {"a.jpg": "failed", "b.png": "done", "below/c.jpeg": "done"}
+    assert Path("out/a.jpg").read_bytes() == b"edited by hand"
+    assert "out/a.jpg is there already, and is not, or no longer, what" in capsys.readouterr().out
+    assert run(*setting("fast.strength=0.5", "overwrite=never")) == 0
+    assert Path("out/a.jpg").read_bytes() == b"edited by hand"
+    assert run(*setting("fast.strength=0.5", "overwrite=always")) == 0
+    assert Image.open("out/a.jpg").size == (50, 41)
+
+
+def test_a_refused_link_does_not_give_away_what_someone_else_has_written(
+    photos: Path, tmp_path: Path
+) -> None:
+    """It would be written to the same place as another photo, and is listed before it."""
+    (tmp_path / "private.jpg").write_bytes((photos / "a.jpg").read_bytes())
+    (photos / "a.jpeg").symlink_to(tmp_path / "private.jpg")
+    Path("out").mkdir()
+    Path("out/a.webp").write_bytes(b"mine")
+    assert run(*setting("format=webp")) == 3
+    by_input = {outcome.input: outcome.status for outcome in read_outcomes("out")}
+    assert by_input["photos/a.jpeg"] == by_input["photos/a.jpg"] == "failed"
+    assert Path("out/a.webp").read_bytes() == b"mine"
+
+
+def test_a_file_in_place_of_the_journal_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("out/_stylebeam/journal.jsonl").mkdir(parents=True)
+    assert run() == 1
+    assert "out/_stylebeam/journal.jsonl cannot be read: is a directory." in capsys.readouterr().err
+
+
+def test_what_was_under_way_at_a_kill_is_done_again() -> None:
+    """The journal says that the output was begun; what is there may be of before or of then."""
+    assert run() == 0
+    journal.begin("out", "a.jpg")
+    assert run() == 0
+    assert done() == {"a.jpg"}
+    assert run() == 0
+    assert done() == set()
+
+
+@pytest.mark.parametrize("garbage", [b'{"output": "b.png", "st', b"\xff\0\n[]\nnull\n3\n", b"\n\n"])
+def test_a_journal_that_a_power_cut_has_damaged_is_read_as_far_as_it_goes(garbage: bytes) -> None:
+    assert run() == 0
+    with open("out/_stylebeam/journal.jsonl", "ab") as file:
+        file.write(garbage)
+    Path("out/a.jpg").unlink()
+    assert run() == 0
+    assert done() == {"a.jpg"}
+    assert run() == 0
+    assert done() == set()
+
+
+def test_outputs_that_were_moved_with_their_record_are_known() -> None:
+    assert run() == 0
+    Path("out").rename("moved")
+    for path in Path("moved").rglob("*.jp*"):
+        os.utime(path)
+    assert run(*setting("output=moved")) == 0
+    assert {outcome.status for outcome in read_outcomes("moved")} == {"skipped"}
+
+
+def test_a_journal_is_compacted(tmp_path: Path) -> None:
+    for round_ in range(9):
+        for number in range(1100):
+            journal.begin(str(tmp_path), f"{number}.jpg")
+            journal.finish(str(tmp_path), f"{number}.jpg", f"{round_}", number)
+    path = tmp_path / "_stylebeam" / "journal.jsonl"
+    before, size = journal.read(str(tmp_path)), path.stat().st_size
+    journal.compact(str(tmp_path))
+    assert path.stat().st_size < size / 9
+    assert journal.read(str(tmp_path)) == before
+    assert before["7.jpg"] == journal.Entry("8", 7)
+    journal.compact(str(tmp_path))
+    assert journal.read(str(tmp_path)) == before
+
+
+def test_only_what_failed_is_retried(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = (photos / "a.jpg").read_bytes()
+    (photos / "a.jpg").write_bytes(whole[:300])
+    assert run() == 3
+    assert statuses() == {"a.jpg": "failed", "b.png": "done", "below/c.jpeg": "done"}
+    (photos / "a.jpg").write_bytes(whole)
+    (photos / "new.jpg").write_bytes(whole)
+    Path("out/b.png").unlink()
+    capsys.readouterr()
+    assert run("--retry-failed") == 0
+    # The others have the outcomes that they had; what is new was no failure.
+    assert statuses() == {"a.jpg": "done", "b.png": "done", "below/c.jpeg": "done"}
+    assert not Path("out/b.png").exists()
+    assert not Path("out/new.jpg").exists()
+    assert run() == 0
+    assert done() == {"b.png", "new.jpg"}
+
+
+def test_there_is_nothing_to_retry_without_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--retry-failed") == 1
+    assert "outcomes.jsonl cannot be read: there is no such file." in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_two_batches_of_one_folder_know_their_own(photos: Path) -> None:
+    Path("config.yaml").write_text("""
+defaults: {fast: {style: style.safetensors}, output: out}
+batches:
+  - {name: all, input: "photos/*.jpg"}
+  - {name: below, input: photos/below, fast: {strength: 0.5}}
+run: {device: cpu}
+""")
+    assert run() == 0
+    assert done() == {"a.jpg", "c.jpeg"}
+    assert run("--set", "batches.below.fast.strength=0.6") == 0
+    assert done() == {"c.jpeg"}
+
+
+def test_what_a_killed_run_began_is_removed(photos: Path) -> None:
+    """A living process's unfinished file is not."""
+    (Path("out") / "below").mkdir(parents=True)
+    dead = Path("out/below/.stylebeam-dead.part")
+    alive = Path("out/.stylebeam-alive.part")
+    dead.touch()
+    script = (
+        "import fcntl, sys\n"
+        "file = open(sys.argv[1], 'xb')\n"
+        "fcntl.flock(file, fcntl.LOCK_EX)\n"
+        "print('locked', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(alive)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "locked\n"
+        assert run() == 0
+        assert not dead.exists()
+        assert alive.exists()
+        process.kill()
+    assert run() == 0
+    assert not alive.exists()
+
+
+def test_a_drive_without_locks_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    Path("out").mkdir()
+    Path("out/.stylebeam-other.part").touch()
+    assert run() == 0
+    assert done() == set(NAMES)
+    # Perhaps another machine is at it.
+    assert Path("out/.stylebeam-other.part").exists()
+
+
+def test_the_record_names_every_input_once() -> None:
+    for _ in range(2):
+        assert run() == 0
+        lines = Path("out/_stylebeam/outcomes.jsonl").read_text().splitlines()
+        inputs = Counter(json.loads(line)["input"] for line in lines)
+        assert inputs == Counter(f"photos/{name}" for name in NAMES)

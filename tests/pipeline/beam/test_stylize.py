@@ -1,0 +1,162 @@
+"""The Stylize transform and the record of outcomes, in a Beam pipeline with a fake model."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+import torch
+from apache_beam.ml.inference.base import ModelHandler
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+from PIL import Image
+
+from stylebeam.pipeline.archive import ledger
+from stylebeam.pipeline.archive.records import Outcome, Recipe, Task
+from stylebeam.pipeline.beam.model_handler import LoadedPhoto
+from stylebeam.pipeline.beam.stylize import Limits, Stylize
+from stylebeam.pipeline.methods.styles import Choice
+from stylebeam.pipeline.runs.stopping import StopSign
+
+RECIPE = Recipe("fast", Choice("none", "none"), "png", 92)
+
+
+class NegativeHandler(ModelHandler):
+    """A fake model that makes negatives, and fails on black images."""
+
+    def load_model(self) -> None:
+        return None
+
+    def run_inference(
+        self, batch: Sequence[LoadedPhoto], model: None, inference_args: object = None
+    ) -> Iterable[LoadedPhoto | Outcome]:
+        for element in batch:
+            pixels = element.photo.pixels
+            if pixels.max() == 0:
+                yield element.task.outcome("failed", 0.0, element.photo.size, "too dark")
+            else:
+                photo = element.photo.with_pixels(255 - pixels)
+                yield LoadedPhoto(element.task, photo, element.seconds)
+
+
+def task(batch: str, folder: Path, name: str) -> Task:
+    out = f"{folder}/out"
+    return Task(batch, f"{folder}/{name}", f"{out}/{name}", RECIPE, out, f"stamp of {name}")
+
+
+def tasks(folder: Path, *names: str) -> list[Task]:
+    return [task("b", folder, name) for name in names]
+
+
+@pytest.fixture
+def stylize(tmp_path: Path) -> Stylize:
+    return Stylize(NegativeHandler(), Limits(max_pixels=10_000), StopSign(str(tmp_path / "sign")))
+
+
+def gist(outcome: Outcome) -> tuple[str, str, tuple[int | None, int | None], str | None]:
+    size = (outcome.width, outcome.height)
+    return Path(outcome.input).name, outcome.status, size, outcome.error
+
+
+def test_every_task_becomes_one_outcome(tmp_path: Path, stylize: Stylize) -> None:
+    for number in range(20):
+        Image.new("RGB", (number + 1, 9), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    (tmp_path / "text.png").write_text("no image")
+    names = [f"{number}.png" for number in range(20)] + ["text.png", "gone.png"]
+    expected = [(f"{n}.png", "done", (n + 1, 9), None) for n in range(1, 20)]
+    expected += [
+        ("0.png", "failed", (1, 9), "too dark"),
+        ("text.png", "failed", (None, None), "The file is not an image of a known kind."),
+        (
+            "gone.png",
+            "failed",
+            (None, None),
+            f"{tmp_path}/gone.png cannot be read: there is no such file.",
+        ),
+    ]
+    with TestPipeline() as pipeline:
+        outcomes = pipeline | beam.Create(tasks(tmp_path, *names)) | stylize
+        assert_that(outcomes | beam.Map(gist), equal_to(expected))
+    for number in range(1, 20):
+        with Image.open(tmp_path / "out" / f"{number}.png") as written:
+            assert written.size == (number + 1, 9)
+            assert written.getpixel((0, 0)) == (255 - number, 255, 255)
+    assert not (tmp_path / "out" / "0.png").exists()
+
+
+def test_what_cannot_be_written_fails_alone(tmp_path: Path, stylize: Stylize) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (4, 4), "red").save(tmp_path / name)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").mkdir()
+    with TestPipeline() as pipeline:
+        outcomes = (
+            pipeline
+            | beam.Create(tasks(tmp_path, "a.png", "b.png"))
+            | stylize
+            | beam.Map(lambda outcome: (outcome.status, (outcome.error or "")[-15:]))
+        )
+        assert_that(outcomes, equal_to([("failed", "is a directory."), ("done", "")]))
+
+
+def test_results_are_counted_by_status(tmp_path: Path, stylize: Stylize) -> None:
+    for name, color in (("a.png", "red"), ("b.png", "blue"), ("c.png", "black")):
+        Image.new("RGB", (4, 4), color).save(tmp_path / name)
+    pipeline = TestPipeline()
+    names = ("a.png", "b.png", "c.png")
+    _ = pipeline | beam.Create(tasks(tmp_path, *names)) | stylize
+    result = pipeline.run()
+    counters = result.metrics().query()["counters"]
+    counts = {c.key.metric.name: c.result for c in counters}
+    assert counts["done"] == 2
+    assert counts["failed"] == 1
+
+
+def test_outcomes_are_recorded_beside_the_outputs(tmp_path: Path) -> None:
+    outcomes = [
+        task(batch, Path("in"), str(number)).outcome("done", 0.1, (5, 6))
+        for number, batch in enumerate(("a", "b", "a", "c"))
+    ]
+    folders = {name: str(tmp_path / folder) for name, folder in zip("abcd", "xxyz", strict=True)}
+    ledger.write_outcomes(str(tmp_path / "z"), [outcome.to_json() for outcome in outcomes])
+    with TestPipeline() as pipeline:
+        _ = pipeline | beam.Create(outcomes) | ledger.WriteOutcomes(folders)
+    inputs = {
+        folder: sorted(outcome.input for outcome in ledger.read_outcomes(str(tmp_path / folder)))
+        for folder in "xyz"
+    }
+    # The batch d had no input this time: nothing is left of the run before.
+    assert inputs == {"x": ["in/0", "in/1", "in/2"], "y": ["in/3"], "z": []}
+    [line] = (tmp_path / "y" / "_stylebeam" / "outcomes.jsonl").read_text().splitlines()
+    assert json.loads(line) == {
+        "batch": "c",
+        "input": "in/3",
+        "output": "in/out/3",
+        "status": "done",
+        "recipe": RECIPE.digest,
+        "seconds": 0.1,
+        "width": 5,
+        "height": 6,
+        "error": None,
+        "stamp": "stamp of 3",
+    }
+
+
+def test_outcomes_among_the_tasks_stay_what_they_are(tmp_path: Path, stylize: Stylize) -> None:
+    Image.new("RGB", (4, 4), "red").save(tmp_path / "a.png")
+    [first, second] = tasks(tmp_path, "a.png", "b.png")
+    with TestPipeline() as pipeline:
+        work = pipeline | beam.Create([first, second.outcome("skipped", 0.0)])
+        outcomes = work | stylize | beam.Map(lambda each: (each.input[-5:], each.status))
+        assert_that(outcomes, equal_to([("a.png", "done"), ("b.png", "skipped")]))
+
+
+def test_pixels_pass_through_unchanged_but_for_the_model(tmp_path: Path, stylize: Stylize) -> None:
+    pixels = torch.randint(0, 255, (3, 31, 17), dtype=torch.uint8)
+    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(tmp_path / "noise.png")
+    with TestPipeline() as pipeline:
+        _ = pipeline | beam.Create(tasks(tmp_path, "noise.png")) | stylize
+    with Image.open(tmp_path / "out" / "noise.png") as written:
+        negative = torch.frombuffer(bytearray(written.tobytes()), dtype=torch.uint8)
+    assert torch.equal(negative.view(31, 17, 3).permute(2, 0, 1), 255 - pixels)

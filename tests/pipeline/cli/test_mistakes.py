@@ -1,0 +1,356 @@
+"""What a person sees of a mistake in a config: the file, the line, the key, and what to do."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from stylebeam.pipeline.cli.arguments import main
+
+GOOD = """\
+defaults:
+  fast: {style: starry_night}
+batches:
+  - name: holiday
+    input: photos
+    output: styled/holiday
+run:
+  device: cpu
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a photo and a painting."""
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (40, 30), "navy").save(tmp_path / "photos" / "a.jpg")
+    Image.new("RGB", (40, 30), "gold").save(tmp_path / "painting.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def said(capsys: pytest.CaptureFixture[str], config: str | bytes, *settings: str) -> str:
+    """What the command says of a config, without its own name before it."""
+    data = config.encode() if isinstance(config, str) else config
+    Path("photos.yaml").write_bytes(data)
+    arguments = [word for setting in settings for word in ("--set", setting)]
+    assert main(["validate", "photos.yaml", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("stylebeam: ")
+    return err.removeprefix("stylebeam: ").removesuffix("\n")
+
+
+def test_the_config_without_mistakes_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("photos.yaml").write_text(GOOD)
+    assert main(["validate", "photos.yaml"]) == 0
+    assert capsys.readouterr().out.endswith("The config is valid.\n")
+
+
+OUTPUT = "    output: styled/holiday\n"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "sentence"),
+    [
+        # Keys.
+        (
+            OUTPUT,
+            OUTPUT + "    qualty: 80\n",
+            "photos.yaml:7: batches.holiday.qualty: there is no such key; did you mean quality?",
+        ),
+        (
+            "defaults:\n",
+            "defaults:\n  qualty: 80\n",
+            "photos.yaml:2: defaults.qualty: there is no such key; did you mean quality?",
+        ),
+        (
+            OUTPUT,
+            OUTPUT + "    strength: 0.5\n",
+            "photos.yaml:7: batches.holiday.strength: there is no such key here; it belongs in"
+            " batches.fast",
+        ),
+        (
+            "run:\n",
+            "quality: 80\nrun:\n",
+            "photos.yaml:7: quality: there is no such key here; it belongs in batches, or in"
+            " defaults",
+        ),
+        (
+            "run:\n",
+            "pipelines: 4\nrun:\n",
+            "photos.yaml:7: pipelines: there is no such key; there is defaults, batches, run",
+        ),
+        (OUTPUT, "", "photos.yaml:4: batches.holiday.output: this key is missing"),
+        (
+            OUTPUT,
+            OUTPUT + "    input: photos\n",
+            "photos.yaml:7: batches.holiday.input: this key is in line 5 already",
+        ),
+        ("run:", "2026:", "photos.yaml:7: 2026: a key must be text; put it in quotes"),
+        # Values.
+        (
+            OUTPUT,
+            OUTPUT + "    quality: high\n",
+            "photos.yaml:7: batches.holiday.quality: must be a whole number, not 'high'",
+        ),
+        (
+            OUTPUT,
+            OUTPUT + "    quality: 200\n",
+            "photos.yaml:7: batches.holiday.quality: must be at most 100, not 200",
+        ),
+        (
+            OUTPUT,
+            OUTPUT + "    quality:\n",
+            "photos.yaml:7: batches.holiday.quality: must be a whole number; it is empty",
+        ),
+        (
+            OUTPUT,
+            OUTPUT + "    gps: yes\n",
+            "photos.yaml:7: batches.holiday.gps: must be 'keep' or 'drop', not true",
+        ),
+        (
+            OUTPUT,
+            OUTPUT + "    format: jpg\n",
+            "photos.yaml:7: batches.holiday.format: must be 'same', 'jpeg', 'png', 'webp' or"
+            " 'tiff', not 'jpg'; did you mean jpeg?",
+        ),
+        (
+            "name: holiday",
+            "name: 2026",
+            "photos.yaml:4: batches.2026.name: must be text, not 2026; put it in quotes",
+        ),
+        (
+            OUTPUT,
+            OUTPUT
+            + "    method: gatys\n    gatys: {style_image: painting.jpg, style_weight: 1e9}\n",
+            "photos.yaml:8: batches.holiday.gatys.style_weight: must be a number, not '1e9'; write"
+            " 1000000000",
+        ),
+        (
+            "cpu",
+            "gpu",
+            "photos.yaml:8: run.device: must be 'auto', 'cpu' or 'cuda', not 'gpu'; did you mean"
+            " cuda?",
+        ),
+        (
+            "{style: starry_night}",
+            "starry_night",
+            "photos.yaml:2: defaults.fast: must be a mapping of keys to values, not 'starry_night'",
+        ),
+        (
+            "  - name: holiday\n    input",
+            "  holiday:\n    input",
+            "photos.yaml:3: batches: must be a list, not a mapping",
+        ),
+        # Styles, files and folders.
+        (
+            "starry_night",
+            "stary_night",
+            "photos.yaml:2: defaults.fast.style: there is no shipped style 'stary_night'; did you"
+            " mean starry_night? (A checkpoint of your own is named by its path, ending in"
+            " .safetensors.)",
+        ),
+        (
+            "starry_night",
+            "mine.safetensors",
+            "photos.yaml:2: defaults.fast.style: mine.safetensors cannot be read: there is no such"
+            " file.",
+        ),
+        (
+            "input: photos",
+            "input: fotos",
+            "photos.yaml:5: batches.holiday.input: fotos does not exist; did you mean photos?",
+        ),
+        (
+            "styled/holiday",
+            "photos.yaml",
+            "photos.yaml:6: batches.holiday.output: photos.yaml is a file, not a folder",
+        ),
+        (
+            "styled/holiday",
+            "photos/styled",
+            "photos.yaml:5: batches.holiday.input: photos includes photos/styled, where batch"
+            " holiday writes; write to a folder outside the input, so that nothing is overwritten"
+            " and no result is stylised again",
+        ),
+        # Methods, and batches.
+        (
+            OUTPUT,
+            OUTPUT + "    method: gaty\n",
+            "photos.yaml:7: batches.holiday.method: must be 'fast', 'gatys' or 'super_resolution',"
+            " not 'gaty'; did you mean gatys?",
+        ),
+        (
+            OUTPUT,
+            OUTPUT + "    method: gatys\n",
+            "photos.yaml:4: batches.holiday: method: gatys needs a painting, as in gatys:"
+            " {style_image: painting.jpg}",
+        ),
+        (
+            "defaults:\n  fast: {style: starry_night}\n",
+            "",
+            "photos.yaml:2: batches.holiday: method: fast needs a style, as in fast: {style:"
+            " starry_night}",
+        ),
+        (
+            OUTPUT,
+            OUTPUT + "  - {name: holiday, input: photos, output: styled/other}\n",
+            "photos.yaml:7: batches.holiday.name: another batch is named holiday; give each a name"
+            " of its own",
+        ),
+        # YAML.
+        (
+            "    input",
+            "\tinput",
+            "photos.yaml:5: this is not YAML: a tab stands here; indent with spaces",
+        ),
+        (
+            "name: holiday",
+            "name:holiday",
+            "photos.yaml:5: this is not YAML: a colon is not expected here; each key has a line of"
+            " its own and a space after its colon, keys of one mapping are indented alike, and text"
+            " that holds ': ' is put in quotes",
+        ),
+        (
+            "    output",
+            "   output",
+            "photos.yaml:6: this is not YAML: this does not go on from the lines above; is it"
+            " indented as they are?",
+        ),
+        (
+            "night}",
+            "night",
+            "photos.yaml:3: this is not YAML: expected ',' or '}', but got ':'; a bracket that"
+            " opens in line 2 is not closed",
+        ),
+        (
+            "input: photos",
+            "input: {{ photos }}",
+            "photos.yaml:5: a key must be text; put a value that begins with a bracket in quotes",
+        ),
+        (
+            "run:",
+            "---\nrun:",
+            "photos.yaml:7: this is not YAML: a second document begins here; a config is one",
+        ),
+        ("holiday", "holi\x07day", "photos.yaml:4: the character U+0007 must not be in YAML"),
+        (GOOD, "", "photos.yaml: this is empty; a config is a mapping of keys to values"),
+        (
+            GOOD,
+            "- name: holiday\n",
+            "photos.yaml:1: a config is a mapping of keys to values, not a list",
+        ),
+    ],
+)
+def test_a_mistake_in_the_file(
+    capsys: pytest.CaptureFixture[str], right: str, wrong: str, sentence: str
+) -> None:
+    assert right in GOOD
+    assert said(capsys, GOOD.replace(right, wrong, 1)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("run.devise=cpu", "run.devise: there is no such key; did you mean device?"),
+        ("rum.device=cpu", "rum: there is no such key; did you mean run?"),
+        ("batches.holidy.quality=80", "there is no holidy in batches; did you mean holiday?"),
+        (
+            "batches.holiday.quality=high",
+            "batches.holiday.quality: must be a whole number, not 'high'",
+        ),
+        ("defaults.quality=0", "defaults.quality: must be at least 1, not 0"),
+        (
+            "batches.holiday.name.first=x",
+            "batches.holiday.name is a single value, and has no key first",
+        ),
+        ("run.device", "an override is written key=value, as in run.device=cpu"),
+        (
+            "run={device: cpu",
+            "this is not YAML: expected ',' or '}', but got '<stream end>'; a bracket that opens in"
+            " line 1 is not closed",
+        ),
+    ],
+)
+def test_a_mistake_in_a_setting(
+    capsys: pytest.CaptureFixture[str], setting: str, sentence: str
+) -> None:
+    assert said(capsys, GOOD, setting) == f"--set {setting}: {sentence}"
+
+
+def test_a_setting_that_makes_the_file_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, GOOD, "batches.holiday.output=photos/styled").startswith(
+        "photos.yaml:5: batches.holiday.input: photos includes photos/styled, where batch holiday"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [(GOOD.replace("holiday", "été").encode("latin-1"), 4), (b"\xff\xd8\xff", 1)]
+)
+def test_what_is_not_utf_8(capsys: pytest.CaptureFixture[str], text: bytes, line: int) -> None:
+    assert said(capsys, text) == (
+        f"photos.yaml:{line}: this is not UTF-8 text; is it a config, and saved as UTF-8?"
+    )
+
+
+def test_a_config_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "fotos.yaml"]) == 2
+    assert capsys.readouterr().err == (
+        "stylebeam: fotos.yaml cannot be read: there is no such file.\n"
+    )
+
+
+def test_all_mistakes_are_said_at_once_in_the_order_of_their_lines(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = """\
+run: {device: gpu}
+defaults:
+  fast: {style: starry_night}
+  quality: high
+batches:
+  - {name: a, input: photos, output: styled, qualty: 80}
+  - {name: a, input: photos, output: photos/styled, format: jpg}
+  - name: b
+    input: nowhere
+    output: styled/b
+    fast: {style: stary_night, strenth: 1}
+  - name: c
+    input: photos
+    output: styled/c
+    method: gatys
+    gatys: {style_image: painting.jpg, style_layers: {relu9_9: 1.0}, iteratons: 5}
+"""
+    within = (
+        "photos includes photos/styled, where batch a writes; write to a folder outside the input,"
+        " so that nothing is overwritten and no result is stylised again"
+    )
+    assert said(capsys, config, "run.max_pixels=0").splitlines() == [
+        "13 mistakes:",
+        "--set run.max_pixels=0: run.max_pixels: must be at least 1, not 0",
+        "photos.yaml:1: run.device: must be 'auto', 'cpu' or 'cuda', not 'gpu'; did you mean cuda?",
+        "photos.yaml:4: defaults.quality: must be a whole number, not 'high'",
+        f"photos.yaml:6: batches.a.input: {within}",
+        "photos.yaml:6: batches.a.qualty: there is no such key; did you mean quality?",
+        "photos.yaml:7: batches.a.format: must be 'same', 'jpeg', 'png', 'webp' or 'tiff', not"
+        " 'jpg'; did you mean jpeg?",
+        f"photos.yaml:7: batches.a.input: {within}",
+        "photos.yaml:7: batches.a.name: another batch is named a; give each a name of its own",
+        f"photos.yaml:9: batches.b.input: nowhere does not exist; it is looked for in {folder}",
+        "photos.yaml:11: batches.b.fast.strenth: there is no such key; did you mean strength?",
+        "photos.yaml:11: batches.b.fast.style: there is no shipped style 'stary_night'; did you"
+        " mean starry_night? (A checkpoint of your own is named by its path, ending in"
+        " .safetensors.)",
+        "photos.yaml:16: batches.c.gatys.iteratons: there is no such key; did you mean iterations?",
+        "photos.yaml:16: batches.c.gatys: style_layers: embedded has no layer relu9_9; it has"
+        " relu1_1, relu2_1, relu3_1, relu4_1, relu4_2, relu5_1.",
+    ]
+
+
+def test_what_comes_of_a_mistake_is_not_said_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without its wrong method the batch would need a style; without its style, a style."""
+    wrong = GOOD.replace("  - name", "  - method: gaty\n    fast: null\n    name")
+    assert said(capsys, wrong).startswith("photos.yaml:4: batches.holiday.method: must be 'fast',")
+    wrong = GOOD.replace("  fast: {style: starry_night}", "  fast: {style: 7}")
+    assert said(capsys, wrong).startswith("photos.yaml:2: defaults.fast.style: must be a name or")

@@ -1,0 +1,87 @@
+"""Plans: which image goes where, and collisions."""
+
+from pathlib import Path
+
+import pytest
+
+from stylebeam.pipeline.config.file import ConfigError
+from stylebeam.pipeline.config.run_config import RunConfig
+from stylebeam.pipeline.runs.planning import plan, survey
+from stylebeam.transforms.checkpoints import weights_digest
+
+
+def config(checkpoint: Path, *batches: dict[str, object]) -> RunConfig:
+    shared = {"fast": {"style": str(checkpoint)}}
+    return RunConfig.model_validate({"batches": [{**shared, **batch} for batch in batches]})
+
+
+def test_outputs_mirror_the_tree_of_the_input(photos: Path, checkpoint_path: Path) -> None:
+    [batch_plan] = plan(
+        config(checkpoint_path, {"name": "x", "input": str(photos), "output": "out"})
+    )
+    assert survey([batch_plan]) == {"x": {None: 3}}
+    tasks = {task.input: task for task in batch_plan.work()}
+    assert {path: (task.output, task.recipe.format) for path, task in tasks.items()} == {
+        f"{photos}/a.jpg": ("out/a.jpg", "jpeg"),
+        f"{photos}/b.png": ("out/b.png", "png"),
+        f"{photos}/below/c.jpeg": ("out/below/c.jpeg", "jpeg"),
+    }
+    recipe = tasks[f"{photos}/a.jpg"].recipe
+    assert recipe.choice.weights == weights_digest(checkpoint_path.read_bytes())
+
+
+def test_a_chosen_format_gives_the_extension(photos: Path, checkpoint_path: Path) -> None:
+    batch = {"name": "x", "input": str(photos), "output": "out", "format": "webp"}
+    [batch_plan] = plan(config(checkpoint_path, batch))
+    outputs = sorted(task.output for task in batch_plan.work())
+    assert outputs == ["out/a.webp", "out/b.webp", "out/below/c.webp"]
+
+
+def test_collisions_are_said_before_anything_runs(photos: Path, checkpoint_path: Path) -> None:
+    (photos / "a.png").write_bytes((photos / "b.png").read_bytes())
+    same = {"name": "same", "input": str(photos), "output": "out"}
+    assert survey(plan(config(checkpoint_path, same))) == {"same": {None: 4}}
+    jpeg = {**same, "name": "jpeg", "format": "jpeg"}
+    with pytest.raises(ConfigError) as caught:
+        survey(plan(config(checkpoint_path, jpeg)))
+    assert caught.value.mistakes == (
+        f"batch jpeg: {photos}/a.png and {photos}/a.jpg would both be written to out/a.jpg",
+    )
+    with pytest.raises(ConfigError) as caught:
+        survey(plan(config(checkpoint_path, same, {**same, "name": "again"})))
+    assert len(caught.value.mistakes) == 4
+    assert all(mistake.startswith("batch again: ") for mistake in caught.value.mistakes)
+
+
+def test_very_many_collisions_are_cut_short(photos: Path, checkpoint_path: Path) -> None:
+    for number in range(30):
+        (photos / f"{number}.jpg").touch()
+        (photos / f"{number}.png").touch()
+    batch = {"name": "x", "input": str(photos), "output": "out", "format": "jpeg"}
+    with pytest.raises(ConfigError) as caught:
+        survey(plan(config(checkpoint_path, batch)))
+    assert len(caught.value.mistakes) == 21
+    assert caught.value.mistakes[-1] == "... and 10 more like these"
+
+
+def test_writing_over_an_input_is_refused(
+    photos: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the same folder is written, and even where the glob would not match it again."""
+    monkeypatch.chdir(photos.parent)
+    batch = {"name": "x", "input": "photos/a.jpg", "output": str(photos)}
+    with pytest.raises(ConfigError) as caught:
+        survey(plan(config(checkpoint_path, batch)))
+    assert caught.value.mistakes == (
+        f"photos/a.jpg would be written over {photos}/a.jpg, which is an input",
+    )
+
+
+def test_writing_over_what_an_input_links_to_is_refused(
+    photos: Path, checkpoint_path: Path
+) -> None:
+    (photos / "best.jpg").symlink_to("below/best.jpg")
+    (photos / "below" / "c.jpeg").rename(photos / "below" / "best.jpg")
+    batch = {"name": "x", "input": f"{photos}/*.jpg", "output": str(photos / "below")}
+    with pytest.raises(ConfigError, match="which is an input"):
+        survey(plan(config(checkpoint_path, batch)))

@@ -1,0 +1,109 @@
+"""Storage that is too busy, breaks off, stalls or cuts short costs no image, or says which."""
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from google.cloud import storage as gcs
+
+from stylebeam.pipeline.archive.ledger import read_outcomes
+from stylebeam.pipeline.cli.arguments import main
+from stylebeam.pipeline.storage import google_cloud
+from tests.helpers.faulty_proxy import FAULTS, FaultyProxy, Request
+
+IMAGES = 500
+
+
+@pytest.fixture
+def spoiled(
+    bucket: gcs.Bucket,
+    emulator: str,
+    photos: Path,
+    checkpoint_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[float], FaultyProxy]:
+    """Returns a proxy that spoils a share of the requests for images, by each of its faults.
+
+    The bucket has many photos, the working directory a config from it to it.
+    """
+    data = (photos / "a.jpg").read_bytes()
+    with ThreadPoolExecutor(8) as pool:
+        blobs = (bucket.blob(f"photos/{number}.jpg") for number in range(IMAGES))
+        list(pool.map(lambda blob: blob.upload_from_string(data), blobs))
+    monkeypatch.chdir(photos.parent)
+    Path("config.yaml").write_text(f"""
+batches:
+  - name: all
+    input: gs://archive/photos
+    output: gs://archive/styled
+    fast: {{style: {checkpoint_path}}}
+run: {{device: cpu}}
+""")
+    generator = random.Random(1)
+
+    def spoil(share: float) -> FaultyProxy:
+        def choose(request: Request) -> str | None:
+            upload = re.search(rb'"name": "styled/\d+\.jpg"', request.begin)
+            if not upload and not re.search(r"photos/\d+\.jpg", request.path):
+                return None
+            if generator.random() >= share * len(FAULTS):
+                return None
+            return generator.choice(FAULTS)
+
+        proxy = FaultyProxy(emulator, choose)
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        google_cloud._client.cache_clear()
+        return proxy
+
+    return spoil
+
+
+def run(deadline: float) -> int:
+    workers = ["--direct_num_workers=8", "--direct_running_mode=multi_threading"]
+    return main(["run", "config.yaml", "--set", f"run.storage_deadline={deadline}", *workers])
+
+
+def test_faults_now_and_then_lose_nothing(
+    spoiled: Callable[[float], FaultyProxy], bucket: gcs.Bucket
+) -> None:
+    # Seven attempts or so fit in: that all of one request's are spoiled, one run in 500 would see.
+    with spoiled(0.03) as proxy:
+        assert run(deadline=60) == 0
+    assert set(proxy.faults) == set(FAULTS)
+    assert sum(proxy.faults.values()) > IMAGES / 4
+    outcomes = list(read_outcomes("gs://archive/styled"))
+    assert [each.status for each in outcomes] == ["done"] * IMAGES
+    written = {blob.name: blob.md5_hash for blob in bucket.list_blobs(prefix="styled/")}
+    images = {name: digest for name, digest in written.items() if name.endswith(".jpg")}
+    assert set(images) == {f"styled/{number}.jpg" for number in range(IMAGES)}
+    # All are of one photo.
+    assert len(set(images.values())) == 1
+
+
+def test_storage_out_of_order_fails_each_image_and_the_run_ends(
+    spoiled: Callable[[float], FaultyProxy],
+) -> None:
+    with spoiled(0.2) as proxy:
+        assert run(deadline=6) == 3
+    outcomes = list(read_outcomes("gs://archive/styled"))
+    assert [each.status for each in outcomes] == ["failed"] * IMAGES
+    reasons = Counter(each.error.partition(" cannot be read: ")[2] for each in outcomes)
+    assert {reason.partition(" (")[0] for reason in reasons} >= {
+        "the storage answered 429",
+        "the storage answered 503",
+        "the storage did not answer in time.",
+        "the connection to the storage broke.",
+    }
+    # Neither addresses, which might open an object to others, nor the client's own words.
+    in_words = re.compile(
+        r"(the storage answered (429 \(Too Many Requests\)|503 \(Service Unavailable\))"
+        r"|the storage did not answer in time|the connection to the storage broke)"
+        r"(, however often it was tried)?\."
+    )
+    assert [reason for reason in reasons if not in_words.fullmatch(reason)] == []
+    # Once storage is known to be out of order, each image is tried once.
+    assert sum(proxy.faults.values()) < 2 * IMAGES

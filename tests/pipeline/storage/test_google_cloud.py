@@ -1,0 +1,309 @@
+"""A run from a bucket to a bucket, against an emulator of Google Cloud Storage."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+from google.api_core.exceptions import PreconditionFailed, RetryError, from_http_status
+from google.cloud import storage as gcs
+from google.cloud.storage.exceptions import InvalidResponse
+from PIL import Image
+
+from stylebeam.pipeline import storage
+from stylebeam.pipeline.archive import inputs
+from stylebeam.pipeline.archive.ledger import read_outcomes
+from stylebeam.pipeline.cli.arguments import main
+from stylebeam.pipeline.storage import google_cloud
+from stylebeam.transforms.checkpoints import parse_checkpoint
+from tests.helpers.faulty_proxy import FaultyProxy
+
+
+def test_from_a_bucket_to_a_bucket(
+    bucket: gcs.Bucket, photos: Path, checkpoint_path: Path, tmp_path: Path
+) -> None:
+    for name in ("a.jpg", "below/c.jpeg"):
+        bucket.blob(f"photos/2026 [1]/{name}").upload_from_filename(photos / name)
+    bucket.blob("photos/2026 [1]/broken.png").upload_from_string(b"no image")
+    bucket.blob("photos/2027/b.png").upload_from_filename(photos / "b.png")
+    bucket.blob("photos/notes.txt").upload_from_string("not an input")
+    bucket.blob("styles/own.safetensors").upload_from_filename(checkpoint_path)
+    (tmp_path / "config.yaml").write_text("""
+batches:
+  - name: archive
+    input: gs://archive/photos
+    output: gs://archive/styled
+    fast: {style: gs://archive/styles/own.safetensors}
+""")
+    done = subprocess.run(
+        [sys.executable, "-m", "stylebeam", "run", str(tmp_path / "config.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "archive: 3 done, 1 failed" in done.stdout
+    written = {blob.name: blob for blob in bucket.list_blobs(prefix="styled/")}
+    assert written.pop("styled/_stylebeam/run.json").content_type == "application/json"
+    assert written.pop("styled/_stylebeam/report.html").content_type == "text/html; charset=utf-8"
+    record = written.pop("styled/_stylebeam/outcomes.jsonl")
+    lines = [json.loads(line) for line in record.download_as_text().splitlines()]
+    assert {line["output"].removeprefix("gs://archive/"): line["status"] for line in lines} == {
+        "styled/2026 [1]/a.jpg": "done",
+        "styled/2026 [1]/below/c.jpeg": "done",
+        "styled/2026 [1]/broken.png": "failed",
+        "styled/2027/b.png": "done",
+    }
+    assert {name: blob.content_type for name, blob in written.items()} == {
+        "styled/2026 [1]/a.jpg": "image/jpeg",
+        "styled/2026 [1]/below/c.jpeg": "image/jpeg",
+        "styled/2027/b.png": "image/png",
+    }
+    written["styled/2027/b.png"].download_to_filename(tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.size == (33, 64)
+
+
+def test_a_training_on_photographs_of_a_bucket(
+    bucket: gcs.Bucket, photos: Path, tmp_path: Path
+) -> None:
+    for name in ("a.jpg", "below/c.jpeg"):
+        bucket.blob(f"photos/{name}").upload_from_filename(photos / name)
+    command = [sys.executable, "-m", "stylebeam", "train", "--style-image", str(photos / "b.png")]
+    options = {"crop_size": 32, "style_size": 32, "iterations": 2, "held_out": "[c.*]"}
+    settings = [f"--set={key}={value}" for key, value in options.items()]
+    paths = ["--content-images", "gs://archive/photos", "--output", "own.safetensors"]
+    done = subprocess.run(
+        [*command, *paths, *settings], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    checkpoint = parse_checkpoint((tmp_path / "own.safetensors").read_bytes())
+    assert checkpoint.styles["own"].recipe["content_images"] == "1 photographs"
+    assert "held-out loss" in done.stdout
+    paths[1] = "gs://archive/nothing"
+    done = subprocess.run(
+        [*command, *paths], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "content_images: there are no images in gs://archive/nothing." in done.stderr
+
+
+def test_a_sweep_of_an_optimisation_towards_a_painting_in_a_bucket(
+    bucket: gcs.Bucket, photos: Path, tmp_path: Path
+) -> None:
+    bucket.blob("photos/below/c.jpeg").upload_from_filename(photos / "below" / "c.jpeg")
+    bucket.blob("photos/broken.png").upload_from_string(b"no image")
+    bucket.blob("paintings/one.png").upload_from_filename(photos / "b.png")
+    (tmp_path / "sweep.yaml").write_text("""
+batches:
+  - name: archive
+    input: gs://archive/photos
+    output: gs://archive/swept
+    method: gatys
+    gatys: {style_image: gs://archive/paintings/one.png}
+sweep:
+  columns: {key: gatys.iterations, values: [1, 3]}
+""")
+    done = subprocess.run(
+        [sys.executable, "-m", "stylebeam", "sweep", str(tmp_path / "sweep.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
+    assert done.returncode == 3, done.stderr
+    written = {blob.name.removeprefix("swept/"): blob for blob in bucket.list_blobs(prefix="swept")}
+    images = {name for name, blob in written.items() if blob.content_type == "image/png"}
+    assert images == {"below/c.png", "broken.png", "cells/1_1/below/c.png", "cells/1_2/below/c.png"}
+
+
+CONFIG = """
+batches:
+  - name: archive
+    input: gs://archive/photos
+    output: gs://archive/styled
+    fast: {style: style.safetensors}
+run: {device: cpu}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a config from the bucket to the bucket."""
+    (tmp_path / "style.safetensors").symlink_to(checkpoint_path)
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def statuses() -> dict[str, str]:
+    outcomes = read_outcomes("gs://archive/styled")
+    return {each.output.removeprefix("gs://archive/styled/"): each.status for each in outcomes}
+
+
+def test_a_second_run_does_what_is_missing_or_changed(
+    bucket: gcs.Bucket, photos: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.jpg", "b.png", "below/c.jpeg"):
+        bucket.blob(f"photos/{name}").upload_from_filename(photos / name)
+    assert main(["run", "config.yaml"]) == 0
+    assert main(["run", "config.yaml"]) == 0
+    assert set(statuses().values()) == {"skipped"}
+    bucket.blob("styled/a.jpg").delete()
+    # The same bytes, but another generation.
+    bucket.blob("photos/b.png").upload_from_filename(photos / "b.png")
+    bucket.blob("styled/below/c.jpeg").upload_from_string(b"edited by hand")
+    assert main(["run", "config.yaml"]) == 3
+    assert statuses() == {"a.jpg": "done", "b.png": "done", "below/c.jpeg": "failed"}
+    assert bucket.blob("styled/below/c.jpeg").download_as_bytes() == b"edited by hand"
+    assert "is there already, and is not, or no longer, what a run wrote" in capsys.readouterr().out
+
+
+def test_one_request_a_read_and_one_a_write(
+    bucket: gcs.Bucket, emulator: str, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, shown = 50, 40
+    for number in range(images):
+        bucket.blob(f"photos/{number}.jpg").upload_from_filename(photos / "a.jpg")
+    with FaultyProxy(emulator, lambda request: None) as proxy:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        done = subprocess.run(
+            [sys.executable, "-m", "stylebeam", "run", "config.yaml", "--direct_num_workers=2"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    reads = Counter(each.path for each in proxy.requests if "alt=media" in each.path)
+    writes = Counter(each.path for each in proxy.requests if each.method == "POST")
+    photos_read = [count for path, count in reads.items() if "photos" in path]
+    outputs_read = [count for path, count in reads.items() if "styled" in path and ".jpg" in path]
+    # Once for the run and, of those that it shows, once more for the report.
+    assert sorted(photos_read) == [1] * (images - shown) + [2] * shown
+    assert outputs_read == [1] * shown
+    # The images, and the three files of the record; the names of objects are in the bodies.
+    assert sum(writes.values()) == images + 3
+    listings = len(proxy.requests) - sum(reads.values()) - sum(writes.values())
+    assert listings <= 8
+    assert proxy.connections <= 4
+
+
+ODD_NAMES = (
+    "with space.jpg",
+    "hash#1.jpg",
+    "what?.jpg",
+    "100%25 + 1&a=b.jpg",
+    "Öl, 油画 🎨.jpg",
+    "[brackets] {braces} *star*.jpg",
+    "back\\slash.jpg",
+    "double//slash.jpg",
+    "space /a.jpg/x.jpg",
+    "k" * 990 + ".jpg",
+)
+
+
+def test_odd_names_and_placeholders(bucket: gcs.Bucket) -> None:
+    for name in ODD_NAMES:
+        bucket.blob(f"odd/{name}").upload_from_string(name.encode())
+    for placeholder in ("odd/", "odd/below/", "odd/folder.jpg/"):
+        bucket.blob(placeholder).upload_from_string(b"")
+    found = {image.relative: image for image in inputs.list_images("gs://archive/odd")}
+    assert set(found) == set(ODD_NAMES)
+    for name, image in found.items():
+        assert storage.read(image.path) == name.encode()
+        storage.write(f"gs://archive/copy/{name}", name.encode())
+    copies = {blob.name for blob in bucket.list_blobs(prefix="copy/")}
+    assert copies == {f"copy/{name}" for name in ODD_NAMES}
+
+
+def test_names_that_lead_out_of_the_output_write_nothing(
+    bucket: gcs.Bucket, photos: Path, folder: Path
+) -> None:
+    data = (photos / "a.jpg").read_bytes()
+    names = ("../../escaped.jpg", "below/../../../escaped.jpg", "/escaped.jpg", "fine.jpg")
+    for name in names:
+        bucket.blob(f"photos/{name}").upload_from_string(data)
+    settings = ["--set", f"batches.archive.output={folder}/deep/er/out"]
+    assert main(["run", "config.yaml", *settings]) == 3
+    outcomes = {each.input: each for each in read_outcomes(f"{folder}/deep/er/out")}
+    bad = [each for path, each in outcomes.items() if ".." in path]
+    assert {each.status for each in bad} == {"failed"}
+    assert len(bad) == 2
+    assert all("leads out of any folder" in each.error for each in bad)
+    inside = {path for path in folder.rglob("*.jpg") if photos not in path.parents}
+    assert inside == {folder / f"deep/er/out/{name}.jpg" for name in ("escaped", "fine")}
+
+
+def test_a_listing_of_many_pages(
+    bucket: gcs.Bucket, emulator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {f"many/{number:04}.jpg" for number in range(1050)}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: bucket.blob(name).upload_from_string(b""), names))
+    monkeypatch.setattr(google_cloud, "_PAGE", 100)
+    with FaultyProxy(emulator, lambda request: None) as proxy:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        found = [image.path for image in inputs.list_images("gs://archive/many")]
+    assert len(proxy.requests) == 11
+    assert len(found) == len(names)
+    assert {path.removeprefix("gs://archive/") for path in found} == names
+
+
+def test_an_object_that_vanished_since_it_was_listed(bucket: gcs.Bucket) -> None:
+    bucket.blob("photos/a.jpg").upload_from_string(b"x")
+    [image] = inputs.list_images("gs://archive/photos")
+    bucket.blob("photos/a.jpg").delete()
+    with pytest.raises(storage.StorageError) as caught:
+        storage.read(image.path)
+    assert str(caught.value) == ("gs://archive/photos/a.jpg cannot be read: there is no such file.")
+
+
+def test_what_is_not_there_is_said(bucket: gcs.Bucket) -> None:
+    with pytest.raises(storage.StorageError, match=r"gs://nowhere/.* cannot be listed: there is"):
+        list(inputs.list_images("gs://nowhere/photos"))
+    with pytest.raises(storage.StorageError, match=r"gs://nowhere/x cannot be written: "):
+        storage.write("gs://nowhere/x", b"")
+
+
+def test_nothing_is_written_over_what_came_in_the_meantime(bucket: gcs.Bucket) -> None:
+    place = "gs://archive/out.jpg"
+    google_cloud.write(place, b"ours", "image/jpeg", "stamp", "")
+    # Once more, as after an answer that got lost.
+    google_cloud.write(place, b"ours", "image/jpeg", "stamp", "")
+    with pytest.raises(PreconditionFailed):
+        google_cloud.write(place, b"another", "image/jpeg", "other stamp", "")
+    [found] = storage.list_files("gs://archive", "gs://archive/**")
+    assert (found.path, found.stamp, found.size) == (place, "stamp", 4)
+    google_cloud.write(place, b"newer", "image/jpeg", "newer stamp", found.version)
+    assert storage.read(place) == b"newer"
+    with pytest.raises(PreconditionFailed):
+        google_cloud.write(place, b"late", "image/jpeg", "late stamp", found.version)
+
+
+def answer(status: int) -> requests.Response:
+    response = requests.Response()
+    response.status_code = status
+    return response
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (from_http_status(403, "GET https://a/b?key=c: no access"), "403 (no access)"),
+        (from_http_status(403, "GET https://a/b?key=c: ('failed', 403)"), "403 (Forbidden)"),
+        (from_http_status(520, ""), "520 (of no known meaning)"),
+        (InvalidResponse(answer(503), "failed"), "503 (Service Unavailable)"),
+        (
+            RetryError("no more", InvalidResponse(answer(429), "failed")),
+            "429 (Too Many Requests), however often it was tried",
+        ),
+    ],
+)
+def test_an_answer_is_said_in_words_without_addresses(error: Exception, words: str) -> None:
+    assert google_cloud.reason(error) == f"the storage answered {words}"

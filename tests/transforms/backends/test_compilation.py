@@ -1,0 +1,154 @@
+"""PyTorch compiled, where OpenVINO is not installed or there is a GPU."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch._dynamo.utils import counters
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from stylebeam.pipeline.archive.ledger import read_outcomes
+from stylebeam.pipeline.cli.arguments import main
+from stylebeam.transforms import backends
+from stylebeam.transforms.backends.computation import Computation, Workload
+from stylebeam.transforms.backends.pytorch import CompiledTorchBackend, TorchBackend
+from stylebeam.transforms.checkpoints import parse_checkpoint
+from stylebeam.transforms.images.quality import psnr
+from stylebeam.transforms.inference import feed_forward
+from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
+
+CPU = torch.device("cpu")
+
+
+class Blur(Computation):
+    """A small one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolve = nn.Conv2d(3, 3, 3, padding=1, groups=3)
+
+    def forward(self, pixels: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
+        values = gain * self.convolve(pixels.permute(0, 3, 1, 2) / 255)
+        made = (values.sigmoid() * 255).round().to(pixels.dtype)
+        return made.permute(0, 2, 3, 1), values.isfinite().all()
+
+
+def noise(height: int, width: int, kind: torch.dtype = torch.uint8) -> Tensor:
+    generator = torch.Generator().manual_seed(height * 10_000 + width)
+    return torch.randint(0, 256, (1, height, width, 3), generator=generator, dtype=kind)
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled() -> None:
+    """Forget what other tests have compiled."""
+    torch.compiler.reset()
+
+
+def compiled_graphs() -> int:
+    return counters["stats"]["unique_graphs"]
+
+
+def test_a_network_is_compiled_once_for_images_of_any_size(
+    two_styles_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = parse_checkpoint(two_styles_path.read_bytes())
+    monkeypatch.setattr(feed_forward, "backend_for", lambda made, *_: TorchBackend(made, CPU))
+    plain = FeedForwardStylizer(checkpoint, CPU, torch.float32)
+    monkeypatch.setattr(
+        feed_forward,
+        "backend_for",
+        lambda made, *_: CompiledTorchBackend(made, CPU, torch.float32),
+    )
+    compiled = FeedForwardStylizer(checkpoint, CPU, torch.float32)
+    before = compiled_graphs()
+    for size in ((400, 400), (500, 397), (448, 701)):
+        for style in ("one", "two"):
+            photo = noise(*size)[0].permute(2, 0, 1)
+            expected = plain.stylize(photo, styles={style: 1.0})
+            stylized = compiled.stylize(photo, styles={style: 1.0})
+            assert psnr(stylized[None] / 255, expected[None] / 255) > 65
+    assert compiled_graphs() == before + 1
+
+
+def test_what_is_rare_is_not_compiled() -> None:
+    backend = CompiledTorchBackend(Blur(), CPU, torch.float32)
+    plain = TorchBackend(backend._computation, CPU)
+    gain = [torch.tensor(2.0)]
+    before = compiled_graphs()
+    for pixels, precision in (
+        (noise(20, 30, torch.int32), torch.float32),
+        (noise(20, 30), torch.bfloat16),
+    ):
+        made, finite = backend(pixels, gain, precision)
+        assert finite
+        assert torch.equal(made, plain(pixels, gain, precision)[0])
+    assert compiled_graphs() == before
+    backend(noise(20, 30), gain, torch.float32)
+    assert compiled_graphs() == before + 1
+
+
+def test_values_that_are_not_finite_are_seen() -> None:
+    backend = CompiledTorchBackend(Blur(), CPU, torch.float32)
+    assert backend(noise(20, 30), [torch.tensor(2.0)], torch.float32)[1]
+    assert not backend(noise(20, 30), [torch.tensor(torch.inf)], torch.float32)[1]
+
+
+def test_without_a_compiler_images_are_computed_all_the_same(tmp_path: Path) -> None:
+    program = """
+import torch
+from tests.test_compilation import CPU, Blur, noise
+from stylebeam.transforms.backends.pytorch import CompiledTorchBackend, TorchBackend
+compiled = CompiledTorchBackend(Blur(), CPU, torch.float32)
+plain = TorchBackend(compiled._computation, CPU)
+for size in (20, 30), (31, 17):
+    call = noise(*size), [torch.tensor(0.5)], torch.float32
+    assert torch.equal(compiled(*call)[0], plain(*call)[0])
+"""
+    environment = {"CXX": "/no/such/compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    [said] = [line for line in done.stderr.splitlines() if "torch.compile failed" in line]
+    assert "computed without" in said
+
+
+@pytest.mark.parametrize(
+    ("has_openvino", "images", "kind"),
+    [
+        (True, 10**6, "OpenVinoBackend"),
+        (False, 10**6, "CompiledTorchBackend"),
+        (False, 1, "TorchBackend"),
+    ],
+)
+def test_what_computes_suits_the_work(
+    has_openvino: bool, images: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "_HAS_OPENVINO", has_openvino)
+    assert type(backends.backend_for(Blur(), CPU, Workload(images=images))).__name__ == kind
+
+
+def test_a_run_of_many_images_is_compiled_and_says_so(
+    one_batch: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(backends, "_HAS_OPENVINO", False)
+    assert main(["run", "config.yaml"]) == 0
+    assert "compiled first" not in capsys.readouterr().out
+    monkeypatch.setattr(backends, "_IMAGES_WORTH_COMPILING", 3)
+    before = compiled_graphs()
+    assert main(["run", "config.yaml", "--set", "batches.0.output=again"]) == 0
+    assert "Fast networks are computed on the CPU by torch" in (said := capsys.readouterr().out)
+    assert "compiled first" in said
+    assert compiled_graphs() == before + 1
+    assert {each.status for each in read_outcomes("again")} == {"done"}
+    for path in Path("out").glob("*.*"):
+        with Image.open(path) as plain, Image.open(Path("again") / path.name) as compiled:
+            assert psnr(*(pil_to_tensor(each)[None] / 255 for each in (plain, compiled))) > 40

@@ -1,0 +1,66 @@
+"""Calibration: distances agree in the mean, and one layer's scale leaves the others alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from stylebeam.transforms.distillation import calibration
+from stylebeam.transforms.distillation.calibration import calibrate, scale
+from stylebeam.transforms.losses.distilled_vgg import LAYERS, EmbeddedNetwork
+from stylebeam.transforms.losses.functional import gram_matrix
+
+
+def network_of(seed: int) -> EmbeddedNetwork:
+    torch.manual_seed(seed)
+    network = EmbeddedNetwork().requires_grad_(False)
+    for name, parameter in network.convolutions.named_parameters():
+        if name.endswith("weight"):
+            torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+    return network
+
+
+def distance_squared(network: EmbeddedNetwork, layer: str, images: torch.Tensor) -> float:
+    grams = gram_matrix(network(images)[layer], network.readout(layer))
+    return (grams[0] - grams[1]).square().sum().item()
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_layer_is_scaled_and_the_others_are_left_alone(layer: str) -> None:
+    network, images = network_of(0), torch.rand(2, 3, 64, 64)
+    before = {layer: distance_squared(network, layer, images) for layer in LAYERS}
+    scale(network, layer, 1.5)
+    for other in LAYERS:
+        factor = 1.5**4 if other == layer else 1.0
+        after = distance_squared(network, other, images)
+        assert after == pytest.approx(before[other] * factor, rel=1e-3), other
+
+
+def test_what_is_missing_from_the_distances_is_found(
+    tmp_path: Path,
+    gradient: Callable[[int, int], Image.Image],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A network that is its own teacher, but for known scales, is given these back."""
+    files = []
+    for number in range(4):
+        files.append(tmp_path / f"{number}.png")
+        gradient(80, 64).rotate(90 * number).save(files[-1])
+    monkeypatch.setattr(calibration, "_PAIRS", 5)
+    teacher, network = network_of(0), network_of(0)
+    missing = {layer: 0.5 + 0.1 * number for number, layer in enumerate(LAYERS)}
+    for layer, factor in missing.items():
+        scale(network, layer, factor)
+
+    def teach(images: torch.Tensor) -> dict[str, torch.Tensor]:
+        return calibration.interior_activations(teacher, images)
+
+    gains = calibrate(network, teach, files[:2], files[2:], 64, torch.device("cpu"))
+    for layer, factor in missing.items():
+        assert gains[layer] == pytest.approx(1 / factor, rel=1e-3), layer
+    images = torch.rand(2, 3, 64, 64)
+    for layer in LAYERS:
+        expected = distance_squared(teacher, layer, images)
+        assert distance_squared(network, layer, images) == pytest.approx(expected, rel=1e-2)

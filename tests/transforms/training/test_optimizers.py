@@ -1,0 +1,54 @@
+"""What moves the weights: every parameter by its optimizer, each step of a known size."""
+
+import pytest
+import torch
+from torch import nn
+
+from stylebeam.transforms.training.optimizers import optimizers_of
+
+RATE = 0.01
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    layers = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.Conv2d(8, 16, 3, groups=8), nn.ConvTranspose2d(16, 4, 3)
+    )
+    return layers.to(memory_format=torch.channels_last)
+
+
+def update_of(model: nn.Module, name: str) -> dict[str, torch.Tensor]:
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    images = torch.rand(2, 3, 12, 10).contiguous(memory_format=torch.channels_last)
+    model(images).square().sum().backward()
+    for optimizer in optimizers_of(model, name, RATE):
+        optimizer.step()
+    return {key: value - before[key] for key, value in model.state_dict().items()}
+
+
+def test_muon_moves_kernels_in_all_directions_alike(model: nn.Module) -> None:
+    update = update_of(model, "muon")
+    for layer in ("0", "2"):
+        matrix = update[f"{layer}.weight"].flatten(1)
+        # Orthogonal but for the coarseness of Muon's iteration, and of a root mean square of 0.2.
+        strengths = torch.linalg.svdvals(matrix) / (0.2 * RATE * max(matrix.shape) ** 0.5)
+        assert strengths.min() > 0.25
+        assert strengths.max() < 1.4
+
+
+@pytest.mark.parametrize(("name", "by_adam"), [("muon", 4), ("adam", 6)])
+def test_adam_moves_the_rest(model: nn.Module, name: str, by_adam: int) -> None:
+    update = update_of(model, name)
+    # The first step of Adam is the learning rate, in the direction of the gradient's sign.
+    moved = [(each.abs() / RATE - 1).abs().max() < 1e-2 for each in update.values()]
+    assert sum(moved) == by_adam
+    assert all(each.abs().min() > 0 for each in update.values())
+
+
+def test_what_is_frozen_stays(model: nn.Module) -> None:
+    model[0].requires_grad_(False)
+    update = update_of(model, "muon")
+    assert not update["0.weight"].any()
+    assert update["1.weight"].all()
+    assert update["2.weight"].all()

@@ -1,0 +1,1 @@
+"""Measures what checkpoints make of photos that nothing learned from."""

@@ -1,0 +1,55 @@
+"""Which device and which precision a computation gets."""
+
+from typing import Literal
+
+import torch
+
+from stylebeam.transforms.hardware.memory import machine_memory
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+
+class DeviceUnavailableError(Exception):
+    """A device that was asked for is not on this machine."""
+
+
+def choose_device(name: DeviceName) -> torch.device:
+    """Return the device of that name; `auto` is the GPU where there is one.
+
+    Raises:
+        DeviceUnavailableError: a GPU was asked for and there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceUnavailableError(
+            "device: cuda was asked for, but PyTorch finds no CUDA GPU on this machine. Use"
+            " device: cpu or auto, or install a driver and a CUDA build of torch."
+        )
+    return torch.device(name)
+
+
+def device_memory(device: torch.device) -> int:
+    """Return the bytes of memory of a GPU; of the CPU, those of this machine or container."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return machine_memory()
+
+
+def fast_precision(device: torch.device) -> torch.dtype:
+    """Return the precision in which the device convolves fastest at a stylised image's quality."""
+    if device.type == "cuda":
+        return torch.float16
+    if torch.cpu.get_capabilities().get("avx512_bf16"):
+        return torch.bfloat16
+    return torch.float32
+
+
+def fast_gradient_precision(device: torch.device) -> torch.dtype:
+    """Return the precision in which the device convolves fastest where gradients are needed.
+
+    In float16 they would have to be scaled.
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return fast_precision(device)

@@ -1,0 +1,1 @@
+"""Trained networks on photos of any size: style networks, tiles, super-resolution."""

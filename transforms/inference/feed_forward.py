@@ -1,0 +1,189 @@
+"""Stylisation by one pass of a trained network (Johnson et al. 2016)."""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+
+import cv2
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylebeam.transforms.backends import backend_for
+from stylebeam.transforms.backends.computation import ONE_IMAGE, Computation, Workload
+from stylebeam.transforms.checkpoints import Checkpoint, CheckpointError
+from stylebeam.transforms.hardware.devices import fast_precision
+from stylebeam.transforms.hardware.precision import compute_finite
+from stylebeam.transforms.images.pixel_range import (
+    computable,
+    computing_precision,
+    from_unit_range,
+    mixed,
+    to_unit_range,
+)
+from stylebeam.transforms.images.resizing import enlarge_like, reduced_to
+from stylebeam.transforms.inference.tiling import (
+    THUMBNAIL_PIXELS,
+    Statistics,
+    TiledImage,
+    kept_bytes_a_pixel,
+)
+from stylebeam.transforms.networks import MIN_SIDE
+from stylebeam.transforms.networks.style_network import (
+    STRIDE,
+    StyleNetwork,
+    normalize_by_itself,
+    unpacked,
+)
+
+
+class FeedForwardStylizer:
+    """A style network on a device, ready to stylise images one at a time.
+
+    One at a time, so that an image's result cannot depend on the images beside it. Calls from
+    several threads are safe: nothing is kept between them.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        precision: torch.dtype | None = None,
+        memory: int | None = None,
+        workload: Workload = ONE_IMAGE,
+    ) -> None:
+        """Build the network and move it to the device.
+
+        Args:
+            checkpoint: the network and its weights.
+            device: where to compute.
+            precision: of the convolutions; by default the fastest that keeps the quality.
+            memory: bytes that the stylisation of an image may take; an image that would take more
+                is stylised in tiles. None for any number.
+            workload: what the backend is made for.
+
+        Raises:
+            CheckpointError: the checkpoint's tensors do not fit its network, or this does not
+                stylise.
+        """
+        network = checkpoint.build()
+        if not isinstance(network, StyleNetwork):
+            raise CheckpointError(
+                f"The checkpoint is of the network {checkpoint.network}, which has no styles."
+            )
+        self.precision = precision or fast_precision(device)
+        self._memory = math.inf if memory is None else memory
+        self._device = device
+        self._network = network.to(device).to(memory_format=torch.channels_last)
+        self._backend = backend_for(_Stylization(network), device, workload)
+        self._vectors = {name: style.vector.float() for name, style in checkpoint.styles.items()}
+
+    def stylize(
+        self,
+        pixels: Tensor,
+        strength: float = 1.0,
+        styles: Mapping[str, float] | None = None,
+        processing_size: int | None = None,
+        statistics: Statistics = "exact",
+    ) -> Tensor:
+        """Return the stylised image.
+
+        Args:
+            pixels: RGB, uint8 or uint16 of shape (3, H, W), of any size from 1x1 up.
+            strength: from 0, the photo, to 1, the stylised image; between, they are mixed.
+            styles: the parts that the checkpoint's styles have in the result, by name, of any sum
+                but 0; None if it has but one.
+            processing_size: the short side, in pixels, at which a larger image is stylised; it
+                gets its size and its fine detail back afterwards. None for the image's own.
+            statistics: those by which features are normalised, of the whole image or of a
+                thumbnail; these take the least memory.
+
+        Returns:
+            RGB, of the same type and shape, on the CPU. Pixels of 16 bits are computed in float32.
+
+        Raises:
+            NonFiniteError: the network made NaN or Inf in the fast precision and in float32.
+            MemoryError: the image is too large even for tiles, or else for `statistics: exact`.
+            KeyError: there is no such style.
+        """
+        vectors = self._blend(styles)
+        if processing_size is None or min(pixels.shape[1:]) <= processing_size:
+            return mixed(pixels, self._stylized(pixels, vectors, statistics), strength)
+        reduced = reduced_to(pixels, processing_size)
+        stylized = self._stylized(reduced, vectors, statistics)
+        return enlarge_like(stylized, reduced, pixels, strength)
+
+    def _stylized(self, pixels: Tensor, vectors: Tensor, statistics: Statistics) -> Tensor:
+        """Return an image stylised at its own size."""
+        height, width = pixels.shape[1:]
+        padding = (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height))
+        padded = F.pad(pixels, padding, mode="replicate") if any(padding) else pixels
+        interleaved = padded.permute(1, 2, 0)
+        precision = computing_precision(pixels, self.precision)
+        if self._needs_tiles(interleaved, precision, statistics):
+            tiled = TiledImage(self._network, computable(interleaved), vectors.to(self._device))
+            made = compute_finite(partial(tiled.stylize, statistics), precision)
+        else:
+            made = self._whole(interleaved, vectors, precision)
+        return made[:height, :width].permute(2, 0, 1).to(pixels.dtype)
+
+    def _whole(self, pixels: Tensor, vectors: Tensor, precision: torch.dtype) -> Tensor:
+        """Return an image, shape (H, W, 3), stylised at once, shape (H', W', 3)."""
+        frame = self._network.frame
+        packed = self._network.packed(computable(_framed(pixels, frame))[None])
+        made = compute_finite(partial(self._backend, packed, [vectors]), precision)
+        return unpacked(made)[0, frame:, frame:]
+
+    def _needs_tiles(self, pixels: Tensor, precision: torch.dtype, statistics: Statistics) -> bool:
+        """Say whether an image, shape (H, W, 3), is to be stylised in tiles.
+
+        Raises:
+            MemoryError: not even tiles would do.
+        """
+        count = pixels.shape[0] * pixels.shape[1]
+        if statistics == "thumbnail":
+            return count > THUMBNAIL_PIXELS
+        if count * self._network.peak_values * precision.itemsize <= self._memory:
+            return False
+        kept = count * kept_bytes_a_pixel(self._network, precision)
+        if kept > self._memory:
+            raise MemoryError(
+                f"an image of {count / 1e6:.0f} megapixels takes {kept / 1e9:.1f} GB, more than"
+                f" run.memory ({self._memory / 1e9:.1f} GB). fast.statistics: thumbnail and"
+                " fast.processing_size take less."
+            )
+        return True
+
+    def _blend(self, styles: Mapping[str, float] | None) -> Tensor:
+        """Return the weighted mean of styles' vectors, shape (1, style_size)."""
+        if styles is None:
+            [vector] = self._vectors.values()
+            return vector.unsqueeze(0)
+        vectors = torch.stack([self._vectors[name] for name in styles])
+        weights = vectors.new_tensor(list(styles.values()))
+        return (weights / weights.sum()).unsqueeze(0) @ vectors
+
+
+class _Stylization(Computation):
+    """A style network on packed pixels; its setting is a style's vector."""
+
+    def __init__(self, network: StyleNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, packed: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        photo = to_unit_range(packed.permute(0, 3, 1, 2))
+        made = self.network.transform(photo, vectors, normalize_by_itself)
+        return from_unit_range(made, packed.dtype).permute(0, 2, 3, 1), made.isfinite().all()
+
+
+def _framed(pixels: Tensor, frame: int) -> Tensor:
+    """Return an image of whole numbers, shape (H, W, 3), as `style_network.framed` does."""
+    height, width = (side + 2 * frame for side in pixels.shape[:2])
+    reflected = cv2.copyMakeBorder(
+        pixels.numpy(), frame, frame, frame, frame, cv2.BORDER_REFLECT_101
+    )
+    whole = cv2.copyMakeBorder(
+        reflected, 0, -height % STRIDE, 0, -width % STRIDE, cv2.BORDER_REPLICATE
+    )
+    return torch.from_numpy(whole)

@@ -1,0 +1,1 @@
+"""Losses, and the networks in whose features images are compared."""
