@@ -1,14 +1,22 @@
-"""The data pipeline: a config in, a stylised archive out, by way of Apache Beam."""
+"""The data pipeline: configs, storage, Apache Beam, and the command.
 
-import logging
-import os
-import warnings
+`StylizeImages` and `StylizeFiles` are the steps for pipelines of one's own.
+"""
 
-# While it is imported, Beam warns that a client for BigQuery is missing; nothing here uses one.
-logging.getLogger().addFilter(lambda record: "apitools not found" not in str(record.msg))
-# Of Beam's translation of a glob with an escaped bracket, which is right.
-warnings.filterwarnings("ignore", "Possible nested set", FutureWarning)
-# Of Pillow, for images too large, which are refused a moment later, and for damaged metadata.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-# gRPC says on standard error when worker processes are started beside its threads.
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stylebeam.pipeline.beam.files import StylizeFiles
+    from stylebeam.pipeline.beam.images import StylizedImages, StylizeImages
+
+__all__ = ["StylizeFiles", "StylizeImages", "StylizedImages"]
+
+
+def __getattr__(name: str) -> object:
+    """Import a step when it is first used: it brings Beam and torch."""
+    import importlib  # noqa: PLC0415
+
+    modules = {"StylizeFiles": "files", "StylizeImages": "images", "StylizedImages": "images"}
+    if name not in modules:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.beam.{modules[name]}"), name)

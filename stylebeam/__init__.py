@@ -1,1 +1,73 @@
-"""Stylizes photo archives with neural networks, as a component of Apache Beam pipelines."""
+"""stylebeam stylizes photos with neural networks: one photo, or archives of millions.
+
+    import stylebeam
+
+    stylizer = stylebeam.open_style("starry_night")
+    photo = stylebeam.decode(open("cat.jpg", "rb").read())
+    open("cat_starry.jpg", "wb").write(stylebeam.encode(stylizer(photo), "jpeg"))
+
+    stylebeam.run("photos.yaml")  # the whole job of a config
+
+`stylebeam.pipeline` has the transforms for Apache Beam pipelines. Nothing heavy is imported before
+it is used: torch when a style is opened or an image decoded, Beam when a config is run.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stylebeam.opening import (
+        NetworkInfo,
+        list_styles,
+        list_super_resolution,
+        open_optimization,
+        open_style,
+        open_super_resolution,
+    )
+    from stylebeam.pipeline.runs.job import run
+    from stylebeam.transforms.engine import Canceled, Engine
+    from stylebeam.transforms.images.io import ImageError, Photo, decode, encode
+
+_MODULES = {
+    "stylebeam.opening": (
+        "NetworkInfo",
+        "list_styles",
+        "list_super_resolution",
+        "open_optimization",
+        "open_style",
+        "open_super_resolution",
+    ),
+    "stylebeam.pipeline.runs.job": ("run",),
+    "stylebeam.transforms.engine": ("Canceled", "Engine"),
+    "stylebeam.transforms.images.io": ("ImageError", "Photo", "decode", "encode"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "Canceled",
+    "Engine",
+    "ImageError",
+    "NetworkInfo",
+    "Photo",
+    "decode",
+    "encode",
+    "list_styles",
+    "list_super_resolution",
+    "open_optimization",
+    "open_style",
+    "open_super_resolution",
+    "run",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a name when it is first used."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -9,8 +9,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import apache_beam as beam
-
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive.records import Outcome
 
@@ -78,39 +76,3 @@ def write_outcomes(output: str, lines: Iterable[str]) -> None:
     data = io.BytesIO()
     data.writelines(f"{line}\n".encode() for line in lines)
     storage.write(outcomes_path(output), data.getvalue(), "application/jsonl")
-
-
-class WriteOutcomes(beam.PTransform):
-    """Writes the outcomes of a run, one file for each output folder.
-
-    A folder whose batches had no input gets an empty record, so that none is left from a run
-    before.
-    """
-
-    def __init__(self, outputs: Mapping[str, str]) -> None:
-        """Make the transform.
-
-        Args:
-            outputs: each batch's output folder, by the batch's name, one always written alike.
-        """
-        super().__init__()
-        self._outputs = dict(outputs)
-
-    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[None]:
-        """Write the outcomes."""
-        outputs = self._outputs
-        # An empty line is no outcome, and has its folder's record written in any case.
-        empty = outcomes.pipeline | "Every folder" >> beam.Create(
-            [(folder, "") for folder in sorted(set(outputs.values()))]
-        )
-        # As text, which takes a fraction of the memory of objects.
-        lines = outcomes | "By folder" >> beam.Map(
-            lambda outcome: (outputs[outcome.batch], outcome.to_json())
-        ).with_output_types(tuple[str, str])
-        return (
-            (empty, lines)
-            | "All lines" >> beam.Flatten()
-            | "Gather" >> beam.GroupByKey()
-            | "Write records"
-            >> beam.MapTuple(lambda folder, found: write_outcomes(folder, filter(None, found)))
-        )

@@ -7,40 +7,37 @@ import json
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from stylebeam.pipeline.methods.paintings import GatysChoice
-from stylebeam.pipeline.methods.styles import Choice
-from stylebeam.transforms.images.io import ImageFormat
+from stylebeam.pipeline.methods.contract import Resolved
 
 Status = Literal["done", "skipped", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-Method = Literal["fast", "gatys", "super_resolution"]
 GpsOption = Literal["keep", "drop"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides an output's bytes, the input apart.
+    """Everything that decides an output's bytes beside its input.
 
     Attributes:
-        method: how images are stylised.
-        choice: with which network and which of the method's options.
+        method: the method's name.
+        options: the method's options, whose files are known by their contents.
         format: the output's file format.
-        quality: of JPEG and WebP, from 1 to 100.
-        gps: whether the place in a photo's metadata is kept.
+        quality: of lossy formats, from 1 to 100.
+        gps: whether the output says where the photo was taken.
     """
 
-    method: Method
-    choice: Choice | GatysChoice
-    format: ImageFormat
+    method: str
+    options: Resolved
+    format: str
     quality: int
     gps: GpsOption = "keep"
 
     @functools.cached_property
     def digest(self) -> str:
-        """A stable name for this recipe: equal digests mean equal outputs of equal inputs."""
+        """A stable name of this recipe: equal digests mean equal outputs for equal inputs."""
         values = {
             "method": self.method,
-            **self.choice.identity,
+            **self.options.identity,
             "format": self.format,
             "quality": self.quality,
             "gps": self.gps,
@@ -58,11 +55,11 @@ class Outcome:
         output: the path or URI that was written, or would have been; "" if there is none.
         status: `done`, `skipped` or `failed`.
         recipe: the digest of the recipe.
-        seconds: time spent on this image by the worker, from reading to writing.
+        seconds: time that the worker spent on this image, from reading to writing.
         width: of the output, in pixels; None if the image was not decoded.
         height: likewise.
-        error: why it failed, or was left out, a sentence; None if it did not.
-        stamp: of the input's contents and the recipe, as `results.stamp` makes it.
+        error: a sentence that says why it failed or was not started; None if it did not fail.
+        stamp: the digest of the input and the recipe, from `results.stamp`.
     """
 
     batch: str
@@ -77,8 +74,8 @@ class Outcome:
     stamp: str | None = None
 
     @property
-    def reason_left_out(self) -> str | None:
-        """Why a run that was stopped had not begun with it; None if it had, or had no need to."""
+    def reason_not_started(self) -> str | None:
+        """Why a run that was stopped had not started it; None if it had, or need not."""
         return self.error if self.status == "skipped" else None
 
     def to_json(self) -> str:
@@ -87,28 +84,28 @@ class Outcome:
 
     @classmethod
     def from_json(cls, line: str) -> "Outcome":
-        """Return the outcome in a line that `to_json` made."""
+        """Return the outcome in a line from `to_json`."""
         return cls(**json.loads(line))
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One image to stylise.
+    """One image to stylize.
 
     Attributes:
         batch: the batch's name in the config.
         input: path or URI to read.
         output: path or URI to write.
-        recipe: what to do.
-        folder: of the batch's outputs.
-        stamp: of the input's contents and the recipe, as `results.stamp` makes it.
-        replaces: the version of the output that is there already, "" if there is none.
+        recipe: the digest of the recipe.
+        folder: the batch's output folder.
+        stamp: the digest of the input and the recipe, from `results.stamp`.
+        replaces: the version of the output that exists already, "" if none does.
     """
 
     batch: str
     input: str
     output: str
-    recipe: Recipe
+    recipe: str
     folder: str
     stamp: str
     replaces: str = ""
@@ -120,14 +117,21 @@ class Task:
         size: tuple[int, int] | None = None,
         error: str | None = None,
     ) -> Outcome:
-        """Return the outcome of this task; `size` is width and height in pixels."""
+        """Return the outcome of this task.
+
+        Args:
+            status: what became of it.
+            seconds: spent on it.
+            size: width and height of the output in pixels, if known.
+            error: why it failed or was not started.
+        """
         width, height = size or (None, None)
         return Outcome(
             batch=self.batch,
             input=self.input,
             output=self.output,
             status=status,
-            recipe=self.recipe.digest,
+            recipe=self.recipe,
             seconds=round(seconds, 3),
             width=width,
             height=height,

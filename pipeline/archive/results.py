@@ -59,13 +59,13 @@ def results_in(folder: str) -> dict[str, Result]:
     return dict(_other_results(folder) if storage.is_remote(folder) else _local_results(folder))
 
 
-def write_result(task: Task, data: bytes, deadline: float) -> None:
+def write_result(task: Task, image_format: str, data: bytes, deadline: float) -> None:
     """Write a task's output so that a later run knows it.
 
     Raises:
         StorageError: it cannot be written.
     """
-    mime_type = f"image/{task.recipe.format}"
+    mime_type = f"image/{image_format}"
     with storage.errors_of(task.output, "written"):
         if storage.is_bucket(task.output):
             google_cloud.write(task.output, data, mime_type, task.stamp, task.replaces, deadline)

@@ -6,10 +6,11 @@ import logging
 import os
 import sys
 
-from stylebeam.pipeline.beam.model_handler import StylizationError
-from stylebeam.pipeline.cli import commands
+from stylebeam.pipeline.cli import exit_codes
+from stylebeam.pipeline.cli.commands import run, styles, stylize, training
 from stylebeam.pipeline.config.file import ConfigError
-from stylebeam.pipeline.methods.styles import StyleError
+from stylebeam.pipeline.methods.contract import MethodError
+from stylebeam.pipeline.methods.pool import StylizationError
 from stylebeam.pipeline.runs.run import RunFailedError
 from stylebeam.pipeline.storage import StorageError
 from stylebeam.transforms.hardware.devices import DeviceUnavailableError
@@ -19,21 +20,21 @@ from stylebeam.transforms.losses.vgg import WeightsUnavailableError
 from stylebeam.transforms.training.loop_recipe import RecipeError, TrainingError
 
 _COMMANDS = {
-    "run": commands.run,
-    "validate": commands.validate,
-    "preview": commands.preview,
-    "sweep": commands.sweep,
-    "train": commands.train,
-    "train-super-resolution": commands.train_super_resolution,
-    "evaluate": commands.evaluate,
-    "distill": commands.distill,
-    "styles": commands.styles,
-    "schema": commands.schema,
-    "stylize": commands.stylize,
+    "run": run.run,
+    "validate": run.validate,
+    "preview": run.preview,
+    "sweep": run.sweep,
+    "train": training.train,
+    "train-super-resolution": training.train_super_resolution,
+    "evaluate": training.evaluate,
+    "distill": training.distill,
+    "styles": styles.styles,
+    "schema": styles.schema,
+    "stylize": stylize.stylize,
 }
 _USAGE_ERRORS = (
     ConfigError,
-    StyleError,
+    MethodError,
     RecipeError,
     DeviceUnavailableError,
     WeightsUnavailableError,
@@ -67,10 +68,10 @@ def execute(args: argparse.Namespace) -> int:
     except BrokenPipeError:
         # Whoever read the output has gone; what is still to be flushed at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return commands.EXIT_FAILED
+        return exit_codes.FAILED
     except _USAGE_ERRORS as error:
         print(f"stylebeam: {error}", file=sys.stderr)
-        return commands.EXIT_USAGE
+        return exit_codes.USAGE
     except _FAILURES as error:
         print(f"stylebeam: {error}", file=sys.stderr)
-        return commands.EXIT_FAILED
+        return exit_codes.FAILED

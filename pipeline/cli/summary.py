@@ -1,7 +1,6 @@
 """What a run will do, and what it has done, as people and programs read it."""
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
@@ -11,7 +10,7 @@ from rich.text import Text
 from stylebeam.pipeline.archive.ledger import outcomes_path, report_path
 from stylebeam.pipeline.archive.records import STATUSES, Status
 from stylebeam.pipeline.runs.estimate import Estimate
-from stylebeam.pipeline.runs.planning import BatchPlan
+from stylebeam.pipeline.runs.planning import BatchPlan, Counts
 from stylebeam.pipeline.runs.run import BatchSummary, RunSummary
 from stylebeam.pipeline.wording import duration
 from stylebeam.transforms.images.io import FORMAT_OF_EXTENSION
@@ -19,14 +18,12 @@ from stylebeam.transforms.images.io import FORMAT_OF_EXTENSION
 _LEFT_OUT: tuple[tuple[Status, str], ...] = (("skipped", "up to date"), ("failed", "refused"))
 
 
-def plan_lines(
-    plans: Sequence[BatchPlan], counts: Mapping[str, Counter[Status | None]]
-) -> Iterator[str]:
-    """Say what is to be done.
+def plan_lines(plans: Sequence[BatchPlan], counts: Counts) -> Iterator[str]:
+    """Say what will be done.
 
     Args:
-        plans: of the batches.
-        counts: of their images, as `planning.survey` returns them.
+        plans: the batches.
+        counts: how many images each has.
     """
     for batch_plan in plans:
         batch, found = batch_plan.batch, counts[batch_plan.batch.name]

@@ -1,25 +1,19 @@
-"""The config of a run, as types. `config_file.py` reads it from YAML."""
+"""The config of a run, as types. `file.py` reads it from YAML."""
 
 import os
 import posixpath
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, create_model, model_validator
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import inputs
-from stylebeam.pipeline.archive.records import GpsOption, Method
+from stylebeam.pipeline.archive.records import GpsOption
 from stylebeam.pipeline.archive.results import Overwrite
 from stylebeam.pipeline.config.yaml_nodes import Location
-from stylebeam.pipeline.methods.options import (
-    FastOptions,
-    GatysOptions,
-    Strict,
-    SuperResolutionOptions,
-)
-from stylebeam.pipeline.methods.paintings import GatysChoice
-from stylebeam.pipeline.methods.styles import Choice
+from stylebeam.pipeline.methods import DEFAULT_METHOD, METHODS
+from stylebeam.pipeline.methods.contract import MethodOptions, Strict
 from stylebeam.pipeline.storage import DEFAULT_DEADLINE
 from stylebeam.transforms.hardware.devices import DeviceName
 from stylebeam.transforms.images.io import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY
@@ -54,96 +48,116 @@ Input = Annotated[Folder, AfterValidator(_listable)]
 Output = Annotated[Folder, AfterValidator(_no_file)]
 
 
-class Batch(Strict):
-    """A set of images and what to do with them."""
+class BatchBase(Strict):
+    """A set of images and what to do with them, but for the options of the methods."""
 
     name: str = Field(min_length=1, description="Names the batch in reports.")
     input: Input = Field(description="Folder (searched recursively), file, or glob; a path or URI.")
     output: Output = Field(description="Folder that mirrors the input's tree; a path or URI.")
-    method: Method = Field(default="fast", description="How images are stylised.")
-    fast: FastOptions | None = Field(default=None, description="Options of method: fast.")
-    gatys: GatysOptions | None = Field(default=None, description="Options of method: gatys.")
-    super_resolution: SuperResolutionOptions = Field(
-        default=SuperResolutionOptions(), description="Options of method: super_resolution."
-    )
     format: OutputFormat = Field(
         default="same", description="File format of the outputs; same keeps each input's."
     )
     quality: int = Field(
-        default=DEFAULT_QUALITY, ge=1, le=100, strict=True, description="Of JPEG and WebP outputs."
+        default=DEFAULT_QUALITY,
+        ge=1,
+        le=100,
+        strict=True,
+        description="Quality of JPEG and WebP outputs.",
     )
     gps: GpsOption = Field(
-        default="keep", description="Whether outputs say where the photo was taken, if it does."
+        default="keep",
+        description="Whether outputs say where the photo was taken, if the photo does.",
     )
     overwrite: Overwrite = Field(
         default="changed",
-        description="Which outputs that are there already are made anew: those whose photo or"
-        " recipe has changed, all, or none. changed leaves alone what no run has written.",
+        description="Which outputs that exist already are made again: those whose photo or recipe"
+        " has changed, all, or none. changed leaves alone what no run has written.",
     )
+    method: str = Field(default=DEFAULT_METHOD, description="How images are stylized.")
 
     @property
-    def options(self) -> FastOptions | GatysOptions | SuperResolutionOptions:
+    def sections(self) -> Mapping[str, MethodOptions | None]:
+        """The options of each method, by its name; None where the batch has none."""
+        return {name: getattr(self, name) for name in METHODS}
+
+    @property
+    def options(self) -> MethodOptions:
         """The options of the batch's method."""
-        options = getattr(self, self.method)
-        assert options is not None, "_has_the_options_of_its_method sees to it"
+        options = self.sections[self.method]
+        assert options is not None, "_has_the_options_that_it_uses has checked it"
         return options
 
-    def choose(self) -> Choice | GatysChoice:
-        """Find the files that the batch's method needs.
-
-        Raises:
-            StyleError: a checkpoint or a painting is not there any more.
-            WeightsUnavailableError: a loss network's weights are not to be had.
-        """
-        options = self.options
-        return options.choose(self.fast) if isinstance(options, GatysOptions) else options.choose()
-
     @model_validator(mode="after")
-    def _has_the_options_of_its_method(self) -> "Batch":
-        if self.method == "fast" and self.fast is None:
-            raise ValueError("method: fast needs a style, as in fast: {style: starry_night}")
-        if self.method == "gatys":
-            if self.gatys is None:
+    def _has_the_options_that_it_uses(self) -> "BatchBase":
+        sections = self.sections
+        options = sections[self.method]
+        if options is None:
+            raise ValueError(
+                f"method: {self.method} needs options, as in"
+                f" {self.method}: {METHODS[self.method].example}"
+            )
+        for name in options.also_uses:
+            if sections[name] is None:
                 raise ValueError(
-                    "method: gatys needs a painting, as in gatys: {style_image: painting.jpg}"
-                )
-            if self.gatys.init == "fast" and self.fast is None:
-                raise ValueError(
-                    "init: fast needs a style to begin with, as in fast: {style: starry_night}"
+                    f"these options of {self.method} use those of {name} too, as in"
+                    f" {name}: {METHODS[name].example}"
                 )
         return self
 
 
+def _section(name: str, options: type[MethodOptions]) -> Any:
+    """Return the field of a batch that holds the options of a method."""
+    needs_a_value = any(field.is_required() for field in options.model_fields.values())
+    return (
+        (options | None) if needs_a_value else options,
+        Field(
+            default=None if needs_a_value else options(), description=f"Options of method: {name}."
+        ),
+    )
+
+
+if TYPE_CHECKING:
+    Batch = BatchBase
+else:
+    Batch = create_model(
+        "Batch",
+        __base__=BatchBase,
+        __doc__="A set of images and what to do with them.",
+        method=(Literal[tuple(METHODS)], BatchBase.model_fields["method"]),
+        **{name: _section(name, options) for name, options in METHODS.items()},
+    )
+
+
 class RunOptions(Strict):
-    """What holds for the whole run."""
+    """Options of the run as a whole."""
 
     device: DeviceName = Field(default="auto", description="auto takes the GPU if there is one.")
     max_pixels: int = Field(
         default=DEFAULT_MAX_PIXELS,
         ge=1,
         strict=True,
-        description="Images of more pixels, or to be enlarged to more, fail.",
+        description="Images with more pixels, or enlarged to more, fail.",
     )
     memory: float | None = Field(
         default=None,
         gt=0,
         strict=True,
-        description="Gigabytes that photos may take in each worker process, one on every core at"
-        " once; fast networks stylise those that are too large for that in tiles, and fewer are"
-        " optimised at once. By default half of the machine's, or the GPU's, shared among its"
-        " processes.",
+        description="Gigabytes that photos may take in each worker process, with one photo on every"
+        " core. Fast networks stylize larger photos in tiles; fewer photos are optimized at once."
+        " By default half of the memory of the machine, or of the GPU, shared among its processes.",
     )
     max_failures: float | None = Field(
         default=None,
         ge=0,
         strict=True,
-        description="Stop the run once more images have failed: a count, or below 1 a part of all.",
+        description="Stop the run once more images have failed than this: a count or, below 1, a"
+        " fraction of all images.",
     )
     storage_deadline: float = Field(
         default=DEFAULT_DEADLINE,
         gt=0,
         strict=True,
-        description="Seconds for which a bucket that is too busy is asked again.",
+        description="Seconds for which requests to a bucket that is too busy are tried again.",
     )
 
     @property
@@ -152,10 +166,10 @@ class RunOptions(Strict):
         return None if self.memory is None else int(self.memory * 1e9)
 
     def most_failures(self, images: int) -> int | None:
-        """Return after how many failures to go on yet; None for any number.
+        """Return how many failures the run survives; None for any number.
 
         Args:
-            images: of the run.
+            images: how many the run has.
         """
         if self.max_failures is None:
             return None
@@ -169,7 +183,7 @@ class RunConfig(Strict):
     run: RunOptions = Field(default=RunOptions(), description="Options of the run as a whole.")
 
     def mistakes(self) -> Iterator[tuple[Location, str]]:
-        """Yield what is wrong between batches that are right each by itself."""
+        """Yield what is wrong between batches that are each valid."""
         if not self.batches:
             yield ("batches",), "there must be at least one batch"
         first = {batch.name: position for position, batch in reversed([*enumerate(self.batches)])}
@@ -185,5 +199,5 @@ class RunConfig(Strict):
                         ("batches", position, "input"),
                         f"{batch.input} includes {other.output}, where batch {other.name} writes;"
                         " write to a folder outside the input, so that nothing is overwritten and"
-                        " no result is stylised again",
+                        " no result is stylized again",
                     )

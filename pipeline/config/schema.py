@@ -7,13 +7,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-from stylebeam.pipeline.config import yaml_nodes
 from stylebeam.pipeline.config.run_config import RunConfig
+from stylebeam.pipeline.methods import METHODS
 from stylebeam.pipeline.runs.sweep import SweepConfig
-from stylebeam.transforms.checkpoints import shipped_checkpoints
 from stylebeam.transforms.distillation.distill import DistillationRecipe
 from stylebeam.transforms.evaluation.evaluate import EvaluationRecipe
-from stylebeam.transforms.gatys.recipe import PRESETS
 from stylebeam.transforms.networks import STYLE_NETWORK_NAMES
 from stylebeam.transforms.training.style_recipe import TrainingRecipe
 from stylebeam.transforms.training.super_resolution import SuperResolutionRecipe
@@ -34,8 +32,6 @@ TYPES: Mapping[str, type[BaseModel]] = {
 _GROUPED_DIGITS = r"^[-+]?[0-9]+(_[0-9]+)+(\.[0-9_]*)?([eE][-+][0-9]+)?$"
 _ANY_NUMBER = r"^\s*[-+]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)([eE][-+]?[0-9]+)?\s*$"
 
-_CHECKPOINT: Schema = {"type": "string", "pattern": r"\.safetensors$"}
-
 
 def schema(kind: str) -> Schema:
     """Return the JSON Schema (draft 7) of a kind of config, as it stands in its file.
@@ -48,9 +44,6 @@ def schema(kind: str) -> Schema:
     """
     config = merged_schema(kind)
     if "batches" in config["properties"]:
-        _say_what_recipes_say(
-            section(config["properties"]["batches"]["items"]["properties"]["gatys"])
-        )
         config = _with_defaults(config)
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -73,7 +66,10 @@ def merged_schema(kind: str) -> Schema:
         properties["network"]["enum"] = list(STYLE_NETWORK_NAMES)
     if "batches" in properties:
         properties["batches"]["minItems"] = 1
-        _name_what_is_shipped(properties["batches"]["items"])
+        for name, options in METHODS.items():
+            options.describe_schema(
+                section(properties["batches"]["items"]["properties"][name])["properties"]
+            )
     if "sweep" in properties:
         properties["batches"]["maxItems"] = 1
         for axis in properties["sweep"]["properties"].values():
@@ -139,40 +135,6 @@ def _plain(node: Any, definitions: Mapping[str, Schema]) -> Any:
     return plain
 
 
-def _name_what_is_shipped(batch: Schema) -> None:
-    """Name the networks and styles that are shipped, and what the default recipe says."""
-    options = {name: section(value)["properties"] for name, value in batch["properties"].items()}
-    _, mapping = options["fast"]["style"]["anyOf"]
-    options["fast"]["style"]["anyOf"].insert(0, {"enum": _shipped_styles()})
-    mapping["properties"] = dict.fromkeys(_shipped_styles(), mapping["additionalProperties"])
-    network = options["super_resolution"]["checkpoint"]
-    del network["type"], network["minLength"]
-    network["anyOf"] = [{"enum": _shipped_networks()}, _CHECKPOINT]
-    for name, option in options["gatys"].items():
-        if name in PRESETS["default"]:
-            option["default"] = PRESETS["default"][name]
-
-
-def _say_what_recipes_say(gatys: Schema) -> None:
-    """Add to the description of each option what the recipes of the literature give it."""
-    for name, option in gatys["properties"].items():
-        by_recipe = [
-            f"{recipe} {yaml_nodes.one_line(preset[name], quoted=False)}"
-            for recipe, preset in PRESETS.items()
-            if recipe != "default" and name in preset
-        ]
-        if by_recipe:
-            option["description"] += f" By recipe: {', '.join(by_recipe)}."
-
-
-def _shipped_styles() -> list[str]:
-    return sorted({style for styles in shipped_checkpoints().values() for style in styles})
-
-
-def _shipped_networks() -> list[str]:
-    return sorted(path.stem for path, styles in shipped_checkpoints().items() if not styles)
-
-
 def _with_defaults(config: Schema) -> Schema:
     """Return the schema of a config with batches that may have `defaults` beside them.
 
@@ -184,10 +146,10 @@ def _with_defaults(config: Schema) -> Schema:
     for method in batch["properties"]["method"]["enum"]:
         if batch["properties"][method]["default"] is None:
             rules += _needs_its_options(method, batch["properties"]["method"]["default"])
-    known = [{"enum": _shipped_styles()}, _CHECKPOINT]
-    style = {"anyOf": [*known, {"type": "object", "propertyNames": {"anyOf": known}}]}
-    without_checkpoint = {"if": _lacks("checkpoint"), "then": _within(["style"], style)}
-    rules.append(_needed(["fast"], without_checkpoint, ["fast", "checkpoint"]))
+    for method, options in METHODS.items():
+        for key, (values, unless) in options.known_values().items():
+            rule = {"if": _lacks(unless), "then": _within([key], dict(values))}
+            rules.append(_needed([method], rule, [method, unless]))
     defaults = {
         "description": "What each batch says that does not say it itself; mappings key by key.",
         "default": {},

@@ -1,6 +1,6 @@
-"""Parts of a few of a batch's photos, for what must be known before a run."""
+"""Parts of a few of a batch's photos, on which a run is tried beforehand."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -11,12 +11,13 @@ from stylebeam.pipeline.runs.sampling import evenly
 from stylebeam.transforms.images.io import ImageError, decode
 
 
-class Excerpt(NamedTuple):
+@dataclass(frozen=True)
+class Excerpt:
     """The middle of a photo.
 
     Attributes:
         task: of the photo.
-        pixels: of its middle, at full resolution: RGB, uint8 or uint16, of shape (3, H, W).
+        pixels: the middle, at full resolution: RGB, uint8 or uint16, of shape (3, H, W).
         whole: the width and height of the photo, in pixels.
     """
 
@@ -24,10 +25,12 @@ class Excerpt(NamedTuple):
     pixels: Tensor
     whole: tuple[int, int]
 
-    @property
-    def scale(self) -> float:
-        """How large the photo is where it is worked on: 1 for its own size."""
-        short_side = self.task.recipe.choice.short_side
+    def scale(self, short_side: int | None) -> float:
+        """Return by what the photo is reduced before its method: 1 for not at all.
+
+        Args:
+            short_side: in pixels, to which larger photos are reduced; None for their own.
+        """
         return min(1.0, short_side / min(self.whole)) if short_side else 1.0
 
 
@@ -37,10 +40,10 @@ def excerpts(
     """Return the middles of a few of a batch's photos that are to be done.
 
     Args:
-        batch_plan: of the batch.
-        most: of how many photos.
+        batch_plan: the batch.
+        most: how many photos, at most.
         side: of an excerpt, in pixels, at most.
-        max_pixels: photos of more are left out, as are those that cannot be read: a run says why.
+        max_pixels: photos with more are left out, as are those that cannot be read: a run says why.
 
     Returns:
         The excerpts, and how many photos of the batch are to be done.
@@ -49,7 +52,7 @@ def excerpts(
         StorageError: the input or the output cannot be listed.
     """
     tasks, count = evenly(
-        (item for item in batch_plan.work() if not isinstance(item, Outcome)), most
+        (item for item in batch_plan.items() if not isinstance(item, Outcome)), most
     )
     found = []
     for task in tasks:
@@ -66,8 +69,8 @@ def middle(pixels: Tensor, side: int) -> Tensor:
 
     Args:
         pixels: of shape (C, H, W).
-        side: of what is returned, in pixels, at most.
+        side: of the result, in pixels, at most.
     """
     top, left = (max(0, (length - side) // 2) for length in pixels.shape[1:])
-    # Copied, lest it keep the whole.
+    # Copied, so that the whole can be freed.
     return pixels[:, top : top + side, left : left + side].clone()

@@ -2,24 +2,28 @@
 
 import dataclasses
 import os
-import posixpath
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import get_args
+from functools import cached_property
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import inputs, ledger
 from stylebeam.pipeline.archive.records import Outcome, Recipe, Status, Task
-from stylebeam.pipeline.archive.results import Overwrite, Result, results_in, stamp
+from stylebeam.pipeline.archive.results import results_in
+from stylebeam.pipeline.archive.tasks import decide, task_for
 from stylebeam.pipeline.config.file import ConfigError
 from stylebeam.pipeline.config.run_config import Batch, RunConfig
-from stylebeam.pipeline.methods.paintings import GatysChoice
-from stylebeam.pipeline.methods.styles import Choice
-from stylebeam.transforms.images.io import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION, ImageFormat
+from stylebeam.pipeline.methods.contract import Resolved
+from stylebeam.transforms.images.io import FORMAT_OF_EXTENSION
 
 _MISTAKES_SHOWN = 20
-_FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
+
+Item = Task | Outcome
+"""An image that is to be stylized, or what has become of it already."""
+
+Counts = Mapping[str, Counter[Status | None]]
+"""By batch, how many images are decided already, by status; under None, how many are to be done."""
 
 
 @dataclass(frozen=True)
@@ -27,28 +31,39 @@ class BatchPlan:
     """A batch whose style is known by its contents.
 
     Attributes:
-        batch: the batch of the config.
-        choice: the checkpoint and the styles in it, or the paintings.
-        retry_failed: do only what failed in the run before.
+        batch: the batch in the config.
+        options: the options of its method, resolved.
+        retry_failed: do only what failed in the last run.
     """
 
     batch: Batch
-    choice: Choice | GatysChoice
+    options: Resolved
     retry_failed: bool = False
 
-    def work(self) -> Iterator[Task | Outcome]:
-        """List the batch's input, and yield what is to be done, or has become, of each image.
+    @cached_property
+    def recipes(self) -> Mapping[str, Recipe]:
+        """The recipe for each file format that the outputs may have."""
+        batch = self.batch
+        formats = set(FORMAT_OF_EXTENSION.values()) if batch.format == "same" else {batch.format}
+        return {
+            each: Recipe(batch.method, self.options, each, batch.quality, batch.gps)
+            for each in formats
+        }
+
+    @cached_property
+    def recipes_by_digest(self) -> Mapping[str, Recipe]:
+        """The same recipes, as tasks name them."""
+        return {recipe.digest: recipe for recipe in self.recipes.values()}
+
+    def items(self) -> Iterator[Item]:
+        """List the batch's input, and yield each image as a task or as its outcome.
 
         Raises:
-            StorageError: the input or the output cannot be listed, or the record of the run before
-                not be read.
+            StorageError: the input or the output cannot be listed, or the record of the last run
+                cannot be read.
         """
         batch = self.batch
         results = results_in(batch.output)
-        recipes = {
-            each: Recipe(batch.method, self.choice, each, batch.quality, batch.gps)
-            for each in _FORMATS
-        }
         earlier: dict[str, Outcome] = {}
         if self.retry_failed:
             outcomes = ledger.read_outcomes(batch.output)
@@ -59,75 +74,52 @@ class BatchPlan:
                 if before is not None:
                     yield before
                 continue
-            task = self._task(image, recipes)
+            task = self._task(image)
             if image.mistake:
                 refused = task.outcome("failed", 0.0, error=image.mistake)
                 yield dataclasses.replace(refused, output="")
             else:
-                # What has been decided needs no memory: an archive's results are many.
-                yield _decision(task, results.pop(task.output, None), batch.overwrite)
+                # Popped, since an archive's results are many and are needed once.
+                yield decide(task, results.pop(task.output, None), batch.overwrite)
 
-    def _task(self, image: inputs.FoundImage, recipes: Mapping[ImageFormat, Recipe]) -> Task:
+    def _task(self, image: inputs.FoundImage) -> Task:
         batch = self.batch
-        stem, extension = posixpath.splitext(image.relative)
-        if batch.format == "same":
-            image_format = FORMAT_OF_EXTENSION[extension.lower()]
-        else:
-            image_format = batch.format
-            extension = EXTENSION_OF_FORMAT[image_format]
-        recipe = recipes[image_format]
-        return Task(
+        return task_for(
+            image.path,
+            image.relative,
+            image.version,
             batch=batch.name,
-            input=image.path,
-            output=storage.join(batch.output, stem + extension),
-            recipe=recipe,
-            folder=batch.output,
-            stamp=stamp(recipe.digest, storage.place_of(image.path), image.version),
+            output=batch.output,
+            image_format=batch.format,
+            recipes=self.recipes,
         )
-
-
-def _decision(task: Task, result: Result | None, overwrite: Overwrite) -> Task | Outcome:
-    """Return the task if it is to be done, else its outcome.
-
-    Args:
-        task: what could be done.
-        result: what is in the place of its output.
-        overwrite: what the batch says of outputs that are there.
-    """
-    if result is None:
-        return task
-    up_to_date = result.ours and result.stamp == task.stamp
-    if overwrite == "never" or (overwrite == "changed" and up_to_date):
-        return task.outcome("skipped", 0.0)
-    if overwrite == "changed" and not result.ours:
-        return task.outcome(
-            "failed",
-            0.0,
-            error=f"{task.output} is there already, and is not, or no longer, what a run wrote: it"
-            " is left as it is. Move it away, or say overwrite: always.",
-        )
-    return dataclasses.replace(task, replaces=result.version)
 
 
 def plan(config: RunConfig, retry_failed: bool = False) -> list[BatchPlan]:
     """Return a plan for each batch of a config.
 
     Args:
-        config: what is to be done.
-        retry_failed: do only what failed in the run before.
+        config: the batches.
+        retry_failed: do only what failed in the last run.
 
     Raises:
-        StyleError: a style's checkpoint or a painting cannot be read.
-        WeightsUnavailableError: a loss network's weights are not to be had.
+        MethodError: a style's checkpoint or a painting cannot be read.
+        WeightsUnavailableError: a loss network's weights cannot be found.
     """
-    return [BatchPlan(batch, batch.choose(), retry_failed) for batch in config.batches]
+    return [
+        BatchPlan(batch, batch.options.resolve(batch.sections), retry_failed)
+        for batch in config.batches
+    ]
 
 
-def survey(plans: Iterable[BatchPlan]) -> dict[str, Counter[Status | None]]:
-    """Count the images of each batch, by its name.
+def survey(
+    plans: Iterable[BatchPlan], keep: Callable[[BatchPlan, Item], None] = lambda *_: None
+) -> Counts:
+    """List the inputs, once each, and check that no two images meet.
 
-    Returns:
-        How many are decided already, by status, and under None, how many are to be done.
+    Args:
+        plans: the batches.
+        keep: receives each image as it is found.
 
     Raises:
         ConfigError: two images would be written to one place, or one over an input.
@@ -140,7 +132,8 @@ def survey(plans: Iterable[BatchPlan]) -> dict[str, Counter[Status | None]]:
     for batch_plan in plans:
         name = batch_plan.batch.name
         counts[name] = Counter()
-        for item in batch_plan.work():
+        for item in batch_plan.items():
+            keep(batch_plan, item)
             counts[name][item.status if isinstance(item, Outcome) else None] += 1
             inputs_found.add(storage.place_of(item.input))
             if os.path.islink(item.input):
@@ -165,6 +158,16 @@ def survey(plans: Iterable[BatchPlan]) -> dict[str, Counter[Status | None]]:
     return counts
 
 
+def total(counts: Counts) -> int:
+    """Return how many images a run has, including those that are decided already."""
+    return sum(found.total() for found in counts.values())
+
+
+def recipes_of(plans: Iterable[BatchPlan]) -> dict[str, Recipe]:
+    """Return the recipes of all batches by their digests."""
+    return {digest: recipe for each in plans for digest, recipe in each.recipes_by_digest.items()}
+
+
 def output_folders(plans: Iterable[BatchPlan]) -> dict[str, str]:
-    """Return each batch's output folder by the batch's name, one folder always written alike."""
+    """Return the output folder of each batch, by name; each folder written in one way."""
     return {each.batch.name: storage.real_path(each.batch.output) for each in plans}

@@ -1,8 +1,7 @@
-"""Contact sheets of what photos become, before a run."""
+"""Contact sheets that show, before a run, what photos will look like."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 
@@ -11,51 +10,52 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
-from stylebeam.pipeline.beam.model_handler import StylizeModelHandler, StylizerPool
+from stylebeam.pipeline.beam.model_handler import StylizeModelHandler
 from stylebeam.pipeline.config.run_config import RunOptions
-from stylebeam.pipeline.methods.paintings import GatysChoice
-from stylebeam.pipeline.methods.styles import Choice
+from stylebeam.pipeline.methods.contract import Resolved
+from stylebeam.pipeline.methods.pool import EnginePool
 from stylebeam.pipeline.runs.excerpts import Excerpt, excerpts, middle
-from stylebeam.pipeline.runs.planning import BatchPlan
+from stylebeam.pipeline.runs.planning import BatchPlan, recipes_of
 from stylebeam.transforms.checkpoints import parse_checkpoint, shipped_checkpoints
 from stylebeam.transforms.images.contact_sheet import contact_sheet
+from stylebeam.transforms.images.io import Photo
 from stylebeam.transforms.images.pixel_range import of_depth
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 from stylebeam.transforms.losses.vgg_normalization import reference_photographs
 
 _PHOTOS = 4
-_SHOWN_SIDE = 384
-# Of what a network is given around it, which decides by what features are normalised.
-_NETWORK_SIDE = 2048
-# Of an optimisation, which need not come to its end to show its manner.
-_EVALUATIONS = 40
+_EXCERPT_SIDE, _SHOWN_SIDE = 2048, 384  # pixels
 _NOTHING = Image.new("RGB", (1, 1), "white")
 
 
 def preview_sheet(run_options: RunOptions, plans: Sequence[BatchPlan]) -> Image.Image:
-    """Return what the middles of a few photos of each batch become, at full resolution.
+    """Return what the middles of a few photos of each batch will look like, at full resolution.
 
     Args:
-        run_options: what the config says of the run as a whole.
-        plans: of the batches.
+        run_options: the config's options of the run as a whole.
+        plans: the batches.
 
     Returns:
-        A row for each batch: each photo beside what it becomes.
+        A row for each batch: each photo beside its result.
 
     Raises:
         StorageError: an input or an output cannot be listed.
-        StylizationError: a photo cannot be stylised.
+        StylizationError: a photo cannot be stylized.
     """
     handler = StylizeModelHandler(
-        run_options.device, run_options.max_pixels, memory=run_options.memory_in_bytes
+        recipes_of(plans),
+        run_options.device,
+        run_options.max_pixels,
+        memory=run_options.memory_in_bytes,
     )
     pool = handler.load_model()
     rows = []
     for each in plans:
-        few, _ = excerpts(each, _PHOTOS, _NETWORK_SIDE, run_options.max_pixels)
+        method = each.options
+        few, _ = excerpts(each, _PHOTOS, _EXCERPT_SIDE, run_options.max_pixels)
+        show = partial(_before_and_after, method=method, pool=pool)
         with ThreadPoolExecutor(_PHOTOS) as threads:
-            pairs = list(threads.map(partial(_before_and_after, pool=pool), few))
-        rows.append(list(chain(*pairs)))
+            rows.append(list(chain(*threads.map(show, few))))
     longest = max(2, *map(len, rows))
     rows = [[*row, *[_NOTHING] * (longest - len(row))] for row in rows]
     labels = [f"{each.batch.name}: {each.batch.method} {each.batch.options}" for each in plans]
@@ -91,19 +91,17 @@ def styles_sheet(photos: Sequence[Tensor], device: torch.device) -> Image.Image:
     return contact_sheet(rows, labels, [""] * len(photos), "Shipped styles")
 
 
-def _before_and_after(excerpt: Excerpt, pool: StylizerPool) -> tuple[Image.Image, Image.Image]:
-    """Return the middle of a photo, and of what it becomes."""
-    recipe, scale = excerpt.task.recipe, excerpt.scale
-    choice: Choice | GatysChoice = recipe.choice
+def _before_and_after(
+    excerpt: Excerpt, method: Resolved, pool: EnginePool
+) -> tuple[Image.Image, Image.Image]:
+    """Return the middle of a photo, and of its result."""
+    scale = excerpt.scale(method.short_side)
     before = excerpt.pixels
-    if recipe.method != "fast":
-        # No more than is shown.
+    if not method.needs_surroundings:
         before = middle(before, round(_SHOWN_SIDE / scale))
     if scale < 1:
-        choice = choice.worked_on_at(round(scale * min(before.shape[1:])))
-    if isinstance(choice, GatysChoice):
-        choice = choice.shortened(_EVALUATIONS)
-    [after] = pool.stylize([before], replace(recipe, choice=choice))
+        method = method.at_short_side(round(scale * min(before.shape[1:])))
+    after = pool.stylize(Photo(before), method.for_preview()).pixels
     enlargement = after.shape[1] // before.shape[1]
     return (
         _image(middle(before, _SHOWN_SIDE // enlargement)),

@@ -1,19 +1,23 @@
-"""A run: build its pipeline, run it, and sum up what came out."""
+"""A run: survey its inputs, build its pipeline, run it, and sum up what became of the images."""
 
 import contextlib
 import os
 import tempfile
 import time
+import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 
 import apache_beam as beam
 from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
+from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import ledger
+from stylebeam.pipeline.archive.plan_files import PlanWriter, read_plan
 from stylebeam.pipeline.archive.records import Outcome, Status
 from stylebeam.pipeline.archive.results import tidy
 from stylebeam.pipeline.beam.model_handler import (
@@ -22,10 +26,12 @@ from stylebeam.pipeline.beam.model_handler import (
     StylizeModelHandler,
 )
 from stylebeam.pipeline.beam.options import is_local, runner_of, worker_processes
-from stylebeam.pipeline.beam.stylize import Handler, Limits, Stylize
+from stylebeam.pipeline.beam.record_outcomes import RecordOutcomes
+from stylebeam.pipeline.beam.steps import Limits, StylizeTasks, Watch
 from stylebeam.pipeline.config.run_config import RunOptions
+from stylebeam.pipeline.runs import planning
 from stylebeam.pipeline.runs.display import Display
-from stylebeam.pipeline.runs.planning import BatchPlan, output_folders
+from stylebeam.pipeline.runs.planning import BatchPlan, Counts, Item
 from stylebeam.pipeline.runs.progress import Tally
 from stylebeam.pipeline.runs.stopping import StopSign, stopped_by_signals
 
@@ -43,16 +49,17 @@ class BatchSummary:
     Attributes:
         name: the batch's name.
         output: its output folder.
-        counts: of its images, by status.
+        counts: how many images, by status.
         failures: the first few failed outcomes.
-        left_out: how many a run that was stopped had not begun with; they are among the skipped.
+        not_started: how many images a run that was stopped had not started; they are among the
+            skipped.
     """
 
     name: str
     output: str
     counts: Counter[Status]
     failures: list[Outcome]
-    left_out: int = 0
+    not_started: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,9 @@ class RunSummary:
     """What became of a run.
 
     Attributes:
-        batches: what became of each.
-        seconds: that it took.
-        networks_loaded: how often a worker loaded a network; None if the runner does not say.
+        batches: what became of each batch.
+        seconds: how long the run took.
+        networks_loaded: how many times a worker loaded a network; None if the runner does not say.
         stopped: why the run was stopped before its end; None if it was not.
     """
 
@@ -77,102 +84,154 @@ class RunSummary:
         return sum(batch.counts["failed"] for batch in self.batches)
 
 
-def build(
-    pipeline: beam.Pipeline,
-    plans: list[BatchPlan],
-    handler: Handler,
-    limits: Limits,
-    sign: StopSign,
-    tally: Tally | None,
-) -> beam.PCollection[Outcome]:
-    """Add a run's steps to a pipeline and return the outcomes.
+class Run:
+    """A run of planned batches; used in a `with`: first `survey`, then `execute`."""
 
-    The inputs are listed within the pipeline, so that its graph is small however large the
-    archive is. (MatchFiles would lose which batch a file belongs to.)
-    """
-    outcomes = (
-        pipeline
-        | "Batches" >> beam.Create(plans)
-        | "List" >> beam.FlatMap(lambda batch_plan: batch_plan.work())
-        | "Stylize" >> Stylize(handler, limits, sign, tally)
-    )
-    outcomes | "Record" >> ledger.WriteOutcomes(output_folders(plans))
-    return outcomes
+    def __init__(
+        self, run_options: RunOptions, plans: Sequence[BatchPlan], beam_options: PipelineOptions
+    ) -> None:
+        """Prepare a run; nothing is listed or written yet.
 
+        Args:
+            run_options: the config's options of the run as a whole.
+            plans: its batches.
+            beam_options: the runner and its options.
+        """
+        self._options = run_options
+        self._plans = list(plans)
+        self._beam_options = beam_options
+        self._is_local = is_local(beam_options)
+        self._resources = contextlib.ExitStack()
 
-def run_pipeline(
-    run_options: RunOptions,
-    plans: list[BatchPlan],
-    images: int,
-    beam_options: PipelineOptions,
-    display: Display,
-) -> RunSummary:
-    """Run a planned config and wait until it is done.
+    def __enter__(self) -> "Run":
+        self._folder = self._resources.enter_context(
+            tempfile.TemporaryDirectory(prefix="stylebeam-")
+        )
+        self._plan_files = PlanWriter(self._plan_folder())
+        self._resources.callback(self._plan_files.delete)
+        return self
 
-    Args:
-        run_options: what the config says of the run as a whole.
-        plans: its batches.
-        images: how many they have.
-        beam_options: the runner and its options.
-        display: shows the run, if its workers are on this machine.
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._resources.close()
 
-    Raises:
-        RunFailedError: the pipeline did not finish.
-        StorageError: an output folder cannot be written to, or its record not be read back.
-    """
-    _prepare_outputs(plans)
-    limits = Limits(run_options.max_pixels, run_options.storage_deadline)
-    handler = StylizeModelHandler(
-        run_options.device,
-        run_options.max_pixels,
-        max((each.choice.batch_size for each in plans), default=1),
-        run_options.memory_in_bytes,
-        worker_processes(beam_options),
-        images,
-    )
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="stylebeam-") as folder:
-        sign = StopSign(os.path.join(folder, "sign"), run_options.most_failures(images))
-        tally = Tally(folder) if is_local(beam_options) else None
+    def _plan_folder(self) -> str:
+        """Return a folder for the plan that the workers can read."""
+        if self._is_local or not self._plans:
+            return os.path.join(self._folder, "plan")
+        output = self._plans[0].batch.output
+        return storage.join(output, f"_stylebeam/plan-{uuid.uuid4().hex}")
+
+    def survey(
+        self,
+        also: Sequence[BatchPlan] = (),
+        keep: Callable[[Item], None] = lambda _: None,
+    ) -> Counts:
+        """List the inputs, once each, and check that no two images meet.
+
+        Args:
+            also: batches that are checked with the others, but not run.
+            keep: receives the images of those.
+
+        Raises:
+            ConfigError: two images would be written to one place, or one over an input.
+            StorageError: an input or an output cannot be listed.
+        """
+
+        def sort(batch_plan: BatchPlan, item: Item) -> None:
+            if any(batch_plan is each for each in also):
+                keep(item)
+            else:
+                self._plan_files.add(item)
+
+        counts = planning.survey([*also, *self._plans], sort)
+        self._plan_files.close()
+        ours = {each.batch.name for each in self._plans}
+        self._images = sum(found.total() for name, found in counts.items() if name in ours)
+        return counts
+
+    def execute(self, display: Display | None = None) -> RunSummary:
+        """Run the pipeline on what was surveyed, and wait until it is done.
+
+        Args:
+            display: shows how far the run is, if its workers are on this machine.
+
+        Raises:
+            RunFailedError: the pipeline did not finish.
+            StorageError: an output folder cannot be written to, or its record cannot be read.
+        """
+        _prepare_outputs(self._plans)
+        started = time.monotonic()
+        sign = StopSign(
+            os.path.join(self._folder, "sign"), self._options.most_failures(self._images)
+        )
+        tally = Tally(self._folder) if self._is_local else None
         try:
-            pipeline = beam.Pipeline(runner_of(beam_options), beam_options)
-            build(pipeline, plans, handler, limits, sign, tally)
+            pipeline = beam.Pipeline(runner_of(self._beam_options), self._beam_options)
+            self._build(pipeline, Watch(sign, tally))
             with _attended(display, sign, tally):
                 result = pipeline.run()
                 state = result.wait_until_finish()
-        except Exception as error:  # What a runner raises is its own affair.
+        except Exception as error:  # Every runner raises exceptions of its own.
             raise RunFailedError(f"The run stopped: {_last_line(error)}") from error
-        reason = sign.reason
-    if state != PipelineState.DONE:
-        raise RunFailedError(f"The run ended in the state {state}.")
-    seconds = time.monotonic() - started
-    batches = _summaries(plans)
-    stopped = None
-    # A sign that was put up when all images were under way has stopped nothing.
-    if any(batch.left_out for batch in batches):
-        # Other machines have signs of their own, which failures alone put up.
-        stopped = reason or "too many images failed (max_failures)"
-    return RunSummary(batches, seconds, _networks_loaded(result), stopped)
+        if state != PipelineState.DONE:
+            raise RunFailedError(f"The run ended in the state {state}.")
+        seconds = time.monotonic() - started
+        batches = _summaries(self._plans)
+        stopped = None
+        # A stop that came when all images were under way has stopped nothing.
+        if any(batch.not_started for batch in batches):
+            # Workers on other machines stop by themselves, only after too many failures.
+            stopped = sign.reason or "too many images failed (max_failures)"
+        return RunSummary(batches, seconds, _networks_loaded(result), stopped)
+
+    def _build(self, pipeline: beam.Pipeline, watch: Watch) -> None:
+        """Add the run's steps to a pipeline; its graph is small however large the archive is."""
+        recipes = planning.recipes_of(self._plans)
+        handler = StylizeModelHandler(
+            recipes,
+            self._options.device,
+            self._options.max_pixels,
+            self._options.memory_in_bytes,
+            worker_processes(self._beam_options),
+            self._images,
+        )
+        limits = Limits(self._options.max_pixels, self._options.storage_deadline)
+        (
+            pipeline
+            | "PlanFiles" >> beam.Create(self._plan_files.paths)
+            | "ReadPlan" >> beam.FlatMap(read_plan)
+            | "StylizeTasks" >> StylizeTasks(recipes, handler, limits, watch)
+            | "RecordOutcomes" >> RecordOutcomes(planning.output_folders(self._plans))
+        )
 
 
 @contextlib.contextmanager
-def _attended(display: Display, sign: StopSign, tally: Tally | None) -> Iterator[None]:
+def _attended(display: Display | None, sign: StopSign, tally: Tally | None) -> Iterator[None]:
     """Within a `with`, show a run and let signals stop it, if it is on this machine."""
     if tally is None:
         yield
         return
-    with stopped_by_signals(sign, display.restore_terminal), display.watching(tally, sign):
+    restore = display.restore_terminal if display else lambda: None
+    shown = display.watching(tally, sign) if display else contextlib.nullcontext()
+    with stopped_by_signals(sign, restore), shown:
         yield
 
 
 def _prepare_outputs(plans: Iterable[BatchPlan]) -> None:
-    """Clear what killed runs left in the output folders, and record what is to be written there."""
-    folders = output_folders(plans)
+    """Record what will be written to the output folders, and clear what killed runs left there."""
+    plans = list(plans)
+    folders = planning.output_folders(plans)
     for folder in sorted(set(folders.values())):
         batches = [
             {
                 **each.batch.model_dump(mode="json", exclude_none=True),
-                "weights": each.choice.weights,
+                "sections": [each.batch.method, *each.batch.options.also_uses],
+                "weights": each.options.network_key,
             }
             for each in plans
             if folders[each.batch.name] == folder
@@ -181,7 +240,7 @@ def _prepare_outputs(plans: Iterable[BatchPlan]) -> None:
         tidy(folder)
 
 
-def _summaries(plans: list[BatchPlan]) -> tuple[BatchSummary, ...]:
+def _summaries(plans: Sequence[BatchPlan]) -> tuple[BatchSummary, ...]:
     """Sum up the outcomes that the run recorded. (Any runner writes them; few report metrics.)"""
     summaries = {
         batch_plan.batch.name: BatchSummary(
@@ -189,11 +248,11 @@ def _summaries(plans: list[BatchPlan]) -> tuple[BatchSummary, ...]:
         )
         for batch_plan in plans
     }
-    for folder in set(output_folders(plans).values()):
+    for folder in set(planning.output_folders(plans).values()):
         for outcome in ledger.read_outcomes(folder):
             summary = summaries[outcome.batch]
             summary.counts[outcome.status] += 1
-            summary.left_out += outcome.reason_left_out is not None
+            summary.not_started += outcome.reason_not_started is not None
             if outcome.status == "failed" and len(summary.failures) < _FAILURES_KEPT:
                 summary.failures.append(outcome)
     return tuple(summaries.values())
@@ -204,7 +263,7 @@ def _networks_loaded(result: PipelineResult) -> int | None:
     wanted = MetricsFilter().with_namespace(METRICS_NAMESPACE).with_name(NETWORKS_LOADED)
     try:
         counters = result.metrics().query(wanted)["counters"]
-    except NotImplementedError:  # So Beam's results answer whose runners keep no metrics.
+    except NotImplementedError:  # The results of some of Beam's runners have no metrics.
         return None
     return sum(counter.result or 0 for counter in counters)
 

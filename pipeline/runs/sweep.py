@@ -14,7 +14,7 @@ from stylebeam.pipeline.config import yaml_nodes
 from stylebeam.pipeline.config.file import ConfigError, load_config
 from stylebeam.pipeline.config.run_config import Batch, RunConfig
 from stylebeam.pipeline.config.yaml_nodes import Location
-from stylebeam.pipeline.methods.options import Strict
+from stylebeam.pipeline.methods.contract import Strict
 from stylebeam.transforms.images.contact_sheet import contact_sheet, largest_cell
 from stylebeam.transforms.images.thumbnails import thumbnail
 

@@ -36,6 +36,11 @@ def device_memory(device: torch.device) -> int:
     return machine_memory()
 
 
+def describe_device(device: torch.device) -> str:
+    """Return the name of a GPU, or "the CPU", for people."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
+
+
 def fast_precision(device: torch.device) -> torch.dtype:
     """Return the precision in which the device convolves fastest at a stylised image's quality."""
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""Stylisation by one pass of a trained network (Johnson et al. 2016)."""
+"""Stylization by one pass of a trained network (Johnson et al. 2016)."""
 
 import math
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from torch import Tensor
 from stylebeam.transforms.backends import backend_for
 from stylebeam.transforms.backends.computation import ONE_IMAGE, Computation, Workload
 from stylebeam.transforms.checkpoints import Checkpoint, CheckpointError
+from stylebeam.transforms.engine import NO_CONTROL, Control, Engine
 from stylebeam.transforms.hardware.devices import fast_precision
 from stylebeam.transforms.hardware.precision import compute_finite
 from stylebeam.transforms.images.pixel_range import (
@@ -38,10 +39,14 @@ from stylebeam.transforms.networks.style_network import (
 
 
 class FeedForwardStylizer:
-    """A style network on a device, ready to stylise images one at a time.
+    """A style network on a device, which stylizes images one at a time in any of its styles.
 
-    One at a time, so that an image's result cannot depend on the images beside it. Calls from
-    several threads are safe: nothing is kept between them.
+    One at a time, so that a result cannot depend on the images beside it. Calls from several
+    threads are safe: nothing is kept between them.
+
+    Attributes:
+        precision: of the convolutions.
+        cores_wanted: how many CPU cores work on one image; None for all of them.
     """
 
     def __init__(
@@ -58,13 +63,13 @@ class FeedForwardStylizer:
             checkpoint: the network and its weights.
             device: where to compute.
             precision: of the convolutions; by default the fastest that keeps the quality.
-            memory: bytes that the stylisation of an image may take; an image that would take more
-                is stylised in tiles. None for any number.
-            workload: what the backend is made for.
+            memory: bytes that an image may take; one that needs more is stylized in tiles. None
+                for no limit.
+            workload: how the backend will be used.
 
         Raises:
-            CheckpointError: the checkpoint's tensors do not fit its network, or this does not
-                stylise.
+            CheckpointError: the checkpoint's tensors do not fit its network, or the network does
+                not stylize.
         """
         network = checkpoint.build()
         if not isinstance(network, StyleNetwork):
@@ -72,6 +77,7 @@ class FeedForwardStylizer:
                 f"The checkpoint is of the network {checkpoint.network}, which has no styles."
             )
         self.precision = precision or fast_precision(device)
+        self.cores_wanted = 1 if workload.at_once > 1 else None
         self._memory = math.inf if memory is None else memory
         self._device = device
         self._network = network.to(device).to(memory_format=torch.channels_last)
@@ -85,60 +91,75 @@ class FeedForwardStylizer:
         styles: Mapping[str, float] | None = None,
         processing_size: int | None = None,
         statistics: Statistics = "exact",
+        control: Control = NO_CONTROL,
     ) -> Tensor:
-        """Return the stylised image.
+        """Return the stylized image.
 
         Args:
             pixels: RGB, uint8 or uint16 of shape (3, H, W), of any size from 1x1 up.
-            strength: from 0, the photo, to 1, the stylised image; between, they are mixed.
-            styles: the parts that the checkpoint's styles have in the result, by name, of any sum
-                but 0; None if it has but one.
-            processing_size: the short side, in pixels, at which a larger image is stylised; it
-                gets its size and its fine detail back afterwards. None for the image's own.
-            statistics: those by which features are normalised, of the whole image or of a
-                thumbnail; these take the least memory.
+            strength: from 0, the photo, to 1, the stylized image; between, the two are mixed.
+            styles: the weight of each style in the result, by name, with a sum above 0; None for
+                the only style of the checkpoint.
+            processing_size: the short side, in pixels, at which a larger image is stylized; the
+                result is enlarged to the image's size, with its fine detail. None for its own.
+            statistics: which features the normalizations use: those of the whole image, or of a
+                thumbnail, which needs the least memory.
+            control: is told of the progress, and may cancel the work.
 
         Returns:
             RGB, of the same type and shape, on the CPU. Pixels of 16 bits are computed in float32.
 
         Raises:
             NonFiniteError: the network made NaN or Inf in the fast precision and in float32.
-            MemoryError: the image is too large even for tiles, or else for `statistics: exact`.
+            MemoryError: the image is too large even for tiles with `statistics: exact`.
             KeyError: there is no such style.
+            Canceled: the caller has canceled the work.
         """
+        control.step(0.0)
         vectors = self._blend(styles)
         if processing_size is None or min(pixels.shape[1:]) <= processing_size:
-            return mixed(pixels, self._stylized(pixels, vectors, statistics), strength)
-        reduced = reduced_to(pixels, processing_size)
-        stylized = self._stylized(reduced, vectors, statistics)
-        return enlarge_like(stylized, reduced, pixels, strength)
+            made = mixed(pixels, self._stylized(pixels, vectors, statistics, control), strength)
+        else:
+            reduced = reduced_to(pixels, processing_size)
+            stylized = self._stylized(reduced, vectors, statistics, control)
+            made = enlarge_like(stylized, reduced, pixels, strength)
+        control.step(1.0)
+        return made
 
-    def _stylized(self, pixels: Tensor, vectors: Tensor, statistics: Statistics) -> Tensor:
-        """Return an image stylised at its own size."""
+    def memory_needed(self, width: int, height: int) -> int:
+        """Return about how many bytes an image takes, at most the memory that it may take."""
+        whole = width * height * self._network.peak_values * self.precision.itemsize
+        return int(min(whole, self._memory))
+
+    def _stylized(
+        self, pixels: Tensor, vectors: Tensor, statistics: Statistics, control: Control
+    ) -> Tensor:
+        """Return an image stylized at its own size."""
         height, width = pixels.shape[1:]
         padding = (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height))
         padded = F.pad(pixels, padding, mode="replicate") if any(padding) else pixels
         interleaved = padded.permute(1, 2, 0)
         precision = computing_precision(pixels, self.precision)
         if self._needs_tiles(interleaved, precision, statistics):
-            tiled = TiledImage(self._network, computable(interleaved), vectors.to(self._device))
+            on_device = vectors.to(self._device)
+            tiled = TiledImage(self._network, computable(interleaved), on_device, control)
             made = compute_finite(partial(tiled.stylize, statistics), precision)
         else:
             made = self._whole(interleaved, vectors, precision)
         return made[:height, :width].permute(2, 0, 1).to(pixels.dtype)
 
     def _whole(self, pixels: Tensor, vectors: Tensor, precision: torch.dtype) -> Tensor:
-        """Return an image, shape (H, W, 3), stylised at once, shape (H', W', 3)."""
+        """Return an image, shape (H, W, 3), stylized as a whole, shape (H', W', 3)."""
         frame = self._network.frame
         packed = self._network.packed(computable(_framed(pixels, frame))[None])
         made = compute_finite(partial(self._backend, packed, [vectors]), precision)
         return unpacked(made)[0, frame:, frame:]
 
     def _needs_tiles(self, pixels: Tensor, precision: torch.dtype, statistics: Statistics) -> bool:
-        """Say whether an image, shape (H, W, 3), is to be stylised in tiles.
+        """Return whether an image, shape (H, W, 3), must be stylized in tiles.
 
         Raises:
-            MemoryError: not even tiles would do.
+            MemoryError: the image is too large even for tiles.
         """
         count = pixels.shape[0] * pixels.shape[1]
         if statistics == "thumbnail":
@@ -162,6 +183,36 @@ class FeedForwardStylizer:
         vectors = torch.stack([self._vectors[name] for name in styles])
         weights = vectors.new_tensor(list(styles.values()))
         return (weights / weights.sum()).unsqueeze(0) @ vectors
+
+
+class StyleEngine(Engine):
+    """A style network with the style, or the blend of styles, that it applies."""
+
+    def __init__(
+        self,
+        stylizer: FeedForwardStylizer,
+        styles: Mapping[str, float] | None = None,
+        strength: float = 1.0,
+        processing_size: int | None = None,
+        statistics: Statistics = "exact",
+    ) -> None:
+        """Choose a style and how it is applied; the arguments are those of `stylize`."""
+        self._stylizer = stylizer
+        self._styles = styles
+        self._strength = strength
+        self._processing_size = processing_size
+        self._statistics = statistics
+        self.cores_wanted = stylizer.cores_wanted
+
+    def transform(self, pixels: Tensor, control: Control = NO_CONTROL) -> Tensor:
+        return self._stylizer.stylize(
+            pixels, self._strength, self._styles, self._processing_size, self._statistics, control
+        )
+
+    def memory_needed(self, width: int, height: int) -> int:
+        size = self._processing_size
+        scale = 1.0 if size is None else min(1.0, size / min(width, height))
+        return self._stylizer.memory_needed(round(scale * width), round(scale * height))
 
 
 class _Stylization(Computation):

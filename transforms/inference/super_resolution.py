@@ -1,5 +1,6 @@
 """Super-resolution by one pass of a trained network (Johnson et al. 2016)."""
 
+import itertools
 from functools import partial
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from stylebeam.transforms.backends import backend_for
 from stylebeam.transforms.backends.computation import ONE_IMAGE, Computation, Workload
 from stylebeam.transforms.checkpoints import Checkpoint, CheckpointError
+from stylebeam.transforms.engine import NO_CONTROL, Control, Engine
 from stylebeam.transforms.hardware.devices import fast_precision
 from stylebeam.transforms.hardware.precision import compute_finite
 from stylebeam.transforms.images.pixel_range import (
@@ -24,18 +26,19 @@ _TILE = 256
 # An output pixel depends on input pixels so far away, or less: 4 for the first convolution, 8 for
 # the residual blocks, 3 for those on the way up.
 _REACH = 16
+# Values that each pixel of an enlarged tile has at the peak: two layers of 64 channels.
+_PEAK_VALUES = 128
 
 
-class SuperResolver:
-    """A super-resolution network on a device, ready to enlarge images one at a time.
+class SuperResolutionEngine(Engine):
+    """A super-resolution network on a device, which enlarges images one at a time.
 
-    It works tile by tile. Batch normalisation has constant statistics, so that tiles which overlap
-    far enough are parts of what the whole image would be.
-
-    Calls from several threads are safe: nothing is kept between them.
+    It works in tiles. Batch normalization has constant statistics, so tiles that overlap far enough
+    are equal to parts of the whole enlarged image.
 
     Attributes:
-        factor: by which each side grows.
+        scale: by which each side grows.
+        precision: of the convolutions.
     """
 
     def __init__(
@@ -51,10 +54,10 @@ class SuperResolver:
             checkpoint: the network and its weights.
             device: where to compute.
             precision: of the convolutions; by default the fastest that keeps the quality.
-            workload: what the backend is made for.
+            workload: how the backend will be used.
 
         Raises:
-            CheckpointError: it is of another network, or its tensors do not fit.
+            CheckpointError: the checkpoint is of another network, or its tensors do not fit.
         """
         network = checkpoint.build()
         if not isinstance(network, SuperResolutionNetwork):
@@ -62,37 +65,35 @@ class SuperResolver:
                 f"The checkpoint is of the network {checkpoint.network}, not super_resolution."
             )
         self.precision = precision or fast_precision(device)
-        self.factor = network.factor
+        self.scale = network.factor
+        self.cores_wanted = 1 if workload.at_once > 1 else None
         self._backend = backend_for(_Enlargement(network), device, workload)
 
-    def enlarge(self, pixels: Tensor) -> Tensor:
-        """Return the image `factor` times as wide and as high.
-
-        Args:
-            pixels: RGB, uint8 or uint16 of shape (3, H, W), of any size from 1x1 up.
-
-        Returns:
-            RGB, of the same type and shape (3, factor H, factor W), on the CPU. Pixels of 16 bits
-            are computed in float32.
-
-        Raises:
-            NonFiniteError: the network made NaN or Inf in the fast precision and in float32.
-        """
+    def transform(self, pixels: Tensor, control: Control = NO_CONTROL) -> Tensor:
+        """Return the image `scale` times as wide and as high; 16 bits are computed in float32."""
         height, width = pixels.shape[1:]
         padding = (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height))
         padded = pixels if not any(padding) else F.pad(pixels, padding, mode="replicate")
         precision = computing_precision(pixels, self.precision)
-        large = torch.empty((self.factor * height, self.factor * width, 3), dtype=pixels.dtype)
-        for top in range(0, height, _TILE):
-            for left in range(0, width, _TILE):
-                rows, columns = slice(top, top + _TILE), slice(left, left + _TILE)
-                tile = self._tile(padded, top, left, precision)
-                place = large[self._scaled(rows), self._scaled(columns)]
-                place.copy_(tile[: place.shape[0], : place.shape[1]])
+        large = torch.empty((self.scale * height, self.scale * width, 3), dtype=pixels.dtype)
+        corners = list(itertools.product(range(0, height, _TILE), range(0, width, _TILE)))
+        for number, (top, left) in enumerate(corners):
+            control.step(number / len(corners))
+            rows, columns = slice(top, top + _TILE), slice(left, left + _TILE)
+            tile = self._tile(padded, top, left, precision)
+            place = large[self._scaled(rows), self._scaled(columns)]
+            place.copy_(tile[: place.shape[0], : place.shape[1]])
+        control.step(1.0)
         return large.permute(2, 0, 1)
 
+    def memory_needed(self, width: int, height: int) -> int:
+        side = _TILE + 2 * _REACH
+        tile = min(width, side) * min(height, side) * self.scale**2 * _PEAK_VALUES
+        picture = 3 * width * height * self.scale**2
+        return tile * self.precision.itemsize + picture
+
     def _scaled(self, part: slice) -> slice:
-        return slice(self.factor * part.start, self.factor * part.stop)
+        return slice(self.scale * part.start, self.scale * part.stop)
 
     def _tile(self, photo: Tensor, top: int, left: int, precision: torch.dtype) -> Tensor:
         """Return the enlarged tile that begins at a row and a column, shape (H, W, 3)."""
@@ -100,8 +101,8 @@ class SuperResolver:
         around = photo[:, top - above : top + _TILE + _REACH, left - before : left + _TILE + _REACH]
         pixels = computable(around).permute(1, 2, 0)[None]
         [large] = compute_finite(partial(self._backend, pixels, []), precision)
-        inside = large[self.factor * above :, self.factor * before :]
-        return inside[: self.factor * _TILE, : self.factor * _TILE]
+        inside = large[self.scale * above :, self.scale * before :]
+        return inside[: self.scale * _TILE, : self.scale * _TILE]
 
 
 class _Enlargement(Computation):

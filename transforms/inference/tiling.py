@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylebeam.transforms.engine import NO_CONTROL, Control
 from stylebeam.transforms.hardware.precision import convolutions_in
 from stylebeam.transforms.images.pixel_range import from_unit_range, largest_value, to_unit_range
 from stylebeam.transforms.networks.style_network import (
@@ -121,18 +122,27 @@ class _Moments:
 
 
 class TiledImage:
-    """An image that a network stylises in tiles."""
+    """An image that a network stylizes in tiles."""
 
-    def __init__(self, network: StyleNetwork, pixels: Tensor, styles: Tensor) -> None:
-        """Take up an image.
+    def __init__(
+        self,
+        network: StyleNetwork,
+        pixels: Tensor,
+        styles: Tensor,
+        control: Control = NO_CONTROL,
+    ) -> None:
+        """Store the image.
 
         Args:
-            network: on the device where it is to compute.
-            pixels: RGB, shape (H, W, 3), uint8 or, for 16 bits, int32; on the CPU, where they stay
-                but for a tile at a time.
+            network: on the device that computes.
+            pixels: RGB, shape (H, W, 3), uint8 or, for 16 bits, int32; on the CPU, from where one
+                tile at a time goes to the device.
             styles: a style's vector, shape (1, style_size), on the network's device.
+            control: is told of the progress, and may cancel the work.
         """
         self._network = network
+        self._control = control
+        self._visited = 0
         self._pixels = pixels
         self._styles = styles
         height, width = pixels.shape[:2]
@@ -142,15 +152,19 @@ class TiledImage:
 
     @torch.inference_mode()
     def stylize(self, statistics: Statistics, precision: torch.dtype) -> tuple[Tensor, bool]:
-        """Return the stylised image.
+        """Return the stylized image.
 
         Args:
             statistics: of the whole image, or of a thumbnail.
-            precision: of the convolutions and of what is kept of their results.
+            precision: of the convolutions, and of the features that are kept.
 
         Returns:
-            Pixels as they were given, and whether all values behind them were finite.
+            Pixels of the given type and shape, and whether all values were finite.
+
+        Raises:
+            Canceled: the caller has canceled the work.
         """
+        self._visited = 0
         with convolutions_in(precision, self._styles.device):
             made = self._exact(precision) if statistics == "exact" else self._by_thumbnail()
             return self._assembled(made)
@@ -175,6 +189,8 @@ class TiledImage:
         network, styles = self._network, self._styles
         head, tail = network.head(styles), network.tail(styles)
         tiles = self._tiles(network.head_reach)
+        passes = len(head) + 2 * len(network.body(styles)) + len(tail) + 1
+        self._visits = passes * len(tiles)
         moments: list[_Moments] = []
         for _ in head[:-1]:
             moments.append(self._moments(head, moments, tiles, self._seen))
@@ -193,7 +209,7 @@ class TiledImage:
         moments = []
         for _ in tail:
             moments.append(self._moments(tail, moments, tiles, self._part_of(x)))
-        for tile in tiles:
+        for tile in self._visiting(tiles):
             known = _by(moments)
             yield tile, network.finish(rectified(tail, self._part_of(x)(tile), known))
 
@@ -233,13 +249,20 @@ class TiledImage:
         """
         stage = stages[len(known)]
         moments = _Moments()
-        for tile in tiles:
+        for tile in self._visiting(tiles):
             x = rectified(stages[: len(known)], part(tile), _by(known))
             features = tile.inside(stage.convolve(x), stage.resolution)
             moments.add(features)
             if kept is not None:
                 tile.place(kept).copy_(features)
         return moments
+
+    def _visiting(self, tiles: Sequence[_Tile]) -> Iterator[_Tile]:
+        """Yield tiles, and report before each the part of all visits that is done."""
+        for tile in tiles:
+            self._control.step(self._visited / self._visits)
+            yield tile
+            self._visited += 1
 
     def _rectify(self, kept: Tensor, stage: Stage, moments: _Moments) -> None:
         """Normalise and rectify features of the whole image where they are."""
@@ -267,7 +290,9 @@ class TiledImage:
         packed = network.packed(thumbnail.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         network.transform(packed, styles, take)
         blocks = len(network.body(styles))
-        for tile in self._tiles(network.head_reach + 2 * blocks + network.tail_reach):
+        tiles = self._tiles(network.head_reach + 2 * blocks + network.tail_reach)
+        self._visits = len(tiles)
+        for tile in self._visiting(tiles):
             yield tile, network.transform(self._photo(tile), styles, _by(moments))
 
     def _thumbnail(self) -> Tensor:

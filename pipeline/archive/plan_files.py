@@ -1,0 +1,77 @@
+"""The plan of a run on its way to the workers: files of a few thousand images each.
+
+The archive is listed once, where the run is planned. What was found and checked there is what the
+workers do, however the archive changes meanwhile.
+"""
+
+import contextlib
+import dataclasses
+import io
+import json
+from collections.abc import Iterator
+
+from stylebeam.pipeline import storage
+from stylebeam.pipeline.archive.records import Outcome, Task
+
+# Some 4 MB.
+_ITEMS_IN_A_FILE = 10_000
+
+
+class PlanWriter:
+    """Writes a plan into a folder, item by item, without holding all of it.
+
+    Attributes:
+        paths: of the files that are written.
+    """
+
+    def __init__(self, folder: str, items_in_a_file: int = _ITEMS_IN_A_FILE) -> None:
+        """Start a plan.
+
+        Args:
+            folder: of this run alone, where the workers can read; a path or URI.
+            items_in_a_file: how many images each file holds.
+        """
+        self.paths: list[str] = []
+        self._folder = folder
+        self._items_in_a_file = items_in_a_file
+        self._lines: list[str] = []
+
+    def add(self, item: Task | Outcome) -> None:
+        """Add an image that is to be stylized, or what has become of it already.
+
+        Raises:
+            StorageError: the plan cannot be written.
+        """
+        self._lines.append(json.dumps(dataclasses.asdict(item)))
+        if len(self._lines) == self._items_in_a_file:
+            self.close()
+
+    def close(self) -> None:
+        """Write what is not written yet.
+
+        Raises:
+            StorageError: the plan cannot be written.
+        """
+        if self._lines:
+            path = storage.join(self._folder, f"{len(self.paths):06}.jsonl")
+            text = "\n".join(self._lines)
+            storage.write(path, text.encode(), "application/jsonl")
+            self.paths.append(path)
+            self._lines = []
+
+    def delete(self) -> None:
+        """Delete the files of the plan; what cannot be deleted stays."""
+        for path in self.paths:
+            with contextlib.suppress(storage.StorageError):
+                storage.delete(path)
+
+
+def read_plan(path: str) -> Iterator[Task | Outcome]:
+    """Yield the items in a file of a plan.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    for line in io.BytesIO(storage.read(path)):
+        values = json.loads(line)
+        yield Outcome(**values) if "status" in values else Task(**values)

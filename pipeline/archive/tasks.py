@@ -1,0 +1,70 @@
+"""What is to be done with one image: where its output goes, and whether that is up to date."""
+
+import dataclasses
+import posixpath
+from collections.abc import Mapping
+
+from stylebeam.pipeline import storage
+from stylebeam.pipeline.archive.records import Outcome, Recipe, Task
+from stylebeam.pipeline.archive.results import Overwrite, Result, stamp
+from stylebeam.transforms.images.io import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION
+
+
+def task_for(
+    path: str,
+    relative: str,
+    version: str,
+    *,
+    batch: str,
+    output: str,
+    image_format: str,
+    recipes: Mapping[str, Recipe],
+) -> Task:
+    """Return the task for an image.
+
+    Args:
+        path: the image's path or URI.
+        relative: its path relative to the input's folder, which the output mirrors.
+        version: of the file: it changes with the contents.
+        batch: the batch's name.
+        output: the batch's output folder.
+        image_format: the file format of outputs; "same" for the input's.
+        recipes: the batch's recipe for each file format.
+    """
+    stem, extension = posixpath.splitext(relative)
+    if image_format == "same":
+        image_format = FORMAT_OF_EXTENSION[extension.lower()]
+    else:
+        extension = EXTENSION_OF_FORMAT[image_format]
+    digest = recipes[image_format].digest
+    return Task(
+        batch=batch,
+        input=path,
+        output=storage.join(output, stem + extension),
+        recipe=digest,
+        folder=output,
+        stamp=stamp(digest, storage.place_of(path), version),
+    )
+
+
+def decide(task: Task, result: Result | None, overwrite: Overwrite) -> Task | Outcome:
+    """Return the task if it must be done, else its outcome.
+
+    Args:
+        task: what could be done.
+        result: what exists in the place of its output.
+        overwrite: what to do with outputs that exist.
+    """
+    if result is None:
+        return task
+    up_to_date = result.ours and result.stamp == task.stamp
+    if overwrite == "never" or (overwrite == "changed" and up_to_date):
+        return task.outcome("skipped", 0.0)
+    if overwrite == "changed" and not result.ours:
+        return task.outcome(
+            "failed",
+            0.0,
+            error=f"{task.output} exists already and was not written by a run, or was changed"
+            " since: it is left as it is. Move it away, or set overwrite: always.",
+        )
+    return dataclasses.replace(task, replaces=result.version)

@@ -1,0 +1,171 @@
+"""`StylizeFiles`: the step for a pipeline of one's own that has the paths of images."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import apache_beam as beam
+
+from stylebeam.pipeline import storage
+from stylebeam.pipeline.archive.inputs import image_extension
+from stylebeam.pipeline.archive.records import GpsOption, Outcome, Recipe, Task
+from stylebeam.pipeline.archive.results import Overwrite, Result, results_in
+from stylebeam.pipeline.archive.tasks import decide, task_for
+from stylebeam.pipeline.beam.model_handler import StylizeModelHandler
+from stylebeam.pipeline.beam.recipes import recipes_for
+from stylebeam.pipeline.beam.steps import Limits, StylizeTasks
+from stylebeam.pipeline.storage import DEFAULT_DEADLINE
+from stylebeam.transforms.hardware.devices import DeviceName
+from stylebeam.transforms.images.io import (
+    DEFAULT_MAX_PIXELS,
+    DEFAULT_QUALITY,
+    FORMAT_OF_EXTENSION,
+)
+
+
+class StylizeFiles(beam.PTransform):
+    """Stylizes image files, from storage to storage.
+
+    It takes a PCollection of paths or URIs below one folder, and returns a PCollection of
+    `Outcome`, one for each path: `done`, `skipped` because the output is up to date, or `failed`
+    with the reason:
+
+        outcomes = (
+            pipeline
+            | beam.Create(["gs://archive/photos/2026/a.jpg"])
+            | StylizeFiles("gs://archive/photos", "gs://archive-styled", style="starry_night")
+        )
+        outcomes | beam.Map(lambda each: print(each.input, each.status, each.error))
+
+    As in a run of the command, outputs mirror the folder's tree, each appears whole or not at all,
+    and each has a stamp, so that a second run does only what is missing or changed. Two paths must
+    not have the same output, and no output may be an input: nothing here sees all the paths, so
+    nothing here can check that.
+    """
+
+    def __init__(
+        self,
+        input_folder: str,
+        output_folder: str,
+        method: str = "",
+        *,
+        format: str = "same",  # noqa: A002  # as in a config
+        quality: int = DEFAULT_QUALITY,
+        gps: GpsOption = "keep",
+        overwrite: Overwrite = "changed",
+        device: DeviceName = "auto",
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        memory: float | None = None,
+        storage_deadline: float = DEFAULT_DEADLINE,
+        **options: Any,
+    ) -> None:
+        """Choose the folders, the method and its options; files that options name are read here.
+
+        Args:
+            input_folder: the folder, or prefix of a bucket, that all paths lie below.
+            output_folder: gets the same tree.
+            method: a method's name, as in a config; by default the fast network.
+            format: the file format of the outputs; "same" for each image's own.
+            quality: of lossy formats, from 1 to 100.
+            gps: "keep", or "drop" for outputs that do not say where the photo was taken.
+            overwrite: which outputs that exist are made again: "changed", "always" or "never".
+            device: where to compute: "auto", "cpu" or "cuda".
+            max_pixels: images with more pixels, or enlarged to more, fail.
+            memory: gigabytes that photos may take in each worker process; by default half of the
+                machine's.
+            storage_deadline: seconds for which a read or write is tried again.
+            **options: the method's options, as in its section of a config.
+
+        Raises:
+            MethodError: there is no such method or option, a value is wrong, or a style, a
+                painting or a checkpoint cannot be found or used.
+        """
+        super().__init__()
+        self._input_folder = input_folder.rstrip("/")
+        self._output_folder = output_folder.rstrip("/")
+        self._recipes = recipes_for(method, format, quality, options, gps)
+        self._format = format
+        self._overwrite: Overwrite = overwrite
+        self._limits = Limits(max_pixels, storage_deadline)
+        self._device: DeviceName = device
+        self._memory = None if memory is None else int(memory * 1e9)
+
+    def expand(self, paths: beam.PCollection[str]) -> beam.PCollection[Outcome]:
+        """Return the outcomes."""
+        by_digest = {recipe.digest: recipe for recipe in self._recipes.values()}
+        handler = StylizeModelHandler(
+            by_digest, self._device, self._limits.max_pixels, memory=self._memory
+        )
+        return (
+            paths
+            | "PlanFiles"
+            >> beam.ParDo(
+                _PlanFiles(
+                    self._input_folder,
+                    self._output_folder,
+                    self._format,
+                    self._recipes,
+                    self._overwrite,
+                )
+            )
+            | "StylizeTasks" >> StylizeTasks(by_digest, handler, self._limits)
+        )
+
+
+class _PlanFiles(beam.DoFn):
+    """Makes a task of each path, or its outcome where nothing is to be done."""
+
+    def __init__(
+        self,
+        input_folder: str,
+        output_folder: str,
+        image_format: str,
+        recipes: dict[str, Recipe],
+        overwrite: Overwrite,
+    ) -> None:
+        self._input_folder = input_folder
+        self._output_folder = output_folder
+        self._format = image_format
+        self._recipes = recipes
+        self._overwrite = overwrite
+        self._results: dict[str, Result] | None = None
+
+    def setup(self) -> None:
+        self._listing = threading.Lock()
+
+    def process(self, path: str) -> Iterator[Task | Outcome]:
+        relative = path.removeprefix(f"{self._input_folder}/")
+        refused = Outcome("", path, "", "failed", "", 0.0)
+        if relative == path:
+            reason = f"{path} is not below {self._input_folder}."
+        elif image_extension(path) is None:
+            reason = f"{path} is not an image ({', '.join(FORMAT_OF_EXTENSION)})."
+        else:
+            reason = None
+        if reason:
+            yield replace(refused, error=reason)
+            return
+        try:
+            file = storage.file_at(path)
+            results = self._existing()
+        except storage.StorageError as error:
+            yield replace(refused, error=str(error))
+            return
+        task = task_for(
+            path,
+            relative,
+            file.version if file else "",
+            batch="",
+            output=self._output_folder,
+            image_format=self._format,
+            recipes=self._recipes,
+        )
+        yield decide(task, results.get(task.output), self._overwrite)
+
+    def _existing(self) -> dict[str, Result]:
+        """Return what is in the output folder, listed once by each worker."""
+        with self._listing:
+            if self._results is None:
+                self._results = results_in(self._output_folder)
+            return self._results

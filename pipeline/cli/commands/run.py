@@ -1,0 +1,137 @@
+"""The commands that take the config of a run: `run`, `validate`, `preview` and `sweep`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rich.console import Console
+
+from stylebeam.pipeline.archive import inputs
+from stylebeam.pipeline.beam.options import is_local, parse_beam_options
+from stylebeam.pipeline.cli import exit_codes
+from stylebeam.pipeline.cli.outputs import check_output, write_sheet
+from stylebeam.pipeline.cli.summary import (
+    estimate_lines,
+    no_images_line,
+    plan_lines,
+    print_summary,
+    report_lines,
+    to_json,
+)
+from stylebeam.pipeline.config.file import load_config
+from stylebeam.pipeline.config.run_config import RunConfig
+from stylebeam.pipeline.runs.display import Display
+from stylebeam.pipeline.runs.estimate import estimate
+from stylebeam.pipeline.runs.job import Job
+from stylebeam.pipeline.runs.planning import BatchPlan, Counts, Item, plan, survey, total
+from stylebeam.pipeline.runs.preview import preview_sheet
+from stylebeam.pipeline.runs.run import Run, RunSummary
+from stylebeam.pipeline.runs.sweep import load_cells, write_sheets
+from stylebeam.transforms.hardware.devices import DeviceName, choose_device
+
+
+def run(args: argparse.Namespace) -> int:
+    """Stylize the batches of a config."""
+    # Standard output is for the result alone, if a program reads it.
+    words = sys.stderr if args.json else sys.stdout
+    job = Job.load(args.config, args.set, args.beam_flags, args.retry_failed)
+
+    def announce(counts: Counts) -> Display:
+        device = job.config.run.device if is_local(job.beam_options) else None
+        computing = _computation_lines(job.plans, device, total(counts))
+        print(*plan_lines(job.plans, counts), *computing, sep="\n", file=words, flush=True)
+        return _display(counts)
+
+    summary = job.run(announce)
+    if args.json:
+        print(to_json(summary))
+    else:
+        print_summary(summary, Console())
+        print(*report_lines(summary), sep="\n")
+    return _exit_code(summary)
+
+
+def validate(args: argparse.Namespace) -> int:
+    """Check a config and say what a run would do."""
+    config = load_config(args.config, RunConfig, args.set)
+    plans = plan(config)
+    counts = survey(plans)
+    print(*plan_lines(plans, counts), sep="\n", flush=True)
+    if not args.quick:
+        for line in estimate_lines(estimate(config.run, plans, total(counts))):
+            print(line)
+    print("The config is valid.")
+    return exit_codes.DONE
+
+
+def preview(args: argparse.Namespace) -> int:
+    """Show what photos of a config's batches will look like, in a contact sheet."""
+    config = load_config(args.config, RunConfig, args.set)
+    plans = plan(config)
+    photos = (photo for batch in config.batches for photo in inputs.list_images(batch.input))
+    check_output(args.output, (photo.path for photo in photos))
+    write_sheet(preview_sheet(config.run, plans), args.output)
+    return exit_codes.DONE
+
+
+def sweep(args: argparse.Namespace) -> int:
+    """Stylize photos with every combination of two keys' values, in a contact sheet each."""
+    beam_options = parse_beam_options(args.beam_flags)
+    config, cells = load_cells(args.config, args.set)
+    device = config.run.device if is_local(beam_options) else None
+    if device:
+        choose_device(device)
+    batches = tuple(batch for row in cells for batch in row)
+    plans = plan(RunConfig(batches=batches, run=config.run))
+    batch = config.sheets
+    sheets: list[Item] = []
+    with Run(config.run, plans, beam_options) as cells_run:
+        counts = cells_run.survey([replace(plans[0], batch=batch)], sheets.append)
+        counts = dict(counts)
+        count = counts.pop(batch.name).total()
+        print(f"{batch.name}: {count} images in {batch.input}, each in {len(plans)} cells")
+        if not count:
+            print(no_images_line(batch.input))
+            return exit_codes.DONE
+        print(*_computation_lines(plans, device, total(counts)), sep="\n", flush=True)
+        summary = cells_run.execute(_display(counts))
+    print_summary(summary, Console())
+    if not summary.stopped:
+        write_sheets(config, cells, sheets)
+        print(f"The contact sheet of each image is in {batch.output}.")
+    return _exit_code(summary)
+
+
+def _display(counts: Counts) -> Display:
+    to_do = {name: found[None] for name, found in counts.items()}
+    return Display(to_do, Console(stderr=True))
+
+
+def _computation_lines(
+    plans: Sequence[BatchPlan], device: DeviceName | None, images: int
+) -> list[str]:
+    """Say what computes the images of a run.
+
+    Args:
+        plans: the batches.
+        device: where; None if the workers are on other machines.
+        images: how many images the run has.
+    """
+    if device is None:
+        return ["The run's workers are on other machines; its runner says how far they are."]
+    chosen = choose_device(device)
+    lines = (line for each in plans for line in each.options.computation(chosen, images))
+    return list(dict.fromkeys(lines))
+
+
+def _exit_code(summary: RunSummary) -> int:
+    """Return the exit code of a run, and say so if it was stopped."""
+    if summary.stopped:
+        print(
+            f"stylebeam: stopped before the end: {summary.stopped}. The same command continues"
+            " where this run ended.",
+            file=sys.stderr,
+        )
+        return exit_codes.FAILED
+    return exit_codes.SOME_FAILED if summary.failed else exit_codes.DONE

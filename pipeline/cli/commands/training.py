@@ -1,0 +1,67 @@
+"""The commands that make and measure networks."""
+
+import argparse
+import json
+
+from stylebeam.pipeline.archive.inputs import stored_images
+from stylebeam.pipeline.cli import exit_codes
+from stylebeam.pipeline.config.file import load_config
+from stylebeam.transforms.distillation.distill import DistillationRecipe
+from stylebeam.transforms.distillation.distill import distill as distill_network
+from stylebeam.transforms.evaluation.evaluate import EvaluationRecipe
+from stylebeam.transforms.evaluation.evaluate import evaluate as evaluate_checkpoints
+from stylebeam.transforms.training.style import train as train_network
+from stylebeam.transforms.training.style_recipe import TrainingRecipe
+from stylebeam.transforms.training.super_resolution import SuperResolutionRecipe
+from stylebeam.transforms.training.super_resolution import (
+    train_super_resolution as train_super_resolution_network,
+)
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train a style network."""
+    settings = [
+        f"{key}={json.dumps(value)}"
+        for key in ("style_image", "style_images", "content_images", "add_to", "output", "minutes")
+        if (value := getattr(args, key)) is not None
+    ]
+    config = load_config(args.config, TrainingRecipe, [*args.set, *settings])
+    checkpoint = train_network(config, _say, stored_images)
+    use = f"style: {config.output}"
+    if len(checkpoint.styles) > 1:
+        use = f"checkpoint: {config.output}, style: {list(checkpoint.styles)[-1]}"
+    print(f"The checkpoint is in {config.output}. Use it as fast: {{{use}}}.")
+    return exit_codes.DONE
+
+
+def train_super_resolution(args: argparse.Namespace) -> int:
+    """Train a super-resolution network."""
+    config = load_config(args.config, SuperResolutionRecipe, args.set)
+    train_super_resolution_network(config, _say, stored_images)
+    print(
+        f"The checkpoint is in {config.output}. Use it with method: super_resolution, as"
+        f" super_resolution: {{checkpoint: {config.output}}}."
+    )
+    return exit_codes.DONE
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Measure what checkpoints make of photos."""
+    config = load_config(args.config, EvaluationRecipe, args.set)
+    print(evaluate_checkpoints(config, report=_say))
+    print(f"The table is in {config.output / 'table.md'}; pictures are in grid.png beside it.")
+    return exit_codes.DONE
+
+
+def distill(args: argparse.Namespace) -> int:
+    """Train a small loss network."""
+    config = load_config(args.config, DistillationRecipe, args.set)
+    unexplained = distill_network(config, report=_say)
+    print(f"The loss network is in {config.output}. Unexplained variance of held-out images:")
+    for kind, layers in unexplained.items():
+        print(f"  {kind}: " + ", ".join(f"{layer} {part:.1%}" for layer, part in layers.items()))
+    return exit_codes.DONE
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

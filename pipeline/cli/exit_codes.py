@@ -1,0 +1,10 @@
+"""The exit codes of the command."""
+
+DONE = 0
+"""All is done."""
+FAILED = 1
+"""The run failed, or was stopped before its end."""
+USAGE = 2
+"""The command or the config is wrong."""
+SOME_FAILED = 3
+"""The run finished, and some images failed."""

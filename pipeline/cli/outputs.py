@@ -1,0 +1,43 @@
+"""The single pictures that commands write, never over their inputs."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from PIL import Image
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from stylebeam.pipeline import storage
+from stylebeam.pipeline.config.file import ConfigError
+from stylebeam.transforms.images.io import FORMAT_OF_EXTENSION, Photo, encode
+
+
+def format_of(path: str) -> str | None:
+    """Return the file format that a name stands for; None for no image."""
+    return FORMAT_OF_EXTENSION.get(Path(path).suffix.lower())
+
+
+def check_output(output: str, photos: Iterable[str]) -> None:
+    """Refuse an output whose name is not that of an image, or that is one of the inputs.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if format_of(output) is None:
+        extensions = ", ".join(FORMAT_OF_EXTENSION)
+        raise ConfigError([f"{output}: the name must end in one of {extensions}"])
+    place = storage.place_of(output)
+    for photo in photos:
+        if place in (storage.place_of(photo), storage.real_path(photo)):
+            raise ConfigError([f"{output} is the input, which is never overwritten"])
+
+
+def write_sheet(sheet: Image.Image, output: str) -> None:
+    """Write a contact sheet in the format that its name stands for.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    image_format = format_of(output) or "png"
+    photo = Photo(pil_to_tensor(sheet))
+    storage.write(output, encode(photo, image_format), f"image/{image_format}")
+    print(f"The contact sheet is in {output}.")

@@ -1,0 +1,180 @@
+"""What a method is: its options in a config, the files that they name, and its engine.
+
+A method is one file in this folder and one row in the registry, `stylebeam.pipeline.methods`.
+Nothing else in the project knows a method by its name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import torch
+
+    from stylebeam.transforms.backends.computation import Workload
+    from stylebeam.transforms.engine import Engine
+
+
+class MethodError(ValueError):
+    """A style, painting or checkpoint that is not there or cannot be used; says which and why."""
+
+
+class Strict(BaseModel):
+    """A part of a config: unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def network_computation(device: torch.device, images: int) -> list[str]:
+    """Return sentences that say what computes trained networks, and in which precision."""
+    from stylebeam.transforms.backends import describe_backend, is_worth_compiling  # noqa: PLC0415
+    from stylebeam.transforms.hardware.devices import (  # noqa: PLC0415
+        describe_device,
+        fast_precision,
+    )
+
+    precision = str(fast_precision(device)).removeprefix("torch.")
+    sentences = (
+        f"Networks are computed on {describe_device(device)} by {describe_backend(device)} in"
+        f" {precision}."
+    )
+    if is_worth_compiling(device, images):
+        sentences += " They are compiled first, which takes about a minute."
+    return [sentences]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What an engine may use.
+
+    Attributes:
+        device: where to compute.
+        workload: how many photos are computed at once, and how many there will be.
+        memory: bytes that all photos may take that are computed at once; None for no limit.
+    """
+
+    device: torch.device
+    workload: Workload
+    memory: int | None = None
+
+
+class Resolved(ABC):
+    """A method's options once its files are known by their contents; a small value, without torch.
+
+    Attributes:
+        estimate_side: the side in pixels of the part of a photo on which time is measured.
+        needs_surroundings: whether a preview must compute more of a photo than it shows, because
+            what lies around a part changes how the part looks.
+    """
+
+    estimate_side: ClassVar[int] = 1024
+    needs_surroundings: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def identity(self) -> Mapping[str, Any]:
+        """What decides pixels, as plain values: digests of files, not where they are.
+
+        It is part of every recipe's digest: with another value, archives are stylized again.
+        """
+
+    @property
+    @abstractmethod
+    def network_key(self) -> str:
+        """A digest of what is loaded: methods with equal keys share one loaded network."""
+
+    @abstractmethod
+    def load(self, resources: Resources) -> Any:
+        """Load the networks, which takes long; the result is kept and shared by all threads.
+
+        Raises:
+            MethodError: a file is not what it was when the options were resolved.
+        """
+
+    @abstractmethod
+    def engine(self, network: Any) -> Engine:
+        """Return the engine, in no time.
+
+        Args:
+            network: what `load` returned, of a method with the same `network_key`.
+        """
+
+    def computation(self, device: torch.device, images: int) -> list[str]:
+        """Return sentences that say what computes, and in which precision.
+
+        Args:
+            device: where.
+            images: how many there are.
+        """
+        return network_computation(device, images)
+
+    @property
+    def short_side(self) -> int | None:
+        """The short side in pixels to which larger photos are reduced; None for their own."""
+        return None
+
+    def at_short_side(self, short_side: int) -> Resolved:
+        """Return the same method for photos that are reduced to another short side, in pixels."""
+        return self
+
+    def for_preview(self) -> Resolved:
+        """Return a faster form of the method, which shows what its results look like."""
+        return self
+
+    def measure(self, seconds: Callable[[Resolved, int], float]) -> float:
+        """Return the seconds that a photo takes while others are computed beside it.
+
+        Args:
+            seconds: takes a form of this method and a number of rounds; computes in each round as
+                many photos at once as a run does; returns the seconds for each photo.
+        """
+        seconds(self, 1)  # loads the network and compiles it
+        return seconds(self, 2)
+
+
+class MethodOptions(Strict, ABC):
+    """The options of a method, a section of a batch in a config. `str` names the style."""
+
+    summary: ClassVar[str]
+    """What the method does, half a sentence for the documentation."""
+    example: ClassVar[str]
+    """The shortest section that works, as YAML; said where it is missing."""
+
+    @property
+    def also_uses(self) -> tuple[str, ...]:
+        """The names of other methods whose options this one uses too."""
+        return ()
+
+    @abstractmethod
+    def resolve(self, sections: Mapping[str, MethodOptions | None]) -> Resolved:
+        """Find the files that the options name, and read what decides their contents.
+
+        Args:
+            sections: the options of the other methods in the same batch, by method.
+
+        Raises:
+            MethodError: a file is not there or cannot be used.
+            WeightsUnavailableError: a loss network's weights cannot be found.
+        """
+
+    @classmethod
+    def known_values(cls) -> Mapping[str, tuple[Mapping[str, Any], str]]:
+        """Return options with fewer values than their types allow, for the JSON Schema.
+
+        Returns:
+            By option, the JSON Schema of its values, and the option whose presence lifts this.
+        """
+        return {}
+
+    @classmethod
+    def describe_schema(cls, properties: dict[str, Any]) -> None:
+        """Add to the JSON Schema of the options what their types do not say.
+
+        Args:
+            properties: the schema of each option, by its name.
+        """

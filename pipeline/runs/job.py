@@ -1,0 +1,102 @@
+"""The whole job of a config: load it, plan it, run it, and write the reports."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from stylebeam.pipeline.beam.options import is_local, parse_beam_options
+from stylebeam.pipeline.config.file import load_config
+from stylebeam.pipeline.config.run_config import RunConfig
+from stylebeam.pipeline.report import write_report
+from stylebeam.pipeline.runs.display import Display
+from stylebeam.pipeline.runs.planning import BatchPlan, Counts, output_folders, plan
+from stylebeam.pipeline.runs.run import Run, RunSummary
+from stylebeam.transforms.hardware.devices import choose_device
+
+
+@dataclass(frozen=True)
+class Job:
+    """A config that is ready to run.
+
+    Attributes:
+        config: the config.
+        plans: its batches.
+        beam_options: the runner and its options.
+    """
+
+    config: RunConfig
+    plans: Sequence[BatchPlan]
+    beam_options: PipelineOptions
+
+    @classmethod
+    def load(
+        cls,
+        path: str,
+        settings: Sequence[str] = (),
+        beam_flags: Sequence[str] = (),
+        retry_failed: bool = False,
+    ) -> "Job":
+        """Read a config, and find the files that it names.
+
+        Args:
+            path: of the config, a path or URI.
+            settings: overrides, each `key=value` with a dotted key.
+            beam_flags: Beam's options, as on a command line.
+            retry_failed: do only the images that failed in the last run.
+
+        Raises:
+            ConfigError: the config, an override or a flag is wrong; all mistakes at once.
+            MethodError, WeightsUnavailableError: a file that a method needs cannot be used.
+            DeviceUnavailableError: the workers are on this machine, and it lacks their device.
+        """
+        beam_options = parse_beam_options(list(beam_flags))
+        config = load_config(path, RunConfig, settings)
+        if is_local(beam_options):
+            choose_device(config.run.device)
+        return cls(config, plan(config, retry_failed), beam_options)
+
+    def run(self, announce: Callable[[Counts], Display | None] = lambda _: None) -> RunSummary:
+        """Stylize the images, write the reports, and return what became of the images.
+
+        Args:
+            announce: receives how many images there are, before the first is started; returns what
+                shows how far the run is. With a display, signals stop the run without loss.
+
+        Raises:
+            ConfigError: two images would be written to one place, or one over an input.
+            RunFailedError: the pipeline did not finish.
+            StorageError: an input cannot be listed, or an output cannot be written.
+        """
+        with Run(self.config.run, self.plans, self.beam_options) as run:
+            summary = run.execute(announce(run.survey()))
+        for folder in sorted(set(output_folders(self.plans).values())):
+            write_report(folder, self.config.run.max_pixels)
+        return summary
+
+
+def run(
+    config: str,
+    settings: Sequence[str] = (),
+    beam_flags: Sequence[str] = (),
+    retry_failed: bool = False,
+) -> RunSummary:
+    """Run the batches of a config, as `stylebeam run` does, and return what became of them.
+
+    Args:
+        config: the path or URI of a YAML file.
+        settings: overrides, such as `batches.holiday.fast.style=udnie`.
+        beam_flags: Beam's options, such as `--direct_num_workers=2` or `--runner=DataflowRunner`.
+        retry_failed: do only the images that failed in the last run.
+
+    Returns:
+        The counts and the first failures of each batch; `failed` is the number of all failures.
+
+    Raises:
+        ConfigError: the config, an override or a flag is wrong; all mistakes at once.
+        MethodError, WeightsUnavailableError: a file that a method needs cannot be used.
+        DeviceUnavailableError: the workers are on this machine, and it lacks their device.
+        RunFailedError: the pipeline did not finish.
+        StorageError: an input cannot be listed, or an output cannot be written.
+    """
+    return Job.load(config, settings, beam_flags, retry_failed).run()
