@@ -10,7 +10,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from PIL import Image
 
-from stylebeam.pipeline.storage import google_cloud
+from stylebeam.pipeline.storage.google_cloud import GoogleCloudStorage
+from stylebeam.pipeline.storage.registry import STORAGES
 from stylebeam.transforms.checkpoints import Checkpoint, Style, save_checkpoint
 from stylebeam.transforms.losses.vgg import Vgg
 from stylebeam.transforms.networks import build_network, style_size
@@ -121,10 +122,9 @@ def emulator(tmp_path: Path) -> Iterator[str]:
         environment.setenv("STORAGE_EMULATOR_HOST", url)
         environment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
         environment.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
-        google_cloud._client.cache_clear()
-        google_cloud._Attempt._failures = 0
+        # A new one connects to the emulator, and knows of no failures.
+        environment.setitem(STORAGES, "gs", GoogleCloudStorage())
         yield url
-    google_cloud._client.cache_clear()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which images a batch's input means: a folder, a file, or a glob, on disk or in a bucket."""
+"""Which images a batch's input means: a folder, a file, or a glob; a path or a URI."""
 
 import glob
 import os
@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from stylebeam.pipeline import storage
-from stylebeam.pipeline.storage import local
 from stylebeam.pipeline.suggestions import nearest
 from stylebeam.transforms.images.io import FORMAT_OF_EXTENSION
 
-# A bracket alone makes no glob: folders are called "Rome [2019]" far more often than sets of
-# characters are asked for.
+# A bracket alone does not make a glob: folders named "Rome [2019]" are far more common than globs
+# with sets of characters.
 _WILDCARD = re.compile(r"[*?]")
 _SPECIAL = re.compile(r"[*?\[]")
 
 
 def image_extension(path: str) -> str | None:
-    """Return the extension of an image's name as it is written there, or None for another file."""
+    """Return the extension of an image's name as it is spelled there, or None for another file."""
     extension = os.path.splitext(path)[1]
     return extension if extension.lower() in FORMAT_OF_EXTENSION else None
 
@@ -28,8 +27,8 @@ def pattern_of(location: str) -> tuple[str, str]:
     """Return the folder that an input's images are relative to, and the pattern of their paths.
 
     Args:
-        location: a folder, which is searched recursively, a file, or a glob as Beam knows them:
-            `*` stays within a folder, `**` does not.
+        location: a folder, which is searched recursively, a file, or a glob as Beam defines it:
+            `*` stays in a folder, `**` does not.
     """
     if _is_glob(location):
         prefix = _SPECIAL.split(location, maxsplit=1)[0]
@@ -41,7 +40,7 @@ def pattern_of(location: str) -> tuple[str, str]:
 
 
 def mistake_in(location: str) -> str | None:
-    """Say what keeps an input from being listed, if that can be known beforehand."""
+    """Say why an input cannot be listed, if that is known without a request to a storage."""
     if storage.is_remote(location):
         return None
     needed = (pattern_of(location)[0] or ".") if _is_glob(location) else location
@@ -53,7 +52,7 @@ def mistake_in(location: str) -> str | None:
 
 
 def _instead(path: str) -> str:
-    """Return half a sentence that says what is there in the place of a path that is not."""
+    """Return the rest of a sentence about a missing path: a similar name, or where it would be."""
     folder, name = os.path.split(path)
     if os.path.isdir(folder or ".") and (similar := nearest(name, os.listdir(folder or "."))):
         return similar
@@ -61,16 +60,16 @@ def _instead(path: str) -> str:
 
 
 def includes(location: str, folder: str) -> bool:
-    """Whether images written into a folder might be among those of an input."""
+    """Return whether images written to a folder could be among the images of an input."""
     if storage.is_remote(location) != storage.is_remote(folder):
         return False
     start, pattern = pattern_of(location)
     real_start, real_folder = storage.real_path(start or "."), storage.real_path(folder)
     if "**" in pattern:
         return f"{real_folder}/".startswith(f"{real_start.rstrip('/')}/")
-    # The pattern begins with its folder, as it is written or, unless it is a glob, escaped.
-    written = start if _is_glob(location) else glob.escape(start)
-    rest = pattern[len(written) :].lstrip("/")
+    # The pattern starts with its folder: as it is spelled in a glob, escaped otherwise.
+    spelled = start if _is_glob(location) else glob.escape(start)
+    rest = pattern[len(spelled) :].lstrip("/")
     real_pattern = storage.join(glob.escape(real_start), rest)
     images = (storage.join(real_folder, f"image{extension}") for extension in FORMAT_OF_EXTENSION)
     return any(storage.matches(real_pattern, image) for image in images)
@@ -80,10 +79,10 @@ class FoundImage(NamedTuple):
     """An image of an input.
 
     Attributes:
-        path: its path or URI.
+        path: path or URI.
         relative: path relative to the input's folder.
-        version: another when its contents are.
-        mistake: why it must not be stylised, a sentence; None if it may.
+        version: changes when the contents change.
+        mistake: why the image must not be stylized, a sentence; None if it may be.
     """
 
     path: str
@@ -95,17 +94,18 @@ class FoundImage(NamedTuple):
 def list_images(location: str) -> Iterator[FoundImage]:
     """Yield each image of an input.
 
-    Files without an image's extension are passed over, and so are hidden ones (below a name that
-    begins with a dot), which are thumbnails and leftovers of other programs.
+    Files without the extension of an image are skipped. So are hidden files and files in hidden
+    folders (names that start with a dot): these are thumbnails and leftovers of other programs.
 
     Raises:
         StorageError: a folder cannot be listed.
     """
     folder, pattern = pattern_of(location)
-    is_file = not storage.is_remote(location) and os.path.isfile(location)
-    # Whoever names a link itself means what it points at.
-    top = "" if is_file else storage.real_path(folder or ".")
-    for file in [local.describe(location)] if is_file else storage.list_files(folder, pattern):
+    # A listing finds a file of a remote storage, too, and says what is wrong if it cannot.
+    named = None if storage.is_remote(location) else storage.file_at(location)
+    # If the location names a link itself, the link's target is what the user wants.
+    top = "" if named else storage.real_path(folder or ".")
+    for file in [named] if named else storage.list_files(folder, pattern):
         relative = file.path[len(folder) :].lstrip("/") if folder else file.path
         parts = relative.split("/")
         hidden = any(part.startswith(".") and part != ".." for part in parts)
@@ -114,27 +114,24 @@ def list_images(location: str) -> Iterator[FoundImage]:
 
 
 def _mistake_of(path: str, parts: Sequence[str], top: str) -> str | None:
-    """Say why an image must not be stylised, if it must not.
+    """Say why an image must not be stylized; None if it may be.
 
     Args:
         path: its path or URI.
-        parts: of the path relative to the input's folder.
-        top: the input's folder, without links.
+        parts: the parts of its path relative to the input's folder.
+        top: the input's folder, with all links followed.
     """
     if ".." in parts:
         return f"{path} has a name that leads out of any folder; rename it."
-    if not storage.is_remote(path) and os.path.islink(path):
-        target = os.path.realpath(path)
-        if not target.startswith(f"{top.rstrip('/')}/"):
-            return (
-                f"{path} is a link to {target}, outside of the input; such links are not followed."
-            )
+    target = storage.link_target(path)
+    if target is not None and not target.startswith(f"{top.rstrip('/')}/"):
+        return f"{path} is a link to {target}, outside of the input; such links are not followed."
     return None
 
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An image of an input, as trainings take them (`training.data.ImageFile`)."""
+    """An image of an input in the form that trainings need (`training.data.ImageFile`)."""
 
     path: str
 
@@ -144,7 +141,7 @@ class StoredImage:
         return self.path.rpartition("/")[2]
 
     def read_bytes(self) -> bytes:
-        """Return what it holds.
+        """Return the contents of the file.
 
         Raises:
             StorageError: it cannot be read.
@@ -159,7 +156,7 @@ def stored_images(location: str) -> list[StoredImage]:
     """Return each image of an input.
 
     Raises:
-        StorageError: there is no such place, or a folder cannot be listed.
+        StorageError: the location does not exist, or a folder cannot be listed.
     """
     if mistake := storage.mistake_in(location) or mistake_in(location):
         raise storage.StorageError(mistake)
@@ -167,6 +164,6 @@ def stored_images(location: str) -> list[StoredImage]:
 
 
 def _is_glob(location: str) -> bool:
-    """Whether the location holds glob characters and is not itself a local file's name."""
-    local = not storage.is_remote(location) and os.path.exists(location)
-    return not local and _WILDCARD.search(location) is not None
+    """Return whether a location has wildcards and is not the name of an existing local file."""
+    exists = not storage.is_remote(location) and os.path.exists(location)
+    return not exists and _WILDCARD.search(location) is not None

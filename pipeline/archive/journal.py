@@ -1,8 +1,8 @@
-"""What runs have written to a folder of the local disk, so that a kill loses nothing.
+"""The journal of an output folder on the local disk: what runs have written there.
 
-`_stylebeam/journal.jsonl` gets a line before an output appears, and another, with the output's
-stamp and size, once it is there. An output of which there is but the first was under way at a kill;
-one that is not in the journal is someone else's. (In a bucket each object has its own stamp.)
+`_stylebeam/journal.jsonl` has one line written just before an output appears, and another with the
+output's stamp and size once it is there. So a killed run loses nothing: an output with only the
+first line was being written when the run was killed, and an output without any line is not ours.
 """
 
 import errno
@@ -14,16 +14,17 @@ from typing import Any, NamedTuple
 from stylebeam.files import write_whole
 
 _JOURNAL = "_stylebeam/journal.jsonl"
-# Lines about each output beyond which the journal is written anew.
-_LINES_WORTH_KEEPING = 4
+# The journal is compacted when it has more lines than this for each output, give or take some.
+_MAX_LINES_PER_OUTPUT = 4
+_LINES_TO_SPARE = 4000
 
 
 class Entry(NamedTuple):
-    """What the journal says of an output.
+    """What the journal says about an output.
 
     Attributes:
-        stamp: of the input and recipe that it is of; None if it was under way.
-        size: in bytes.
+        stamp: the stamp of the output; None if its write was started and not finished.
+        size: in bytes; 0 if the write was not finished.
     """
 
     stamp: str | None
@@ -31,77 +32,96 @@ class Entry(NamedTuple):
 
 
 def path_of(folder: str) -> str:
-    """Return where the journal of a folder is."""
+    """Return the path of a folder's journal."""
     return os.path.join(folder, _JOURNAL)
 
 
-def begin(folder: str, output: str) -> None:
-    """Note that an output is about to appear. The note is on the disk before this returns.
+def write_output(folder: str, path: str, data: bytes, stamp: str) -> None:
+    """Write an output, whole or not at all, and record it in the journal.
 
     Args:
-        folder: of the batch's outputs.
+        folder: the batch's output folder.
+        path: the output's path, in that folder.
+        data: the output's contents.
+        stamp: the output's stamp.
+
+    Raises:
+        OSError: the output or the journal cannot be written.
+    """
+    output = os.path.relpath(path, folder)
+    write_whole(path, data, lambda: start(folder, output))
+    finish(folder, output, stamp, len(data))
+
+
+def start(folder: str, output: str) -> None:
+    """Record that an output is about to appear. The line is on the disk when this returns.
+
+    Args:
+        folder: the batch's output folder.
         output: path relative to it.
 
     Raises:
         OSError: the journal cannot be written.
     """
-    _append(folder, {"output": output}, synced=True)
+    _append(folder, {"output": output}, sync=True)
 
 
 def finish(folder: str, output: str, stamp: str, size: int) -> None:
-    """Note that an output has appeared.
+    """Record that an output has appeared.
 
     Args:
-        folder: of the batch's outputs.
+        folder: the batch's output folder.
         output: path relative to it.
-        stamp: of its input and recipe.
+        stamp: the output's stamp.
         size: in bytes.
 
     Raises:
         OSError: the journal cannot be written.
     """
-    _append(folder, {"output": output, "stamp": stamp, "size": size}, synced=False)
+    _append(folder, {"output": output, "stamp": stamp, "size": size}, sync=False)
 
 
 def read(folder: str) -> dict[str, Entry]:
-    """Return what the journal of a folder says last of each output, by path relative to it.
+    """Return the last entry of each output in a folder's journal, by path relative to the folder.
+
+    A folder without a journal has no entries.
 
     Raises:
-        OSError: the journal is there and cannot be read.
+        OSError: the journal cannot be read.
     """
     return _read(folder)[0]
 
 
 def compact(folder: str) -> None:
-    """Write the journal of a folder anew if most of it is about what has been done again since.
+    """Rewrite a folder's journal with one line per output, if it has many more lines than that.
 
     Raises:
         OSError: it cannot be read or written.
     """
     entries, lines = _read(folder)
-    if lines <= _LINES_WORTH_KEEPING * (len(entries) + 1000):
+    if lines <= _MAX_LINES_PER_OUTPUT * len(entries) + _LINES_TO_SPARE:
         return
     text = "".join(_line({"output": output, **_values(entry)}) for output, entry in entries.items())
     write_whole(path_of(folder), text.encode())
 
 
-def _append(folder: str, values: dict[str, str | int], synced: bool) -> None:
+def _append(folder: str, values: dict[str, str | int], sync: bool) -> None:
     path = path_of(folder)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    # One write at the end of the file: lines of several processes do not mix.
+    # A single write in append mode: the lines of several processes do not mix.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         line = _line(values).encode()
         if os.write(descriptor, line) < len(line):
             raise OSError(errno.ENOSPC, "No space left on device", path)
-        if synced:
+        if sync:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
 def _line(values: dict[str, str | int]) -> str:
-    # A line that a full disk has cut short must not spoil the next.
+    # It starts with a newline because a full disk may have cut the line before it short.
     return f"\n{json.dumps(values)}\n"
 
 
@@ -126,7 +146,7 @@ def _lines(folder: str) -> Iterator[dict[str, Any]]:
                 try:
                     values = json.loads(line)
                 except ValueError:
-                    # Empty, or cut short by a power cut: its image is done again.
+                    # The line is empty, or a power failure cut it short: its photo is redone.
                     continue
                 if isinstance(values, dict) and "output" in values:
                     yield values

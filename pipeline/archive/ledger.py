@@ -1,7 +1,7 @@
 """The record of a run, in the folder `_stylebeam` beside the outputs.
 
-`run.json` says what was to be done: the batches and their recipes. `outcomes.jsonl` says what
-became of it: one outcome an input. `report.html`, which people read, is made of the two.
+`run.json` holds the batches of the config. `outcomes.jsonl` holds one outcome per input.
+`report.html` shows both to people.
 """
 
 import io
@@ -18,23 +18,23 @@ _REPORT = "_stylebeam/report.html"
 
 
 def write_run(output: str, batches: Sequence[Mapping[str, Any]]) -> None:
-    """Record what is to be written to an output folder.
+    """Record the batches that write to an output folder.
 
-    Done before anything else, it shows that the folder can be written to.
+    A run does this first, which also shows that the folder can be written to.
 
     Args:
         output: the folder.
-        batches: what the config says of those that write there, and the digest of their weights.
+        batches: the config of each batch that writes there, and the digest of its weights.
 
     Raises:
-        StorageError: it cannot.
+        StorageError: the record cannot be written.
     """
     text = json.dumps({"batches": batches}, indent=2) + "\n"
     storage.write(storage.join(output, _RUN), text.encode(), "application/json")
 
 
 def read_run(output: str) -> list[dict[str, Any]]:
-    """Return the batches that `write_run` recorded of an output folder.
+    """Return the batches that `write_run` recorded in an output folder.
 
     Raises:
         StorageError: the record cannot be read.
@@ -43,22 +43,22 @@ def read_run(output: str) -> list[dict[str, Any]]:
 
 
 def outcomes_path(output: str) -> str:
-    """Return where the outcomes of the batches that write to the folder `output` are recorded."""
+    """Return the location of the outcomes of the batches that write to the folder `output`."""
     return storage.join(output, _OUTCOMES)
 
 
 def report_path(output: str) -> str:
-    """Return where the report on the batches that write to the folder `output` is."""
+    """Return the location of the report on the batches that write to the folder `output`."""
     return storage.join(output, _REPORT)
 
 
 def read_outcomes(output: str) -> Iterator[Outcome]:
-    """Yield the outcomes recorded beside the outputs in a folder.
+    """Yield the outcomes recorded in an output folder.
 
     Raises:
         StorageError: the record cannot be read.
     """
-    # Line by line, for as objects they take many times the file's size.
+    # One at a time: as objects they take many times the memory of the file.
     for line in io.BytesIO(storage.read(outcomes_path(output))):
         yield Outcome.from_json(line.decode())
 

@@ -1,7 +1,6 @@
 """The config of a run, as types. `file.py` reads it from YAML."""
 
 import os
-import posixpath
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,10 +24,7 @@ def _normalized(value: str) -> str:
     """Write a location in one way, so that equal ones compare equal."""
     if mistake := storage.mistake_in(value):
         raise ValueError(mistake)
-    if storage.is_remote(value):
-        scheme, _, path = value.partition("://")
-        return f"{scheme}://{path.rstrip('/')}"
-    return posixpath.normpath(os.path.expanduser(value))
+    return storage.normalize(value)
 
 
 def _listable(location: str) -> str:

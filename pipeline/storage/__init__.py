@@ -1,77 +1,39 @@
-"""List, read and write files: on the local disk, in a bucket, or wherever Beam's FileSystems reach.
+"""List, read and write files: on the local disk, in Google's storage, or wherever Beam can.
 
-`local`, `google_cloud` and `beam_file_systems` each know one kind of place; here a location finds
-its own.
+Each function takes a path or URI and asks the storage that it belongs to (see `registry`). What a
+storage must do is in `contract`.
 """
 
 import contextlib
-import functools
 import glob
-import os
-import posixpath
-import re
 from collections.abc import Iterator
-from types import ModuleType
 
-from apache_beam.io.filesystem import BeamIOError, FileSystem
-from apache_beam.io.filesystems import FileSystems
+from stylebeam.pipeline.storage.contract import (
+    DEFAULT_DEADLINE,
+    StampPlace,
+    StorageError,
+    StoredFile,
+)
+from stylebeam.pipeline.storage.patterns import matches
+from stylebeam.pipeline.storage.registry import storage_of
 
-from stylebeam.pipeline.storage import beam_file_systems, google_cloud, local
-from stylebeam.pipeline.storage.google_cloud import DEFAULT_DEADLINE
-from stylebeam.pipeline.storage.stored_file import StorageError, StoredFile
-
-__all__ = ["DEFAULT_DEADLINE", "StorageError", "StoredFile"]
-
-
-def is_remote(location: str) -> bool:
-    """Whether the location is a URI, such as gs://bucket/photos, rather than a local path."""
-    return "://" in location
+__all__ = ["DEFAULT_DEADLINE", "StampPlace", "StorageError", "StoredFile", "matches"]
 
 
-def is_bucket(location: str) -> bool:
-    """Whether the location is in Google Cloud Storage, which remembers a stamp with each object."""
-    return location.startswith("gs://")
+def list_files(folder: str, pattern: str) -> Iterator[StoredFile]:
+    """Yield the files below a folder whose paths match a pattern.
 
+    Args:
+        folder: the location that the pattern starts with, without wildcards.
+        pattern: a glob as Beam defines it: `*` stays in a folder, `**` does not.
 
-def join(folder: str, relative: str) -> str:
-    """Return the location of `relative`, a path with forward slashes, below `folder`."""
-    return posixpath.join(folder, relative) if is_remote(folder) else os.path.join(folder, relative)
-
-
-def real_path(location: str) -> str:
-    """Return a local path as an absolute one with all links followed; a URI as it is."""
-    return location if is_remote(location) else os.path.realpath(location)
-
-
-def place_of(location: str) -> str:
-    """Return what a write to the location replaces: a link's own place, not what it points at."""
-    if is_remote(location):
-        return location
-    folder, name = os.path.split(location)
-    return os.path.join(_real_folder(os.path.abspath(folder)), name)
-
-
-@functools.lru_cache(maxsize=1024)
-def _real_folder(absolute: str) -> str:
-    return os.path.realpath(absolute)
-
-
-def mistake_in(location: str) -> str | None:
-    """Say what makes a location unusable whatever is there, if anything does."""
-    if "\0" in location:
-        return "must not hold a null character"
-    try:
-        FileSystems.get_filesystem(location)
-    except ValueError:
-        return f"{location} is in no storage that Beam knows; is its scheme right?"
-    if is_remote(location) and not location.partition("://")[2].strip("/"):
-        return f"{location} names no bucket"
-    return None
-
-
-def matches(pattern: str, path: str) -> bool:
-    """Whether a path matches a pattern as Beam knows them: `*` stays in a folder, `**` does not."""
-    return _regex(pattern).match(path) is not None
+    Raises:
+        StorageError: a folder cannot be listed.
+    """
+    with errors_of(pattern, "listed"):
+        for file in storage_of(pattern).list_files(folder, pattern):
+            if matches(pattern, file.path):
+                yield file
 
 
 def everything_in(folder: str) -> str:
@@ -79,79 +41,139 @@ def everything_in(folder: str) -> str:
     return join(glob.escape(folder), "**")
 
 
-def list_files(folder: str, pattern: str) -> Iterator[StoredFile]:
-    """Yield the files below a folder whose paths match a pattern as Beam knows them.
+def file_at(path: str) -> StoredFile | None:
+    """Return the file at a path or URI, or None if there is none.
 
     Raises:
-        StorageError: a folder cannot be listed.
+        StorageError: it cannot be found out.
     """
-    regex = _regex(pattern)
-    with errors_of(pattern, "listed"):
-        for file in _kind_of(pattern).list_files(folder, pattern):
-            if regex.match(file.path):
-                yield file
+    with errors_of(path, "looked up"):
+        return storage_of(path).file_at(path)
+
+
+def exists(path: str) -> bool:
+    """Return whether there is a file at a path or URI.
+
+    Raises:
+        StorageError: it cannot be found out.
+    """
+    return file_at(path) is not None
 
 
 def read(path: str, deadline: float = DEFAULT_DEADLINE) -> bytes:
-    """Return a file's bytes.
+    """Return the contents of a file.
 
     Args:
         path: a path or URI.
-        deadline: seconds for which a bucket is asked again.
+        deadline: seconds for which to try again if a bucket is too busy.
 
     Raises:
         StorageError: it cannot be read.
     """
     with errors_of(path, "read"):
-        return _kind_of(path).read(path, deadline)
+        return storage_of(path).read(path, deadline)
 
 
-def write(path: str, data: bytes, mime_type: str = "application/octet-stream") -> None:
-    """Write a file, whole or not at all; its folders are made.
+def write(
+    path: str,
+    data: bytes,
+    mime_type: str = "application/octet-stream",
+    stamp: str | None = None,
+    replaces: str | None = None,
+    deadline: float = DEFAULT_DEADLINE,
+) -> None:
+    """Write a file, whole or not at all; create its folders.
+
+    Args:
+        path: a path or URI.
+        data: its contents.
+        mime_type: the type of its contents.
+        stamp: to be kept with the file, if its `stamp_place` is `FILE`.
+        replaces: write only if the file now has this version, or does not exist if it is ""; None
+            to replace any file. Only a storage whose `stamp_place` is `FILE` checks it.
+        deadline: seconds for which to try again if a bucket is too busy.
 
     Raises:
         StorageError: it cannot be written.
     """
     with errors_of(path, "written"):
-        _kind_of(path).write(path, data, mime_type)
+        storage_of(path).write(path, data, mime_type, stamp, replaces, deadline)
+
+
+def delete(path: str) -> None:
+    """Delete a file; do nothing if it does not exist.
+
+    Raises:
+        StorageError: it cannot be deleted.
+    """
+    with errors_of(path, "deleted"):
+        storage_of(path).delete(path)
+
+
+def remove_unfinished(folder: str) -> None:
+    """Remove from a folder what killed processes started to write and did not finish.
+
+    Raises:
+        StorageError: the folder cannot be listed, or a file not be removed.
+    """
+    with errors_of(folder, "cleaned up"):
+        storage_of(folder).remove_unfinished(folder)
+
+
+def is_remote(location: str) -> bool:
+    """Return whether each access to a location is a request over a network."""
+    return storage_of(location).is_remote
+
+
+def stamp_place(folder: str) -> StampPlace:
+    """Return where the stamps of outputs in a folder are kept."""
+    return storage_of(folder).stamp_place
+
+
+def mistake_in(location: str) -> str | None:
+    """Say why a location is invalid whatever the storage holds; None if it is valid."""
+    if "\0" in location:
+        return "must not hold a null character"
+    return storage_of(location).mistake_in(location)
+
+
+def normalize(location: str) -> str:
+    """Return a location spelled in one way, so that equal locations compare equal."""
+    return storage_of(location).normalize(location)
+
+
+def join(folder: str, relative: str) -> str:
+    """Return the location of `relative`, a path with forward slashes, below a folder."""
+    return storage_of(folder).join(folder, relative)
+
+
+def real_path(location: str) -> str:
+    """Return a path as an absolute one with all links followed, or a URI unchanged."""
+    return storage_of(location).real_path(location)
+
+
+def place_of(location: str) -> str:
+    """Return what a write to a location replaces: a link itself, not the link's target."""
+    return storage_of(location).place_of(location)
+
+
+def link_target(location: str) -> str | None:
+    """Return where a link leads, as an absolute path; None if the file is no link."""
+    return storage_of(location).link_target(location)
 
 
 @contextlib.contextmanager
-def errors_of(path: str, what: str) -> Iterator[None]:
-    """Make whatever goes wrong with a file within a `with` a StorageError.
+def errors_of(path: str, action: str) -> Iterator[None]:
+    """Turn any error within a `with` into a StorageError that says what failed and why.
 
     Args:
-        path: of the file.
-        what: cannot be done to it: listed, read, written.
+        path: the path or URI of the file.
+        action: what cannot be done to it: listed, read, written.
     """
     try:
         yield
     except StorageError:
         raise
-    except Exception as error:  # Every scheme raises kinds of its own.
-        raise StorageError(f"{path} cannot be {what}: {_reason(error)}.") from error
-
-
-def _kind_of(location: str) -> ModuleType:
-    if is_bucket(location):
-        return google_cloud
-    return beam_file_systems if is_remote(location) else local
-
-
-@functools.lru_cache(maxsize=64)
-def _regex(pattern: str) -> re.Pattern[str]:
-    """Return what Beam makes of a pattern, with an escaped bracket as Python wants it."""
-    return re.compile(FileSystem.translate_pattern(pattern).replace("[[]", r"\["))
-
-
-def _reason(error: BaseException) -> str:
-    """Say in a few words what went wrong."""
-    if isinstance(error, BeamIOError) and error.exception_details:
-        return _reason(next(iter(error.exception_details.values())))
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if isinstance(error, PermissionError):
-        return "permission denied"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror[0].lower() + error.strerror[1:]
-    return google_cloud.reason(error) or str(error).rstrip(".") or type(error).__name__
+    except Exception as error:  # Every storage raises exceptions of its own.
+        reason = storage_of(path).reason(error)
+        raise StorageError(f"{path} cannot be {action}: {reason}.") from error

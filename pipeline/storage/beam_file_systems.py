@@ -1,40 +1,52 @@
-"""Files in storage that only Beam's FileSystems know, such as hdfs:// and s3://."""
+"""Files in storages that only Beam's FileSystems know, such as hdfs:// and s3://."""
 
 from collections.abc import Iterator
 
-from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from stylebeam.pipeline.storage.stored_file import StoredFile
+from stylebeam.pipeline.storage.contract import DEFAULT_DEADLINE, Storage, StoredFile
 
 
-def list_files(folder: str, pattern: str) -> Iterator[StoredFile]:
-    """Yield the files that match a pattern.
+class BeamFileSystems(Storage):
+    """All schemes that Beam has a FileSystem for. How long one tries again is its own matter."""
 
-    Raises:
-        BeamIOError: they cannot be listed.
-    """
-    [result] = FileSystems.match([pattern])
-    for metadata in result.metadata_list:
-        size, changed = metadata.size_in_bytes, metadata.last_updated_in_seconds
-        yield StoredFile(metadata.path, size, f"{size}-{changed}")
+    def list_files(self, folder: str, pattern: str) -> Iterator[StoredFile]:
+        [result] = FileSystems.match([pattern])
+        for metadata in result.metadata_list:
+            size, changed = metadata.size_in_bytes, metadata.last_updated_in_seconds
+            yield StoredFile(metadata.path, size, f"{size}-{changed}")
 
+    def read(self, path: str, deadline: float) -> bytes:
+        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            return file.read()
 
-def read(path: str, deadline: float) -> bytes:
-    """Return a file's bytes. How long it is tried is the FileSystem's own affair.
+    def write(
+        self,
+        path: str,
+        data: bytes,
+        mime_type: str,
+        stamp: str | None = None,
+        replaces: str | None = None,
+        deadline: float = DEFAULT_DEADLINE,
+    ) -> None:
+        """Write a file. In an object store it appears once all of it is there."""
+        with FileSystems.create(path, mime_type, CompressionTypes.UNCOMPRESSED) as file:
+            file.write(data)
 
-    Raises:
-        Exception: each scheme has kinds of its own.
-    """
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        return file.read()
+    def delete(self, path: str) -> None:
+        if FileSystems.exists(path):
+            FileSystems.delete([path])
 
+    def reason(self, error: BaseException) -> str:
+        """Say what an error means. Beam's own error holds the real one of each file."""
+        if isinstance(error, BeamIOError) and error.exception_details:
+            return self.reason(next(iter(error.exception_details.values())))
+        return super().reason(error)
 
-def write(path: str, data: bytes, mime_type: str) -> None:
-    """Write a file, which in an object store appears when all of it is there.
-
-    Raises:
-        Exception: each scheme has kinds of its own.
-    """
-    with FileSystems.create(path, mime_type, CompressionTypes.UNCOMPRESSED) as file:
-        file.write(data)
+    def mistake_in(self, location: str) -> str | None:
+        try:
+            FileSystems.get_filesystem(location)
+        except ValueError:
+            return f"{location} is in no storage that Beam knows; is its scheme right?"
+        return super().mistake_in(location)

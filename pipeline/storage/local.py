@@ -1,67 +1,119 @@
-"""Files on the local disk, or what is mounted there."""
+"""Files on the local disk, or on what is mounted there."""
 
+import functools
 import os
+import posixpath
 import stat
 from collections.abc import Iterator
 
-from stylebeam.files import write_whole
-from stylebeam.pipeline.storage.stored_file import StorageError, StoredFile
+from stylebeam.files import is_unfinished, remove_leftover, write_whole
+from stylebeam.pipeline.storage.contract import (
+    DEFAULT_DEADLINE,
+    StampPlace,
+    Storage,
+    StorageError,
+    StoredFile,
+)
 
 
-def list_files(folder: str, pattern: str) -> Iterator[StoredFile]:
-    """Yield the files of a folder, and of those below it that a pattern reaches, in order.
+class LocalDisk(Storage):
+    """The file system of this machine. There are no deadlines for a disk."""
 
-    (Beam's own listing passes over folders and links that cannot be read.) Links to folders are not
-    followed.
+    stamp_place = StampPlace.JOURNAL
+    is_remote = False
 
-    Raises:
-        StorageError: a folder cannot be listed.
-    """
-    above = folder.rstrip("/").count("/") + 1 if folder else 0
-    levels = None if "**" in pattern else pattern.count("/") - above
-    for parent, folders, files in os.walk(folder or ".", onerror=_raise):
-        relative = os.path.relpath(parent, folder or ".")
-        level = 0 if relative == "." else relative.count("/") + 1
-        # Neither hidden folders nor those below what the pattern reaches need be readable.
-        deeper = levels is None or level < levels
-        folders[:] = sorted(name for name in folders if deeper and not name.startswith("."))
-        for name in sorted(files):
-            path = os.path.join(parent, name)
-            yield describe(path if folder else os.path.normpath(path))
+    def list_files(self, folder: str, pattern: str) -> Iterator[StoredFile]:
+        """Yield the files of a folder, and of the folders below that a pattern reaches, in order.
+
+        Links to folders are not followed. (Beam's own listing silently skips folders and links that
+        cannot be read.)
+
+        Raises:
+            StorageError: a folder cannot be listed.
+        """
+        above = folder.rstrip("/").count("/") + 1 if folder else 0
+        levels = None if "**" in pattern else pattern.count("/") - above
+        for parent, folders, files in os.walk(folder or ".", onerror=_raise):
+            relative = os.path.relpath(parent, folder or ".")
+            level = 0 if relative == "." else relative.count("/") + 1
+            # Neither hidden folders nor folders below what the pattern reaches need be readable.
+            deeper = levels is None or level < levels
+            folders[:] = sorted(name for name in folders if deeper and not name.startswith("."))
+            for name in sorted(files):
+                path = os.path.join(parent, name)
+                yield _stored_file(path if folder else os.path.normpath(path))
+
+    def read(self, path: str, deadline: float) -> bytes:
+        """Return the contents of a regular file."""
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            # Reading a named pipe would wait forever.
+            raise OSError(0, "it is not a regular file")
+        with open(path, "rb") as file:
+            return file.read()
+
+    def write(
+        self,
+        path: str,
+        data: bytes,
+        mime_type: str,
+        stamp: str | None = None,
+        replaces: str | None = None,
+        deadline: float = DEFAULT_DEADLINE,
+    ) -> None:
+        write_whole(path, data)
+
+    def delete(self, path: str) -> None:
+        if os.path.lexists(path):
+            os.unlink(path)
+
+    def file_at(self, path: str) -> StoredFile | None:
+        return _stored_file(path) if os.path.isfile(path) else None
+
+    def remove_unfinished(self, folder: str) -> None:
+        if not os.path.isdir(folder):
+            return
+        for file in self.list_files(folder, os.path.join(folder, "**")):
+            if is_unfinished(file.path):
+                try:
+                    remove_leftover(file.path)
+                except OSError as error:
+                    reason = self.reason(error)
+                    raise StorageError(f"{file.path} cannot be removed: {reason}.") from error
+
+    def mistake_in(self, location: str) -> str | None:
+        return None
+
+    def normalize(self, location: str) -> str:
+        return posixpath.normpath(os.path.expanduser(location))
+
+    def join(self, folder: str, relative: str) -> str:
+        return os.path.join(folder, relative)
+
+    def real_path(self, location: str) -> str:
+        return os.path.realpath(location)
+
+    def place_of(self, location: str) -> str:
+        folder, name = os.path.split(location)
+        return os.path.join(_real_folder(os.path.abspath(folder)), name)
+
+    def link_target(self, location: str) -> str | None:
+        return os.path.realpath(location) if os.path.islink(location) else None
 
 
-def describe(path: str) -> StoredFile:
-    """Return what a listing says of a file."""
+def _stored_file(path: str) -> StoredFile:
     try:
         found = os.stat(path)
     except OSError:
-        # A link to nowhere, or just deleted: reading it says so.
+        # A broken link, or a file deleted just now: reading it will raise.
         return StoredFile(path, 0, "")
     return StoredFile(path, found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
 
 
-def read(path: str, deadline: float) -> bytes:
-    """Return a file's bytes. There is no deadline for a disk.
-
-    Raises:
-        OSError: it cannot be read, or is something else than a file.
-    """
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        # A named pipe would be waited for without end.
-        raise OSError(0, "it is not a regular file")
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def write(path: str, data: bytes, mime_type: str) -> None:
-    """Write a file, whole or not at all; its folders are made.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    write_whole(path, data)
+@functools.lru_cache(maxsize=1024)
+def _real_folder(absolute: str) -> str:
+    return os.path.realpath(absolute)
 
 
 def _raise(error: OSError) -> None:
-    reason = (error.strerror or "it is unknown why").lower()
+    reason = (error.strerror or "the reason is unknown").lower()
     raise StorageError(f"{error.filename} cannot be listed: {reason}.") from error

@@ -133,7 +133,8 @@ def test_a_folder_that_cannot_be_listed_is_an_error_not_a_gap(tmp_path: Path) ->
     closed.mkdir(parents=True)
     script = (
         "import os, sys\n"
-        "from pipeline import inputs, storage\n"
+        "from stylebeam.pipeline import storage\n"
+        "from stylebeam.pipeline.archive import inputs\n"
         "os.chdir(sys.argv[1])\n"
         "os.chmod('closed', 0)\n"
         "if os.geteuid() == 0: os.setuid(65534)\n"

@@ -188,7 +188,7 @@ def test_a_file_in_place_of_the_journal_fails_the_run(capsys: pytest.CaptureFixt
 def test_what_was_under_way_at_a_kill_is_done_again() -> None:
     """The journal says that the output was begun; what is there may be of before or of then."""
     assert run() == 0
-    journal.begin("out", "a.jpg")
+    journal.start("out", "a.jpg")
     assert run() == 0
     assert done() == {"a.jpg"}
     assert run() == 0
@@ -219,7 +219,7 @@ def test_outputs_that_were_moved_with_their_record_are_known() -> None:
 def test_a_journal_is_compacted(tmp_path: Path) -> None:
     for round_ in range(9):
         for number in range(1100):
-            journal.begin(str(tmp_path), f"{number}.jpg")
+            journal.start(str(tmp_path), f"{number}.jpg")
             journal.finish(str(tmp_path), f"{number}.jpg", f"{round_}", number)
     path = tmp_path / "_stylebeam" / "journal.jsonl"
     before, size = journal.read(str(tmp_path)), path.stat().st_size
