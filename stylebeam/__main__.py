@@ -1,14 +1,16 @@
-"""The command `stylebeam`, which `python -m stylebeam` is too."""
+"""The command `stylebeam`, also available as `python -m stylebeam`."""
 
 import sys
 
 from stylebeam.pipeline.cli.arguments import main
+from stylebeam.pipeline.cli.quiet import quiet_libraries
 from stylebeam.transforms.hardware.memory import join_freed_blocks
 
 
 def command() -> int:
-    """Run the command in a process that is sparing of memory, and return its exit code."""
+    """Set up the process, run the command, and return its exit code."""
     join_freed_blocks()
+    quiet_libraries()
     return main()
 
 

@@ -1,15 +1,19 @@
-"""A worker process of a run on this machine: Beam's own, but it leaves the terminal to the run.
+"""A worker process of a run on this machine: Beam's worker, without output to the terminal.
 
-What it logs goes to the run's process, which shows it if it is asked to.
+Its log records go to the main process of the run, which shows them if the user asked for them.
 """
 
 import logging
 import sys
 
+from stylebeam.pipeline.cli.quiet import quiet_libraries
+
 
 def main() -> None:
-    """Work until the run is over."""
-    # Else the first import of Beam's that logs sets up a handler which writes to the terminal.
+    """Run Beam's worker until the run is over."""
+    quiet_libraries()
+    # Without a handler, Beam's first log call during its import would set up one that writes to
+    # the terminal.
     logging.getLogger().addHandler(logging.NullHandler())
     from apache_beam.runners.worker import sdk_worker_main  # noqa: PLC0415
 

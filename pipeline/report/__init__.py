@@ -1,60 +1,64 @@
-"""What a person looks at after a run: one page for each output folder.
+"""The report of a run: one HTML page for each output folder.
 
-`overview.py` sums the outcomes up, `pictures.py` makes thumbnails of a few of them, `timings.py` a
-histogram, and `page.py` the page of it all, by `template.html`, `style.css` and `script.js`.
+`overview.py` summarizes the outcomes, `pictures.py` makes thumbnails of some of them, `timings.py`
+computes a histogram, and `page.py` renders the page with `template.html`, `style.css` and
+`script.js`.
 """
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import ledger
-from stylebeam.pipeline.report.overview import sum_up
+from stylebeam.pipeline.report.overview import summarize
 from stylebeam.pipeline.report.page import Picture, render
 from stylebeam.pipeline.report.pictures import read_thumbnails
 from stylebeam.pipeline.runs.sampling import fair_shares, spread
 from stylebeam.transforms.images.io import DEFAULT_MAX_PIXELS
 
-_MOST_PICTURES = 200
-# Each is two whole files to download.
-_MOST_PICTURES_OF_REMOTE_FILES = 40
-_MOST_FAILURES = 1000
+_MAX_PICTURES = 200
+# Fewer, because each remote picture means downloading two whole files.
+_MAX_REMOTE_PICTURES = 40
+_MAX_FAILURES = 1000
 
 
 def write_report(folder: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> str:
-    """Write the report on what a run recorded in an output folder, and return its path or URI.
+    """Write the report of the run recorded in an output folder and return its path or URI.
 
-    A run that found nothing to do leaves the report that is there, which shows what was last done.
+    If the run found nothing to do, an existing report is kept: it shows what was last done.
 
-    The page stands alone: it has everything in it, thumbnails too, asks no network for anything,
-    and has at most 20 MB, however many the images are. The same record and the same images make
-    the same page.
+    The page is self-contained, thumbnails included: it makes no network requests. It has at most
+    20 MB, however many images the run has. The same record and the same images give the same page.
 
     Args:
-        folder: the output folder, a path or URI.
-        max_pixels: larger images are not opened for a thumbnail.
+        folder: output folder, a path or URI.
+        max_pixels: images with more pixels get no thumbnail.
 
     Raises:
-        StorageError: the record cannot be read, or the report not be written. (An image that
-            cannot be read is said to be so on the page.)
+        StorageError: the record cannot be read or the report cannot be written. (If an image
+            cannot be read, the page says so in its place.)
     """
     batches = ledger.read_run(folder)
-    overviews = sum_up((batch["name"] for batch in batches), ledger.read_outcomes(folder))
+    overviews = summarize((batch["name"] for batch in batches), ledger.read_outcomes(folder))
     path = ledger.report_path(folder)
-    if all(overview.was_up_to_date for overview in overviews) and _is_there(path):
+    if all(overview.was_up_to_date for overview in overviews) and _is_readable(path):
         return path
-    most = _MOST_PICTURES_OF_REMOTE_FILES if storage.is_remote(folder) else _MOST_PICTURES
+    max_pictures = _MAX_REMOTE_PICTURES if storage.is_remote(folder) else _MAX_PICTURES
     chosen = [
         {*spread(overview.pictures, pictures), *spread(overview.failures, failures)}
         for overview, pictures, failures in zip(
             overviews,
-            fair_shares([len(overview.pictures) for overview in overviews], most),
-            fair_shares([len(overview.failures) for overview in overviews], _MOST_FAILURES),
+            fair_shares([len(overview.pictures) for overview in overviews], max_pictures),
+            fair_shares([len(overview.failures) for overview in overviews], _MAX_FAILURES),
             strict=True,
         )
     ]
-    # Read a second time, for all of them at once may not fit into memory.
-    places = {overview.name: place for place, overview in enumerate(overviews)}
+    # The outcomes are read a second time: all of them may not fit into memory.
+    indices = {overview.name: index for index, overview in enumerate(overviews)}
     outcomes = sorted(
-        (each for each in ledger.read_outcomes(folder) if each.input in chosen[places[each.batch]]),
-        key=lambda outcome: (places[outcome.batch], outcome.input),
+        (
+            outcome
+            for outcome in ledger.read_outcomes(folder)
+            if outcome.input in chosen[indices[outcome.batch]]
+        ),
+        key=lambda outcome: (indices[outcome.batch], outcome.input),
     )
     failures = [outcome for outcome in outcomes if outcome.status == "failed"]
     shown = [outcome for outcome in outcomes if outcome.status != "failed"]
@@ -67,10 +71,9 @@ def write_report(folder: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> str:
     return path
 
 
-def _is_there(path: str) -> bool:
+def _is_readable(path: str) -> bool:
     try:
         storage.read(path)
     except storage.StorageError:
-        # Whatever keeps it from being read, it is written anew.
         return False
     return True

@@ -1,4 +1,4 @@
-"""Sums up the outcomes of a folder, batch by batch."""
+"""Summarizes the outcomes in an output folder, one overview per batch."""
 
 from array import array
 from collections import Counter
@@ -10,18 +10,18 @@ from stylebeam.pipeline.archive.records import Outcome, Status
 
 @dataclass
 class Overview:
-    """What became of a batch.
+    """Summary of a batch's outcomes.
 
     Attributes:
-        name: the batch's name.
-        counts: of its images, by status.
-        seconds: that workers spent on all of them.
-        times: seconds for each that was done, in no order.
-        slowest: of those, the seconds and the input; None if none was done.
-        not_begun: how many images a run that was stopped had not begun with, by the reason; these
-            are among the skipped.
-        pictures: the inputs that have an output, in order.
-        failures: the inputs that failed, in order.
+        name: name of the batch.
+        counts: number of images by status.
+        seconds: total time that workers spent on the images.
+        times: seconds for each image that was done, unordered.
+        slowest: seconds and input of the slowest image that was done; None if none was done.
+        not_started: number of images that a stopped run did not start, by reason. They also count
+            as skipped.
+        pictures: inputs that have an output, sorted.
+        failures: inputs that failed, sorted.
     """
 
     name: str
@@ -29,23 +29,23 @@ class Overview:
     seconds: float = 0.0
     times: "array[float]" = field(default_factory=lambda: array("d"))
     slowest: tuple[float, str] | None = None
-    not_begun: Counter[str] = field(default_factory=Counter)
+    not_started: Counter[str] = field(default_factory=Counter)
     pictures: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
     def was_up_to_date(self) -> bool:
-        """Whether there were images, and nothing to do."""
+        """Whether the batch had images and none of them had to be done."""
         return 0 < len(self.pictures) == self.counts["skipped"] == self.counts.total()
 
     def add(self, outcome: Outcome) -> None:
-        """Count an outcome of this batch."""
+        """Add an outcome of this batch."""
         self.counts[outcome.status] += 1
         self.seconds += outcome.seconds
         if outcome.status == "failed":
             self.failures.append(outcome.input)
         elif (reason := outcome.reason_left_out) is not None:
-            self.not_begun[reason] += 1
+            self.not_started[reason] += 1
         else:
             self.pictures.append(outcome.input)
         if outcome.status == "done":
@@ -53,15 +53,15 @@ class Overview:
             self.slowest = max(self.slowest or (0.0, ""), (outcome.seconds, outcome.input))
 
 
-def sum_up(names: Iterable[str], outcomes: Iterable[Outcome]) -> list[Overview]:
-    """Sum up outcomes; of each are kept some bytes alone.
+def summarize(names: Iterable[str], outcomes: Iterable[Outcome]) -> list[Overview]:
+    """Return an overview of each batch, keeping only a few bytes per outcome.
 
     Args:
-        names: of the batches.
-        outcomes: of these batches, in any order.
+        names: names of the batches.
+        outcomes: outcomes of these batches, in any order.
 
     Returns:
-        one overview a batch, in the order of the names.
+        One overview per batch, in the order of the names.
     """
     overviews = {name: Overview(name) for name in names}
     for outcome in outcomes:

@@ -1,4 +1,4 @@
-"""The page: what is on it, in words and figures, by the template beside this file."""
+"""Renders the page from `template.html`, `style.css` and `script.js`."""
 
 import base64
 import hashlib
@@ -6,33 +6,33 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import jinja2
 
-from stylebeam.pipeline.archive.records import Method, Outcome, Status
+from stylebeam.pipeline.archive.records import Outcome, Status
 from stylebeam.pipeline.report.overview import Overview
 from stylebeam.pipeline.report.pictures import Thumbnail
-from stylebeam.pipeline.report.timings import time_images
+from stylebeam.pipeline.report.timings import compute_timings
 from stylebeam.pipeline.wording import duration
 
 _HERE = Path(__file__).parent
-# Names and reasons come from files, and a page of any number of them has an end.
-_LONGEST_TEXT = 300
-_LONGEST_TITLE = 80
-# They join letters in some scripts, and do nothing else.
+# Names and reasons come from files and can have any length. The size of the page is bounded.
+_MAX_TEXT_LENGTH = 300
+_MAX_TITLE_LENGTH = 80
+# Invisible, but needed: the zero-width joiner and non-joiner connect or separate letters in some
+# scripts.
 _JOINERS = "\u200c\u200d"
-_METHODS = get_args(Method)
 
 
 class Picture(NamedTuple):
-    """An image that is shown.
+    """An image on the page, before and after.
 
     Attributes:
-        outcome: what became of it.
-        before: a thumbnail of the input, or the sentence that says why there is none.
-        after: likewise of the output.
+        outcome: outcome of the image.
+        before: thumbnail of the input, or a sentence that says why there is none.
+        after: thumbnail of the output, or a sentence that says why there is none.
     """
 
     outcome: Outcome
@@ -46,30 +46,32 @@ def render(
     pictures: Sequence[Picture],
     failures: Sequence[Outcome],
 ) -> str:
-    """Return the page, as HTML that is UTF-8 whatever is in names.
+    """Return the page as HTML that can be encoded as UTF-8, whatever the names contain.
 
     Args:
-        batches: what the config said of each.
-        overviews: what became of each, in the same order.
-        pictures: those that are shown.
-        failures: those that are listed.
+        batches: each batch as `run.json` records it. The page names no method: it shows a batch's
+            plain keys and, of the keys that are mappings (options of methods), only the one named
+            by `method` and those listed in the optional `sections`.
+        overviews: overview of each batch, in the same order.
+        pictures: images to show.
+        failures: failed outcomes to list.
     """
-    counts: Counter[Status] = sum((each.counts for each in overviews), Counter())
+    counts: Counter[Status] = sum((overview.counts for overview in overviews), Counter())
     style, script = (_HERE.joinpath(name).read_text("utf-8") for name in ("style.css", "script.js"))
     return _template().render(
         policy="; ".join(
             (
                 "default-src 'none'",
                 "img-src data:",
-                f"style-src {_source_of(style)}",
-                f"script-src {_source_of(script)}",
+                f"style-src {_csp_source(style)}",
+                f"script-src {_csp_source(script)}",
                 "base-uri 'none'",
                 "form-action 'none'",
             )
         ),
         style=style,
         script=script,
-        title=_shortened(", ".join(each.name for each in overviews), _LONGEST_TITLE),
+        title=_shortened(", ".join(overview.name for overview in overviews), _MAX_TITLE_LENGTH),
         folder=batches[0]["output"],
         batches=[
             {
@@ -77,15 +79,15 @@ def render(
                 "input": batch["input"],
                 "overview": overview,
                 "recipe": list(_recipe(batch)),
-                "timings": time_images(overview.times) if overview.times else None,
+                "timings": compute_timings(overview.times) if overview.times else None,
             }
             for batch, overview in zip(batches, overviews, strict=True)
         ],
-        places={each.name: place for place, each in enumerate(overviews)},
+        indices={overview.name: index for index, overview in enumerate(overviews)},
         counts=counts,
-        seconds=sum(each.seconds for each in overviews),
-        not_begun=sum((each.not_begun for each in overviews), Counter()),
-        with_pictures=sum(len(each.pictures) for each in overviews),
+        seconds=sum(overview.seconds for overview in overviews),
+        not_started=sum((overview.not_started for overview in overviews), Counter()),
+        with_pictures=sum(len(overview.pictures) for overview in overviews),
         pictures=pictures,
         failures=failures,
         outputs={batch["name"]: batch["output"] for batch in batches},
@@ -107,26 +109,27 @@ def _template() -> jinja2.Template:
     return environment.get_template("template.html")
 
 
-def _source_of(text: str) -> str:
-    """Return how a Content-Security-Policy names a script or a style: by its hash."""
+def _csp_source(text: str) -> str:
+    """Return the hash by which a Content-Security-Policy allows an inline script or style."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _recipe(batch: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the keys of a batch that count for its method, as in a config, and their values."""
-    method = batch["method"]
-    begins_fast = method == "gatys" and batch["gatys"]["init"] == "fast"
+    """Yield the keys of a batch that its method uses, as in a config, and their values."""
+    sections = {batch["method"], *batch.get("sections", ())}
     for key, value in batch.items():
-        if key not in (*_METHODS, "name"):
+        if key in ("name", "sections"):
+            continue
+        if not isinstance(value, Mapping):
             yield key, _plain(value)
-        elif key == method or (key == "fast" and begins_fast):
+        elif key in sections:
             for option, chosen in value.items():
                 yield f"{key}.{option}", _plain(chosen)
 
 
 def _plain(value: Any) -> str:
-    """Return a value of a config as a person would say it."""
+    """Return a value of a config in words."""
     if isinstance(value, Mapping):
         if list(value.values()) == [1]:
             return str(next(iter(value)))
@@ -137,47 +140,48 @@ def _plain(value: Any) -> str:
 
 
 def _readable(text: str) -> str:
-    """Return a text from outside as one that can be shown: short, and with no hidden signs.
+    """Return external text in a form that is safe to show: short, without invisible characters.
 
-    Bytes that are no text, signs that turn the direction of writing and the like are shown by
-    their numbers.
+    Bytes that are not valid text, characters that change the writing direction and the like are
+    shown as escape sequences.
     """
-    shown = (sign if _is_shown(sign) else sign.encode("unicode_escape").decode() for sign in text)
-    return _shortened("".join(shown), _LONGEST_TEXT)
+    shown = (char if _is_shown(char) else char.encode("unicode_escape").decode() for char in text)
+    return _shortened("".join(shown), _MAX_TEXT_LENGTH)
 
 
-def _is_shown(sign: str) -> bool:
-    """Whether a sign is visible, a space of any width, or joins its neighbours."""
-    return sign.isprintable() or sign in _JOINERS or unicodedata.category(sign) == "Zs"
+def _is_shown(char: str) -> bool:
+    """Whether a character is visible, a space of any width, or a joiner."""
+    return char.isprintable() or char in _JOINERS or unicodedata.category(char) == "Zs"
 
 
-def _shortened(text: str, most: int) -> str:
-    """Return a text without its middle, if it has more signs."""
-    return text if len(text) <= most else f"{text[: most // 2]}…{text[1 - most // 2 :]}"
+def _shortened(text: str, length: int) -> str:
+    """Return a text with its middle left out if it is longer than a length."""
+    return text if len(text) <= length else f"{text[: length // 2]}…{text[1 - length // 2 :]}"
 
 
 def _named(path: str) -> tuple[str, str]:
-    """Return the folder of a path or URI, with its slash, and the file's name."""
+    """Return the folder of a path or URI, with a slash at the end, and the file's name."""
     folder, slash, name = path.rpartition("/")
     return folder + slash, name
 
 
 def _link(outcome: Outcome, output: str) -> str:
-    """Return where an output is as seen from the page.
+    """Return the URL of an output relative to the page.
 
     Args:
-        outcome: of the image.
-        output: the batch's output folder.
+        outcome: outcome of the image.
+        output: output folder of the batch.
     """
     relative = outcome.output.removeprefix(output).lstrip("/")
     return "../" + quote(relative, errors="surrogateescape")
 
 
 def _counted(count: int, noun: str) -> str:
+    """Return a count with its noun, as in "1 image" or "1,000 images"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _time(seconds: float) -> str:
-    """Return a time on one line, a short one with decimals."""
+    """Return a time that does not wrap; below a minute with decimals."""
     text = f"{seconds:.3g} s" if seconds < 60 else duration(seconds)
     return text.replace(" ", "\N{NO-BREAK SPACE}")

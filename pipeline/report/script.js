@@ -4,7 +4,7 @@ const search = document.getElementById("search");
 const batch = document.getElementById("batch");
 const found = document.getElementById("found");
 
-// One text may be written with composed and with separate accents.
+// An accent may be part of its letter or a character of its own: NFKC makes them equal.
 const plain = (text) => text.normalize("NFKC").toLowerCase();
 
 const sections = [...document.querySelectorAll(".entries")].map((section) => ({
@@ -18,13 +18,13 @@ const sections = [...document.querySelectorAll(".entries")].map((section) => ({
 
 function filter() {
   const words = plain(search.value).split(/\s+/).filter(Boolean);
-  const wanted = batch ? batch.value : "";
+  const chosen = batch ? batch.value : "";
   const counts = [];
   for (const { noun, none, entries } of sections) {
     let count = 0;
     for (const { element, text } of entries) {
       const matches =
-        (!wanted || element.dataset.batch === wanted) && words.every((word) => text.includes(word));
+        (!chosen || element.dataset.batch === chosen) && words.every((word) => text.includes(word));
       element.hidden = !matches;
       count += matches;
     }
@@ -32,9 +32,9 @@ function filter() {
     if (entries.length) counts.push(`${count} ${noun}${count === 1 ? "" : "s"}`);
   }
   for (const element of document.querySelectorAll(".batch")) {
-    element.hidden = wanted !== "" && element.dataset.batch !== wanted;
+    element.hidden = chosen !== "" && element.dataset.batch !== chosen;
   }
-  found.textContent = words.length || wanted ? counts.join(", ") : "";
+  found.textContent = words.length || chosen ? counts.join(", ") : "";
 }
 
 function split(slider) {
@@ -61,7 +61,8 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// A browser scrolls to a part of what gets the focus; nothing jumps under a mouse.
+// Browsers scroll only the focused control into view, not its whole entry. Not for the mouse: the
+// page must not jump on a click.
 document.addEventListener("focusin", (event) => {
   const entry = event.target.closest(".entry, .failures");
   if (entry && event.target.matches(":focus-visible")) entry.scrollIntoView({ block: "nearest" });

@@ -1,21 +1,21 @@
-"""How long images took: a histogram, and what it says in figures."""
+"""Statistics of the time per image: a histogram, the median and the 95th percentile."""
 
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-_MOST_BARS = 40
-_MOST_TICKS = 6
+_MAX_BARS = 40
+_MAX_TICKS = 6
 
 
 class Bar(NamedTuple):
-    """How many images took a span of time.
+    """A bar of the histogram.
 
     Attributes:
-        start: of the span, in seconds; it belongs to it.
-        end: of the span, which does not; None for all that took longer.
-        images: how many.
+        start: start of the interval in seconds, inclusive.
+        end: end of the interval in seconds, exclusive; None if the bar counts all longer times.
+        images: number of images in the interval.
     """
 
     start: float
@@ -24,12 +24,13 @@ class Bar(NamedTuple):
 
 
 class Timings(NamedTuple):
-    """How long images took.
+    """Statistics of the time per image.
 
     Attributes:
-        bars: side by side, from 0 seconds on, all of the same span but perhaps the last.
-        median: seconds within which a half of the images was done.
-        high: seconds within which 95 of 100 were.
+        bars: the histogram's bars, starting at 0 seconds. All intervals have the same width; the
+            last bar may have no end.
+        median: median in seconds.
+        high: 95th percentile in seconds.
     """
 
     bars: tuple[Bar, ...]
@@ -38,30 +39,30 @@ class Timings(NamedTuple):
 
     @property
     def ticks(self) -> range:
-        """The few bars whose starts are to be labelled, by their places."""
+        """Indices of the few bars whose start gets a label."""
         count = len(self.bars)
-        step = next(each for each in _round_numbers() if count <= each * _MOST_TICKS)
+        step = next(number for number in _round_numbers() if count <= number * _MAX_TICKS)
         return range(0, count, step)
 
 
-def time_images(seconds: Sequence[float]) -> Timings:
-    """Return how long images took.
+def compute_timings(seconds: Sequence[float]) -> Timings:
+    """Return statistics of the time per image.
 
-    Images that took more than twice as long as 95 of 100, such as the first, which waits for the
-    network, share the last bar.
+    Images that took more than twice the 95th percentile share the last bar. The first image is
+    often one of them, because it waits until the network is loaded.
 
     Args:
-        seconds: for each image, at least one, in any order.
+        seconds: time of each image; at least one, in any order.
     """
-    times = sorted(round(1000 * each) for each in seconds)
+    times = sorted(round(1000 * time) for time in seconds)
     high = times[math.ceil(0.95 * len(times)) - 1]
     end = max(1, min(times[-1], 2 * high))
-    width = next(each for each in _round_numbers() if end < each * _MOST_BARS)
+    width = next(number for number in _round_numbers() if end < number * _MAX_BARS)
     last = end // width
     counts = Counter(min(time // width, last + 1) for time in times)
     bars = [
-        Bar(place * width / 1000, (place + 1) * width / 1000, counts[place])
-        for place in range(last + 1)
+        Bar(index * width / 1000, (index + 1) * width / 1000, counts[index])
+        for index in range(last + 1)
     ]
     if counts[last + 1]:
         bars.append(Bar((last + 1) * width / 1000, None, counts[last + 1]))

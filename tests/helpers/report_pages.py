@@ -1,35 +1,45 @@
-"""What the tests of reports share: folders as runs leave them, and a page taken apart."""
+"""Helpers of the report tests: folders as a run leaves them, and a parser for the page."""
 
 import random
 from collections.abc import Iterable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from stylebeam.pipeline.archive import ledger
 from stylebeam.pipeline.archive.records import Outcome, Status
-from stylebeam.pipeline.config.run_config import Batch
 from stylebeam.pipeline.report import write_report
 
 BEFORE, AFTER = (200, 30, 30), (30, 30, 200)
 
 
 class Archive:
-    """A folder of photos and one of outputs, in which a run is made up."""
+    """A folder of photos and one of outputs, with the record of an invented run."""
 
     def __init__(self, folder: Path) -> None:
         self.photos = folder / "photos"
         self.out = folder / "out"
         self.photos.mkdir()
 
-    def batch(self, name: str = "all", **options: object) -> Batch:
-        """A batch of these photos."""
-        values = {"fast": {"style": "udnie", "strength": 0.5}, **options}
-        return Batch(name=name, input=str(self.photos), output=str(self.out), **values)
+    def batch(self, name: str = "all", **keys: object) -> dict[str, Any]:
+        """Return the record of a batch of these photos, as `run.json` has it."""
+        return {
+            "name": name,
+            "input": str(self.photos),
+            "output": str(self.out),
+            "method": "fast",
+            "fast": {"style": "udnie", "strength": 0.5},
+            "super_resolution": {"checkpoint": "x4_pixel"},
+            "format": "same",
+            "quality": 95,
+            "weights": "1234567812345678",
+            **keys,
+        }
 
     def add_pictures(self, name: str, size: tuple[int, int] = (60, 40), scale: int = 1) -> None:
-        """Write a photo of one colour and its output of another."""
+        """Write a photo of one color and its output of another."""
         for folder, color, factor in ((self.photos, BEFORE, 1), (self.out, AFTER, scale)):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,36 +53,27 @@ class Archive:
         error: str | None = None,
         batch: str = "all",
     ) -> Outcome:
-        """An outcome of a photo."""
+        """Return an outcome of a photo."""
         paths = str(self.photos / name), str(self.out / name)
         size = (60, 40) if status == "done" else (None, None)
         return Outcome(batch, *paths, status, "recipe", seconds, *size, error=error)
 
-    def report(self, outcomes: Iterable[Outcome], batches: Sequence[Batch] = ()) -> Path:
+    def report(self, outcomes: Iterable[Outcome], batches: Sequence[dict[str, Any]] = ()) -> Path:
         """Record a run and write its report."""
-        ledger.write_run(
-            str(self.out),
-            [
-                {
-                    **batch.model_dump(mode="json", exclude_none=True),
-                    "weights": batch.choose().weights,
-                }
-                for batch in batches or [self.batch()]
-            ],
-        )
+        ledger.write_run(str(self.out), batches or [self.batch()])
         ledger.write_outcomes(str(self.out), (outcome.to_json() for outcome in outcomes))
         return Path(write_report(str(self.out)))
 
 
 class Element:
-    """An element of a page, with all the text in it."""
+    """An element of a page, with all the text inside it."""
 
     def __init__(self, tag: str, attributes: dict[str, str | None]) -> None:
         self.tag, self.attributes, self.text = tag, attributes, ""
 
 
 class ParsedPage(HTMLParser):
-    """A page's elements, in order."""
+    """The elements of a page, in document order."""
 
     _VOID = ("meta", "link", "img", "input", "br", "wbr", "hr")
 
@@ -86,7 +87,7 @@ class ParsedPage(HTMLParser):
         self.text = root.text
 
     def all(self, tag: str, **attributes: str) -> list[Element]:
-        """The elements of a kind that have attributes of these values."""
+        """Return the elements with a tag and with these attributes."""
         return [
             element
             for element in self.elements
@@ -95,12 +96,12 @@ class ParsedPage(HTMLParser):
         ]
 
     def one(self, tag: str, **attributes: str) -> Element:
-        """The only such element."""
+        """Return the only element with a tag and with these attributes."""
         [element] = self.all(tag, **attributes)
         return element
 
     def of_class(self, name: str) -> list[str]:
-        """The texts of the elements of a class, with single spaces."""
+        """Return the texts of the elements with a class, with whitespace collapsed."""
         return [
             " ".join(element.text.split())
             for element in self.elements
@@ -118,7 +119,7 @@ class ParsedPage(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         element = self._open.pop()
         assert element.tag == tag, f"<{element.tag}> ends as </{tag}>"
-        if tag == "dt":  # Seen on a line of its own.
+        if tag == "dt":  # Displayed on its own line.
             self.handle_data(" ")
 
     def handle_data(self, data: str) -> None:
@@ -127,7 +128,7 @@ class ParsedPage(HTMLParser):
 
 
 def shuffled(outcomes: Iterable[Outcome], seed: int) -> list[Outcome]:
-    """The outcomes in another order."""
+    """Return the outcomes in random order."""
     found = list(outcomes)
     random.Random(seed).shuffle(found)
     return found

@@ -1,46 +1,32 @@
-"""Reports: what is on the page of a run, whatever the run was."""
+"""Reports: the content of the page, for runs of any kind."""
 
 import base64
 import hashlib
 import io
 import os
 import re
-import tracemalloc
-from array import array
 from pathlib import Path
 
-import numpy as np
 import pytest
 from google.cloud import storage as gcs
 from PIL import Image
-from report_pages import Archive, ParsedPage, shuffled
 
-from stylebeam.pipeline.archive.records import Outcome
 from stylebeam.pipeline.report import write_report
-from stylebeam.pipeline.report.overview import sum_up
-from stylebeam.pipeline.report.pictures import read_thumbnails
-from stylebeam.pipeline.report.timings import time_images
-from stylebeam.pipeline.runs.sampling import fair_shares, spread
+from tests.helpers.report_pages import Archive, ParsedPage
 
 SCRIPT = "<script>alert(1)</script>.jpg"
-NO_TEXT = os.fsdecode(b"caf\xe9.jpg")
+NOT_UTF8 = os.fsdecode(b"caf\xe9.jpg")
 SIZE = "60 \N{MULTIPLICATION SIGN} 40"
-LARGEST_PAGE = 20e6
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive(tmp_path)
 
 
 def decoded(address: str | None) -> Image.Image:
-    """The image in a data URI."""
+    """Return the image in a data URI."""
     kind, data = str(address).split(",")
     assert kind == "data:image/webp;base64"
     return Image.open(io.BytesIO(base64.b64decode(data)))
 
 
-def test_a_page_accounts_for_every_image(archive: Archive) -> None:
+def test_a_page_lists_every_image(archive: Archive) -> None:
     for name in ("a.jpg", "below/b.png", "old.jpg"):
         archive.add_pictures(name)
     page = ParsedPage(
@@ -53,7 +39,7 @@ def test_a_page_accounts_for_every_image(archive: Archive) -> None:
             ]
         )
     )
-    assert page.of_class("counts") == ["done 2 skipped 1 failed 1 of work 1 min 4 s"]
+    assert page.of_class("counts") == ["done 2 skipped 1 failed 1 work time 1 min 4 s"]
     assert page.of_class("entry") == [
         f"{archive.photos}/broken.jpg The file is empty (0 bytes).",
         f"Before After {archive.photos}/a.jpg {SIZE} · 1 min 1 s",
@@ -66,7 +52,7 @@ def test_a_page_accounts_for_every_image(archive: Archive) -> None:
     assert len(page.all("input", type="range")) == 3
 
 
-def test_a_picture_is_before_and_after(archive: Archive) -> None:
+def test_a_picture_has_thumbnails_before_and_after(archive: Archive) -> None:
     archive.add_pictures("a.png", (1200, 800), scale=2)
     page = ParsedPage(archive.report([archive.outcome("a.png")]))
     before, after = page.all("img")
@@ -79,7 +65,7 @@ def test_a_picture_is_before_and_after(archive: Archive) -> None:
         assert (shown[0], shown[2]) == pytest.approx((red, blue), abs=12)
 
 
-def test_transparency_is_laid_over_white(archive: Archive) -> None:
+def test_transparent_pictures_are_shown_on_white(archive: Archive) -> None:
     archive.add_pictures("a.png")
     Image.new("RGBA", (60, 40), (0, 0, 0, 0)).save(archive.out / "a.png")
     page = ParsedPage(archive.report([archive.outcome("a.png")]))
@@ -88,7 +74,7 @@ def test_transparency_is_laid_over_white(archive: Archive) -> None:
     assert min(after.getpixel((30, 20))) > 250
 
 
-def test_names_are_just_names(archive: Archive) -> None:
+def test_names_are_escaped(archive: Archive) -> None:
     names = [SCRIPT, '"onload="alert(1).jpg', "{{ 1 + 1 }} & <b>.jpg", "'><img src=x>.jpg"]
     for name in names:
         archive.add_pictures(name)
@@ -108,12 +94,12 @@ def test_names_are_just_names(archive: Archive) -> None:
         assert decoded(image.attributes["src"]).size == (60, 40)
 
 
-def test_names_that_are_no_text(archive: Archive) -> None:
-    turned, narrow_space = "gpj.\u202egnp.jpg", "at 9.41\u202fAM.jpg"
-    for name in (NO_TEXT, turned, narrow_space):
+def test_names_with_invisible_characters(archive: Archive) -> None:
+    reversed_text, narrow_space = "gpj.\u202egnp.jpg", "at 9.41\u202fAM.jpg"
+    for name in (NOT_UTF8, reversed_text, narrow_space):
         archive.add_pictures(name)
-    outcomes = [archive.outcome(name) for name in (NO_TEXT, turned, narrow_space)]
-    outcomes.append(archive.outcome(f"no{NO_TEXT}", "failed", error=f"{NO_TEXT} is\nempty."))
+    outcomes = [archive.outcome(name) for name in (NOT_UTF8, reversed_text, narrow_space)]
+    outcomes.append(archive.outcome(f"no{NOT_UTF8}", "failed", error=f"{NOT_UTF8} is\nempty."))
     page = ParsedPage(archive.report(outcomes))
     assert page.of_class("reason") == [r"caf\udce9.jpg is\nempty."]
     assert f"{archive.photos}/caf\\udce9.jpg" in page.of_class("name")
@@ -123,58 +109,7 @@ def test_names_that_are_no_text(archive: Archive) -> None:
     assert len(page.all("img")) == 6
 
 
-def test_two_hundred_of_very_many_are_shown(archive: Archive) -> None:
-    archive.add_pictures("a.jpg")
-    picture = archive.outcome("a.jpg")
-    many = [archive.outcome(f"{number:04}.jpg") for number in range(5000)]
-    for outcome in many:
-        for path in (outcome.input, outcome.output):
-            os.link(picture.input, path)
-    report = archive.report(shuffled(many, seed=1))
-    page = ParsedPage(report)
-    assert "200 pictures of 5,000 are shown, evenly spread." in page.text
-    shown = [int(Path(name).stem) for name in page.of_class("name") if name[-8:-4].isdigit()]
-    assert shown[:200] == list(range(0, 5000, 25))
-    assert len(page.all("input", type="range")) == 200
-    assert report.stat().st_size < LARGEST_PAGE
-    # Neither the order in which workers were done nor the hour makes a difference.
-    assert archive.report(shuffled(many, seed=2)).read_bytes() == report.read_bytes()
-
-
-def test_a_page_has_a_largest_size(archive: Archive) -> None:
-    # Signs that take five each, in names and reasons as long as they can be, and longer.
-    name, reason = '"' * 255, "'" * 5000
-    folder = "/".join([name] * 14)
-    outcomes = [archive.outcome(f"{folder}/{name}{number}.jpg") for number in range(300)]
-    outcomes += [
-        archive.outcome(f"{folder}/{name}{number}", "failed", error=reason)
-        for number in range(2000)
-    ]
-    without_pictures = archive.report(outcomes).stat().st_size
-    noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(archive.photos / "noise.png")
-    [thumbnail] = read_thumbnails([str(archive.photos / "noise.png")], 10**6)
-    assert not isinstance(thumbnail, str)
-    assert len(thumbnail.address) > 10_000
-    assert without_pictures + 400 * len(thumbnail.address) < LARGEST_PAGE
-    assert len(thumbnail.address) < 33_000
-
-
-def test_a_thousand_failures_are_listed(archive: Archive) -> None:
-    outcomes = [
-        archive.outcome(f"{number:04}.jpg", "failed", error=f"Reason {number}.")
-        for number in range(1500)
-    ]
-    page = ParsedPage(archive.report(outcomes))
-    assert page.of_class("bad") == ["failed 1,500"]
-    reasons = page.of_class("reason")
-    assert len(reasons) == 1000
-    assert reasons[0] == "Reason 0."
-    assert "1,000 failures of 1,500 are listed" in page.text
-    assert page.all("a", href="outcomes.jsonl")
-
-
-def test_pictures_that_cannot_be_read_are_said_to_be_so(archive: Archive) -> None:
+def test_unreadable_pictures_are_replaced_by_the_reason(archive: Archive) -> None:
     for name in ("moved.jpg", "damaged.jpg", "deleted.jpg", "both.jpg"):
         archive.add_pictures(name)
     (archive.photos / "moved.jpg").unlink()
@@ -200,25 +135,17 @@ def test_pictures_that_cannot_be_read_are_said_to_be_so(archive: Archive) -> Non
     assert not page.all("input", type="range")
 
 
-def test_images_too_large_get_no_thumbnail(archive: Archive) -> None:
-    archive.add_pictures("a.jpg", (60, 40), scale=2)
-    archive.report([archive.outcome("a.jpg")])
-    page = ParsedPage(Path(write_report(str(archive.out), max_pixels=60 * 40)))
-    [reason] = page.of_class("missing")
-    assert "The output cannot be shown. The image has 120x80 pixels" in reason
-
-
 def test_a_run_without_images_says_so(archive: Archive) -> None:
     page = ParsedPage(archive.report([]))
-    assert page.of_class("counts") == ["done 0 skipped 0 failed 0 of work 0 s"]
+    assert page.of_class("counts") == ["done 0 skipped 0 failed 0 work time 0 s"]
     assert f"No images were found in {archive.photos}, so there was nothing to do." in page.text
     assert "There are no pictures to show." in page.text
     assert not page.all("section", id="failures")
 
 
-def test_a_run_that_was_stopped_says_so(archive: Archive) -> None:
+def test_a_stopped_run_says_so(archive: Archive) -> None:
     archive.add_pictures("done.jpg")
-    reason = "It was not begun with: the run was interrupted."
+    reason = "It was not started: the run was interrupted."
     outcomes = [archive.outcome(f"{n}.jpg", "skipped", 0, reason) for n in range(3)]
     page = ParsedPage(archive.report([archive.outcome("done.jpg"), *outcomes]))
     assert page.of_class("counts")[0].startswith("done 1 skipped 3")
@@ -242,7 +169,7 @@ def test_batches_that_share_a_folder_share_a_page(archive: Archive) -> None:
     entries = [each for each in page.all("li") if each.attributes["class"] == "entry"]
     assert [each.attributes["data-batch"] for each in entries] == ["1", "0", "1"]
     assert "0 done, 0 skipped" not in page.text
-    assert "1 done, 0 skipped, 1 failed, in 2\N{NO-BREAK SPACE}s of work." in page.text
+    assert "1 done, 0 skipped, 1 failed; work time 2\N{NO-BREAK SPACE}s." in page.text
     recipes = page.of_class("recipe")
     assert "fast.strength 0.5" in recipes[0]
     assert "super_resolution.checkpoint x4_pixel" in recipes[1]
@@ -250,36 +177,58 @@ def test_batches_that_share_a_folder_share_a_page(archive: Archive) -> None:
     assert "super_resolution" not in recipes[0]
 
 
-def test_the_recipe_of_an_optimisation(archive: Archive) -> None:
-    Image.new("RGB", (9, 9)).save(archive.photos / "painting.png")
-    painting = str(archive.photos / "painting.png")
-    gatys = {"style_image": painting, "content_weight": 2, "size": None}
-    page = ParsedPage(archive.report([], [archive.batch(method="gatys", gatys=gatys)]))
-    rows = dict(
-        zip(
-            (element.text for element in page.all("dt")),
-            (element.text for element in page.all("dd")),
-            strict=True,
-        )
-    )
-    assert rows["method"] == "gatys"
-    assert rows["gatys.style_image"] == painting
-    assert rows["gatys.content_weight"] == "2"
-    assert re.fullmatch(r"(0\.05 relu\d_1(, )?)+", rows["gatys.style_layers"])
-    assert rows["gatys.bounded"] == "yes"
-    assert "fast.style" not in rows
-    with_start = archive.batch(method="gatys", gatys={**gatys, "init": "fast"})
-    assert "fast.style udnie" in ParsedPage(archive.report([], [with_start])).of_class("recipe")[0]
+def rows_of(page: ParsedPage) -> dict[str, str]:
+    """Return the keys and values of the only batch's recipe."""
+    keys = [element.text for element in page.all("dt")]
+    return dict(zip(keys, (element.text for element in page.all("dd")), strict=True))
 
 
-def test_the_page_stands_alone(archive: Archive) -> None:
+def test_a_recipe_shows_the_plain_keys_and_the_options_of_its_method(archive: Archive) -> None:
+    options = {
+        "painting": "swirls.jpg",
+        "weight": 2.0,
+        "layers": {"relu1_1": 0.05, "relu2_1": 0.1},
+        "styles": {"udnie": 1},
+        "nothing": {},
+        "bounded": True,
+    }
+    batch = archive.batch(method="unknown_to_the_report", unknown_to_the_report=options)
+    rows = rows_of(ParsedPage(archive.report([], [batch])))
+    assert list(rows.items())[4:] == [
+        ("input", str(archive.photos)),
+        ("output", str(archive.out)),
+        ("method", "unknown_to_the_report"),
+        ("format", "same"),
+        ("quality", "95"),
+        ("weights", "1234567812345678"),
+        ("unknown_to_the_report.painting", "swirls.jpg"),
+        ("unknown_to_the_report.weight", "2"),
+        ("unknown_to_the_report.layers", "0.05 relu1_1, 0.1 relu2_1"),
+        ("unknown_to_the_report.styles", "udnie"),
+        ("unknown_to_the_report.nothing", "none"),
+        ("unknown_to_the_report.bounded", "yes"),
+    ]
+
+
+def test_a_recipe_shows_the_sections_that_the_record_lists(archive: Archive) -> None:
+    batch = archive.batch(method="gatys", gatys={"init": "fast"}, sections=["gatys", "fast"])
+    rows = rows_of(ParsedPage(archive.report([], [batch])))
+    assert rows["gatys.init"] == "fast"
+    assert rows["fast.style"] == "udnie"
+    assert "super_resolution.checkpoint" not in rows
+    assert "sections" not in rows
+
+
+def test_the_page_is_self_contained(archive: Archive) -> None:
     archive.add_pictures("a.jpg")
     page = ParsedPage(archive.report([archive.outcome("a.jpg")]))
     for element in page.elements:
         for key in ("src", "href", "action", "data", "poster", "srcset", "style"):
             value = element.attributes.get(key)
             assert value is None or re.match(r"data:|#|\.\./|(outcomes\.jsonl|run\.json)$", value)
-    [policy] = [e.attributes["content"] for e in page.all("meta") if "http-equiv" in e.attributes]
+    [policy] = [
+        meta.attributes["content"] for meta in page.all("meta") if "http-equiv" in meta.attributes
+    ]
     assert "default-src 'none'" in str(policy)
     assert "unsafe" not in str(policy)
     for tag in ("script", "style"):
@@ -311,77 +260,7 @@ def test_a_report_in_a_bucket(bucket: gcs.Bucket, tmp_path: Path, archive: Archi
     assert len(page.all("img")) == 2
 
 
-def test_outcomes_are_summed_up_in_little_memory() -> None:
-    count = 20_000
-    outcomes = (
-        Outcome("all", f"photos/{n}.jpg", f"out/{n}.jpg", "done", "recipe", n / 1000)
-        for n in reversed(range(count))
-    )
-    tracemalloc.start()
-    [overview] = sum_up(["all"], outcomes)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 120 * count
-    assert overview.counts == {"done": count}
-    assert overview.seconds == pytest.approx(sum(range(count)) / 1000)
-    assert overview.slowest == (19.999, "photos/19999.jpg")
-    assert overview.pictures == sorted(f"photos/{n}.jpg" for n in range(count))
-
-
-@pytest.mark.parametrize(
-    ("counts", "most", "shares"),
-    [
-        ([], 200, []),
-        ([5], 200, [5]),
-        ([1000], 200, [200]),
-        ([3, 1000], 200, [3, 197]),
-        ([1000, 3, 1000], 200, [98, 3, 99]),
-        ([3, 150], 200, [3, 150]),
-        ([9, 9, 9], 2, [0, 1, 1]),
-    ],
-)
-def test_small_batches_are_shown_in_full(counts: list[int], most: int, shares: list[int]) -> None:
-    assert fair_shares(counts, most) == shares
-
-
-def test_what_is_chosen_is_evenly_spread() -> None:
-    assert spread("abcdefghij", 10) == list("abcdefghij")
-    assert spread("abcdefghij", 5) == list("acegi")
-    assert spread("abcdefghij", 3) == list("adg")
-    assert spread("", 0) == []
-
-
-def test_a_histogram_counts_every_image() -> None:
-    timings = time_images([0.05, 0.1, 0.1, 0.299, 0.3])
-    assert {bar.start: bar.images for bar in timings.bars if bar.images} == {
-        0.05: 1,
-        0.1: 2,
-        0.29: 1,
-        0.3: 1,
-    }
-    assert (timings.median, timings.high) == (0.1, 0.3)
-    assert timings.bars[-1].end == 0.31
-
-
-@pytest.mark.parametrize(
-    ("seconds", "bars"), [([0.0], 2), ([1.0] * 7, 21), ([0.001, 3600.0], 37), ([7.3], 37)]
-)
-def test_a_histogram_has_few_bars(seconds: list[float], bars: int) -> None:
-    timings = time_images(array("d", seconds))
-    assert len(timings.bars) == bars
-    assert sum(bar.images for bar in timings.bars) == len(seconds)
-    assert len(timings.ticks) <= 6
-
-
-def test_the_slowest_share_a_bar() -> None:
-    timings = time_images([1.0] * 99 + [60.0])
-    assert timings.bars[-1].end is None
-    assert timings.bars[-1].images == 1
-    assert timings.bars[-1].start == pytest.approx(2.1)
-    assert sum(bar.images for bar in timings.bars) == 100
-
-
-def test_a_run_that_found_nothing_to_do_leaves_the_report(archive: Archive) -> None:
+def test_a_run_with_nothing_to_do_keeps_the_report(archive: Archive) -> None:
     for name in ("a.png", "b.png"):
         archive.add_pictures(name)
     path = archive.report([archive.outcome("a.png"), archive.outcome("b.png")])
@@ -391,5 +270,5 @@ def test_a_run_that_found_nothing_to_do_leaves_the_report(archive: Archive) -> N
     assert archive.report([nothing[0], archive.outcome("b.png")]).read_bytes() != written
     path.unlink()
     assert "was up to date" in archive.report(nothing).read_text()
-    stopped = [nothing[0], archive.outcome("b.png", "skipped", 0.0, "It was not begun with.")]
-    assert "It was not begun with." in archive.report(stopped).read_text()
+    stopped = [nothing[0], archive.outcome("b.png", "skipped", 0.0, "It was not started.")]
+    assert "It was not started." in archive.report(stopped).read_text()

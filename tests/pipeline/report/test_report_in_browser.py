@@ -1,4 +1,4 @@
-"""Reports in a real browser: what people see, press and drag."""
+"""Reports in a real browser: what people see, type, click and drag."""
 
 import contextlib
 import io
@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
-from report_pages import AFTER, BEFORE, Archive
+
+from tests.helpers.report_pages import AFTER, BEFORE, Archive
 
 Opener = Callable[..., AbstractContextManager[Page]]
 
@@ -22,11 +23,11 @@ NAMES = ["lake.jpg", "café.jpg", SCRIPT, LONG, "tall.png"]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, without a window."""
+    """Chromium without a window."""
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
-        pytest.skip("Chromium is not installed, in which pages are tested")
+        pytest.skip("Chromium, which these tests need, is not installed")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
@@ -35,7 +36,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of a run of two batches, with failures and a picture that is gone."""
+    """The report of a run of two batches, with failures and with a missing picture."""
     archive = Archive(tmp_path_factory.mktemp("archive"))
     for name in NAMES:
         archive.add_pictures(name, (100, 300) if name == "tall.png" else (600, 400))
@@ -56,22 +57,22 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opened(browser: Browser, report: Path) -> Opener:
-    """Opens the report; what the browser complains of, asks for or shows unasked fails the test."""
+    """Opens the report and fails the test on browser errors, network requests and dialogs."""
 
     @contextlib.contextmanager
     def open_page(**options: object) -> Iterator[Page]:
-        wrong: list[str] = []
+        events: list[str] = []
         context = browser.new_context(**options)
         page = context.new_page()
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda request: wrong.append(request.url))
+        page.on("console", lambda message: events.append(message.text))
+        page.on("pageerror", lambda error: events.append(str(error)))
+        page.on("dialog", lambda dialog: (events.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda request: events.append(request.url))
         page.goto(report.as_uri())
         yield page
         context.close()
-        asked = [each for each in wrong if not each.startswith("data:")]
-        assert asked == [report.as_uri()]
+        unexpected = [event for event in events if not event.startswith("data:")]
+        assert unexpected == [report.as_uri()]
 
     return open_page
 
@@ -81,11 +82,13 @@ def slider(page: Page, name: str) -> Locator:
 
 
 def shown(page: Page, name: str) -> list[str]:
-    """Which of both pictures is seen at 10 places from left to right."""
+    """Return which of the two pictures is visible at 10 points from left to right."""
     pixels = Image.open(io.BytesIO(slider(page, name).locator("..").screenshot())).convert("RGB")
     row = np.asarray(pixels)[pixels.height // 5].astype(int)
-    colors = row[[int((place + 0.5) / 10 * len(row)) for place in range(10)]]
-    assert all(min(np.abs(color - each).max() for each in (BEFORE, AFTER)) < 40 for color in colors)
+    colors = row[[int((point + 0.5) / 10 * len(row)) for point in range(10)]]
+    assert all(
+        min(np.abs(color - known).max() for known in (BEFORE, AFTER)) < 40 for color in colors
+    )
     return ["before" if red > blue else "after" for red, _, blue in colors]
 
 
@@ -105,7 +108,7 @@ def test_the_arrow_keys_move_the_slider(opened: Opener) -> None:
         assert shown(page, "café.jpg") == ["before"] * 5 + ["after"] * 5
 
 
-def test_the_mouse_moves_the_line_to_where_it_is(opened: Opener) -> None:
+def test_a_click_moves_the_line_to_the_pointer(opened: Opener) -> None:
     with opened() as page:
         slider(page, "lake.jpg").scroll_into_view_if_needed()
         box = slider(page, "lake.jpg").locator("..").bounding_box()
@@ -116,7 +119,7 @@ def test_the_mouse_moves_the_line_to_where_it_is(opened: Opener) -> None:
             assert shown(page, "lake.jpg") == ["before"] * before + ["after"] * (10 - before)
 
 
-def test_everything_is_reached_by_tab_and_seen_to_be(opened: Opener) -> None:
+def test_the_tab_key_reaches_every_control_and_shows_its_focus(opened: Opener) -> None:
     focused = """() => {
         const bar = document.querySelector(".bar");
         const element = document.activeElement;
@@ -126,7 +129,7 @@ def test_everything_is_reached_by_tab_and_seen_to_be(opened: Opener) -> None:
         return {
             name: element.id || element.getAttribute("aria-label") || element.textContent.trim(),
             outline: style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth),
-            seen: box.top >= (bar.contains(element) ? 0 : bar.getBoundingClientRect().bottom)
+            visible: box.top >= (bar.contains(element) ? 0 : bar.getBoundingClientRect().bottom)
                 && box.bottom <= innerHeight,
         };
     }"""
@@ -138,7 +141,7 @@ def test_everything_is_reached_by_tab_and_seen_to_be(opened: Opener) -> None:
             if page.evaluate("document.activeElement === document.body"):
                 break
             assert state["outline"] >= 2, state
-            assert state["seen"], state
+            assert state["visible"], state
             reached.append(state["name"])
         assert reached[:6] == ["search", "batch", "Failures", "Pictures", "Timings", "Recipe"]
         sliders = [name for name in reached if name.startswith("Before and after of ")]
@@ -146,32 +149,32 @@ def test_everything_is_reached_by_tab_and_seen_to_be(opened: Opener) -> None:
         assert len(reached) == page.locator("a, input, select, [tabindex='0']").count()
 
 
-def test_slash_leads_to_the_search_which_filters(opened: Opener) -> None:
+def test_the_slash_key_opens_the_search_which_filters(opened: Opener) -> None:
     with opened() as page:
         visible = page.locator(".entry:visible")
         everything = visible.count()
         assert everything == len(NAMES) + 1 + 22
         slider(page, "lake.jpg").focus()
         page.keyboard.press("/")
-        # The accent as a sign of its own, as some file systems write it.
+        # The accent is a character of its own, as in names on some file systems.
         page.keyboard.insert_text("CAFE\u0301")
         assert page.locator("#search").input_value() == "CAFE\u0301"
         assert visible.count() == 1
         assert "café.jpg" in visible.inner_text()
         assert page.locator("#found").inner_text() == "0 failures, 1 picture"
-        assert page.get_by_text("No failure that is listed matches.").is_visible()
+        assert page.get_by_text("No listed failure matches.").is_visible()
         page.keyboard.press("Escape")
         assert visible.count() == everything
         page.keyboard.insert_text("damaged </script>")
         assert visible.count() == 1
         assert SCRIPT in visible.inner_text()
-        # Within the search, it is a sign as any other.
+        # Within the search field, a slash is an ordinary character.
         page.keyboard.press("/")
         assert page.locator("#search").input_value() == "damaged </script>/"
         assert page.locator("#found").inner_text() == "0 failures, 0 pictures"
 
 
-def test_a_batch_is_chosen(opened: Opener) -> None:
+def test_choosing_a_batch_hides_the_others(opened: Opener) -> None:
     with opened() as page:
         page.get_by_label("Batch").select_option("second")
         assert page.locator("#found").inner_text() == "21 failures, 1 picture"
@@ -184,14 +187,14 @@ def test_a_batch_is_chosen(opened: Opener) -> None:
         assert page.locator(".entry:visible").count() == len(NAMES) + 23
 
 
-def test_names_do_not_run(opened: Opener) -> None:
+def test_names_are_not_executed(opened: Opener) -> None:
     with opened() as page:
         assert slider(page, "script>.jpg").count() == 1
         assert page.locator("script").count() == 1
         assert page.get_by_text(f"{SCRIPT} is damaged.").is_visible()
 
 
-def test_both_pictures_have_one_size(opened: Opener) -> None:
+def test_both_pictures_have_the_same_size(opened: Opener) -> None:
     with opened() as page:
         for name in ("lake.jpg", "tall.png"):
             stage = slider(page, name).locator("..")
@@ -204,7 +207,7 @@ def test_both_pictures_have_one_size(opened: Opener) -> None:
             assert max(box["width"], box["height"]) > 250
 
 
-# Every text with the least contrast that it has to what is behind it.
+# Returns each text of the page with its contrast to the background.
 CONTRASTS = """() => {
     const channels = (color) => color.match(/[\\d.]+/g).map(Number);
     const luminance = (color) => {
@@ -233,17 +236,17 @@ CONTRASTS = """() => {
 }"""
 
 
-def test_light_and_dark_can_both_be_read(opened: Opener) -> None:
-    grounds = []
+def test_texts_are_readable_in_light_and_dark(opened: Opener) -> None:
+    backgrounds = []
     for scheme in ("light", "dark"):
         with opened(color_scheme=scheme) as page:
             screenshot = Image.open(io.BytesIO(page.screenshot())).convert("L")
-            grounds.append(screenshot.getpixel((2, 2)))
+            backgrounds.append(screenshot.getpixel((2, 2)))
             contrasts = page.evaluate(CONTRASTS)
             assert len(contrasts) > 50
             assert min(contrasts) >= [4.5], min(contrasts)
-    assert grounds[0] > 230
-    assert grounds[1] < 40
+    assert backgrounds[0] > 230
+    assert backgrounds[1] < 40
 
 
 @pytest.mark.parametrize("width", [320, 360, 1920])
@@ -257,7 +260,7 @@ def test_nothing_is_wider_than_the_screen(opened: Opener, width: int) -> None:
         assert page.locator("p, li, dd, img, h1, nav a, .compare").evaluate_all(inside)
 
 
-def test_a_finger_moves_the_line(opened: Opener) -> None:
+def test_a_tap_moves_the_line(opened: Opener) -> None:
     phone = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
     with opened(**phone) as page:
         slider(page, "lake.jpg").scroll_into_view_if_needed()

@@ -1,0 +1,43 @@
+"""Messages from libraries are filtered in the command's processes, and only there."""
+
+import logging
+import os
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from stylebeam.pipeline.cli.quiet import quiet_libraries
+
+STATE = "(logging.getLogger().filters, warnings.filters, dict(os.environ))"
+IMPORT = f"""
+import copy, logging, os, warnings
+before = copy.deepcopy({STATE})
+import stylebeam.pipeline.cli.quiet
+assert before == {STATE}
+"""
+
+
+def test_importing_the_package_changes_no_global_state() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_useless_messages_are_filtered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "filters", [])
+    monkeypatch.setattr(os, "environ", {})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        quiet_libraries()
+        warnings.warn("Possible nested set at position 1", FutureWarning, stacklevel=1)
+        warnings.warn("something else", FutureWarning, stacklevel=1)
+    assert os.environ == {"GRPC_VERBOSITY": "ERROR"}
+    assert [str(each.message) for each in caught] == ["something else"]
+    logging.warning("apitools not found")
+    logging.warning("something else")
+    assert caplog.messages == ["something else"]
