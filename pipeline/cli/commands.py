@@ -192,15 +192,15 @@ def styles(args: argparse.Namespace) -> int:
         checkpoint = parse_checkpoint(path.read_bytes())
         of_network = f"{checkpoint.network}, {path.stat().st_size / 1e6:.1f} MB"
         for name, style in checkpoint.styles.items():
-            recipe = style.recipe
+            recipe = style.training
             print(
                 f"{name}: {of_network}; {_trained(recipe)} on {recipe['style_image']} at"
                 f" {recipe['style_size']} px, {recipe['loss_network']}"
             )
         if not checkpoint.styles:
-            of_features = any(checkpoint.recipe["feature_weights"].values())
+            of_features = any(checkpoint.training["feature_weights"].values())
             loss = "feature loss" if of_features else "pixel loss"
-            print(f"{path.stem}: {of_network}; {_trained(checkpoint.recipe)}, {loss}")
+            print(f"{path.stem}: {of_network}; {_trained(checkpoint.training)}, {loss}")
     return EXIT_DONE
 
 
