@@ -5,7 +5,7 @@ from setuptools import find_packages, setup
 setup(
     name="stylebeam",
     version="0.1.0",
-    description="Stylises photo archives with neural networks, as an Apache Beam pipeline.",
+    description="Stylizes photo archives with neural networks, as an Apache Beam pipeline.",
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["stylebeam*"]),
@@ -23,16 +23,15 @@ setup(
         "google-cloud-storage>=3,<4",  # gs:// in Beam's FileSystems
         "jinja2>=3.1,<4",  # the report's page, with all that comes from files escaped
         "numpy>=2,<3",  # 16-bit images
-        "opencv-python-headless>=5,<6",  # 16-bit colour, which Pillow reads in 8 bits
+        "opencv-python-headless>=5,<6",  # 16-bit color, which Pillow reads in 8 bits
         "pillow>=12,<13",  # image files
         "pyarrow>=18,<26",  # which Beam brings: Pillow's pixels without a copy
         "pydantic>=2.12,<3",  # the typed config; earlier ones pass over validators of locations
         "pyyaml>=6,<7",  # the config's language
-        "rich>=14,<16",  # how far a run is, on a terminal
+        "rich>=14,<16",  # progress bars of runs and trainings
         "safetensors>=0.5,<1",  # checkpoints that cannot run code
         "torch>=2.13,<3",  # the networks
         "torchvision>=0.28,<1",  # VGG, and images to tensors
-        "tqdm>=4.66,<5",  # the progress bar of trainings
     ],
     extras_require={
         "cpu": ["openvino>=2026.1,<2027"],  # fast networks on a CPU, several times as fast
@@ -52,7 +51,6 @@ setup(
             "ruff>=0.12",
             "tensorboard>=2.18",
             "types-PyYAML>=6",
-            "types-tqdm>=4.66",
         ],
     },
     entry_points={"console_scripts": ["stylebeam=stylebeam.__main__:command"]},

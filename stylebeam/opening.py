@@ -36,7 +36,7 @@ class NetworkInfo(NamedTuple):
 def list_styles() -> list[NetworkInfo]:
     """Return the shipped styles."""
     return [
-        NetworkInfo(name, checkpoint.network, _megabytes(path), _style_training(style.recipe))
+        NetworkInfo(name, checkpoint.network, _megabytes(path), _style_training(style.training))
         for path, checkpoint in _shipped()
         for name, style in checkpoint.styles.items()
     ]
@@ -47,9 +47,9 @@ def list_super_resolution() -> list[NetworkInfo]:
     found = []
     for path, checkpoint in _shipped():
         if not checkpoint.styles:
-            by_features = any(checkpoint.recipe["feature_weights"].values())
+            by_features = any(checkpoint.training["feature_weights"].values())
             loss = "feature loss" if by_features else "pixel loss"
-            training = f"{_iterations(checkpoint.recipe)}, {loss}"
+            training = f"{_iterations(checkpoint.training)}, {loss}"
             found.append(NetworkInfo(path.stem, checkpoint.network, _megabytes(path), training))
     return found
 

@@ -1,12 +1,17 @@
-"""Checkpoints of networks: safetensors files that say what they hold. Nothing is unpickled.
+"""Checkpoints: safetensors files of networks. Reading one never unpickles anything.
 
-The file's metadata name the network, the arguments that built it, and the training recipe of each
-style or, of a network without styles, its own; the tensors are the network's parameters and each
-style's vector.
+The metadata of a file name the network, the arguments that it was built with, its styles, and the
+config of each style's training or, for a network without styles, of its own. The tensors are the
+network's parameters, each named `network.NAME`, and each style's vector, named `style.NAME`.
+
+The loss network that is shipped was written before it had this format: its metadata have `about`,
+how it was trained, and its tensors are the parameters without a prefix. Its digest is part of the
+recipes of archives, so the file stays as it is, and `parse_checkpoint` reads both.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,7 +25,11 @@ from torch import Tensor, nn
 from stylebeam.files import write_whole
 from stylebeam.transforms.networks import STYLE_NETWORK_NAMES, build_network, style_size
 
+DISTILLED_VGG = "distilled_vgg"
+"""The name that a checkpoint of the distilled VGG (`losses.distilled_vgg`) has as its network."""
+
 _FORMAT = "stylebeam-2"
+_FORMAT_OF_LOSS_NETWORK = "stylebeam-loss-network-2"
 _NETWORK = "network."
 _STYLE = "style."
 _SHIPPED = Path(__file__).parent / "weights"
@@ -35,41 +44,43 @@ class Style:
     """A style of a network.
 
     Attributes:
-        vector: of the length `networks.style_size`; empty, if the network is itself of one style.
-        recipe: how it was trained, as plain values.
+        vector: of length `networks.style_size`; empty for a network of a single style.
+        training: how it was trained, as plain values. (`styles` in the file's metadata.)
     """
 
     vector: Tensor = field(default_factory=lambda: torch.zeros(0))
-    recipe: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds.
+    """The contents of a checkpoint file.
 
     Attributes:
-        network: the network's name, as `stylebeam.transforms.networks.build_network` takes it.
+        network: the name of the network, one that `networks.build_network` knows or DISTILLED_VGG.
         tensors: the network's state dict.
-        styles: by name; for the network multi_style any number, for super_resolution none, and for
-            every other one.
-        arguments: what the network was built with.
-        recipe: how a network without styles was trained, as plain values.
+        styles: by name. The network multi_style has any number, other style networks one, and
+            super_resolution and the distilled VGG none.
+        arguments: the keyword arguments that the network was built with.
+        training: how a network without styles was trained, as plain values. (`recipe` in the file's
+            metadata.)
     """
 
     network: str
     tensors: dict[str, Tensor]
     styles: dict[str, Style]
     arguments: dict[str, Any] = field(default_factory=dict)
-    recipe: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
 
     def build(self) -> nn.Module:
-        """Return the network with its weights in float32, in evaluation mode, frozen.
+        """Return the image transformation network, in float32 and evaluation mode, frozen.
 
         Raises:
             CheckpointError: the network is unknown, or the tensors or a style do not fit it.
         """
         try:
-            # On no memory: a stranger's arguments may ask for any; the tensors are there already.
+            # On the meta device: arguments in a file could ask for any amount of memory, and the
+            # tensors are in memory already.
             with torch.device("meta"):
                 network = build_network(self.network, self.arguments)
             types = {name: tensor.dtype for name, tensor in network.state_dict().items()}
@@ -86,25 +97,26 @@ class Checkpoint:
         size = style_size(network)
         if not self.styles or any(style.vector.shape != (size,) for style in self.styles.values()):
             raise CheckpointError(
-                f"The checkpoint cannot be used: a style of its network is {size} numbers."
+                f"The checkpoint cannot be used: its network needs at least one style, and each"
+                f" style must be a vector of {size} numbers."
             )
         return network
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint, its real numbers as float16, whole or not at all.
+    """Write a checkpoint, its floating-point tensors as float16. The file is written atomically.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     metadata = {
         "format": _FORMAT,
         "network": checkpoint.network,
         "arguments": json.dumps(checkpoint.arguments),
-        "styles": json.dumps({name: style.recipe for name, style in checkpoint.styles.items()}),
+        "styles": json.dumps({name: style.training for name, style in checkpoint.styles.items()}),
     }
-    if checkpoint.recipe:
-        metadata["recipe"] = json.dumps(checkpoint.recipe)
+    if checkpoint.training:
+        metadata["recipe"] = json.dumps(checkpoint.training)
     tensors = {_NETWORK + name: tensor for name, tensor in checkpoint.tensors.items()}
     tensors |= {_STYLE + name: style.vector for name, style in checkpoint.styles.items()}
     halved = {name: _halved(tensor.detach().cpu()).contiguous() for name, tensor in tensors.items()}
@@ -116,54 +128,61 @@ def _halved(tensor: Tensor) -> Tensor:
 
 
 def parse_checkpoint(data: bytes) -> Checkpoint:
-    """Return the checkpoint in a file's bytes.
+    """Return the checkpoint in the bytes of a file.
 
     Raises:
         CheckpointError: the bytes are not a checkpoint of stylebeam.
     """
     try:
         tensors = safetensors.torch.load(data)
-        # The layout: 8 bytes of little-endian length, a JSON header of that length, the tensors.
+        # The layout of a file: the length of the header as 8 little-endian bytes, the header in
+        # JSON, the tensors.
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         metadata = header.get("__metadata__", {})
-        if metadata.get("format") != _FORMAT:
-            raise CheckpointError(
-                "The file is not a checkpoint of stylebeam: its metadata do not say"
-                f" format: {_FORMAT}."
-            )
-        return Checkpoint(
-            network=metadata["network"],
-            tensors={
-                name.removeprefix(_NETWORK): tensor
-                for name, tensor in tensors.items()
-                if name.startswith(_NETWORK)
-            },
-            styles={
-                name: Style(tensors[_STYLE + name], dict(recipe))
-                for name, recipe in json.loads(metadata["styles"]).items()
-            },
-            arguments=dict(json.loads(metadata["arguments"])),
-            recipe=dict(json.loads(metadata.get("recipe", "{}"))),
-        )
+        if metadata.get("format") == _FORMAT_OF_LOSS_NETWORK:
+            training = dict(json.loads(metadata["about"]))
+            return Checkpoint(DISTILLED_VGG, tensors, {}, training=training)
+        if metadata.get("format") == _FORMAT:
+            return _checkpoint(metadata, tensors)
     except (
         safetensors.SafetensorError,
         ValueError,
         KeyError,
         TypeError,
         AttributeError,
-        RecursionError,  # of JSON that is nested without end
+        RecursionError,  # JSON that is nested too deeply
     ) as error:
         raise CheckpointError(f"The file is not a whole safetensors checkpoint: {error}") from error
+    raise CheckpointError(
+        f"The file is not a checkpoint of stylebeam: its metadata have no format: {_FORMAT}."
+    )
+
+
+def _checkpoint(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Checkpoint:
+    return Checkpoint(
+        network=metadata["network"],
+        tensors={
+            name.removeprefix(_NETWORK): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(_NETWORK)
+        },
+        styles={
+            name: Style(tensors[_STYLE + name], dict(training))
+            for name, training in json.loads(metadata["styles"]).items()
+        },
+        arguments=dict(json.loads(metadata["arguments"])),
+        training=dict(json.loads(metadata.get("recipe", "{}"))),
+    )
 
 
 def weights_digest(data: bytes) -> str:
-    """Return the SHA-256 of a checkpoint file, in hexadecimal: the name of its weights."""
+    """Return the SHA-256 of a checkpoint file in hexadecimal; recipes name the weights by it."""
     return hashlib.sha256(data).hexdigest()
 
 
 @cache
 def shipped_checkpoints() -> dict[Path, tuple[str, ...]]:
-    """Return the checkpoint files that come with the package, and the names of their styles."""
+    """Return the image transformation networks that are shipped, and the names of their styles."""
     return {
         path: tuple(parse_checkpoint(path.read_bytes()).styles)
         for path in sorted(_SHIPPED.glob("*.safetensors"))

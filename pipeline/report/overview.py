@@ -44,7 +44,7 @@ class Overview:
         self.seconds += outcome.seconds
         if outcome.status == "failed":
             self.failures.append(outcome.input)
-        elif (reason := outcome.reason_left_out) is not None:
+        elif (reason := outcome.reason_not_started) is not None:
             self.not_started[reason] += 1
         else:
             self.pictures.append(outcome.input)

@@ -1,4 +1,4 @@
-"""Checkpoints: what is saved comes back, and what is not a checkpoint is refused."""
+"""Tests of reading and writing checkpoints, and of files that are not checkpoints."""
 
 import json
 import random
@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 
 from stylebeam.transforms.checkpoints import (
+    DISTILLED_VGG,
     Checkpoint,
     CheckpointError,
     Style,
@@ -19,17 +20,18 @@ from stylebeam.transforms.checkpoints import (
     save_checkpoint,
     shipped_checkpoints,
 )
+from stylebeam.transforms.losses.distilled_vgg import LAYERS, SHIPPED_WEIGHTS, EmbeddedNetwork
 from stylebeam.transforms.networks import build_network, style_size
 
 
-def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
+def test_a_saved_checkpoint_can_be_read(tmp_path: Path) -> None:
     network = build_network("johnson", {})
     path = tmp_path / "new" / "style.safetensors"
-    style = Style(recipe={"seed": 3})
+    style = Style(training={"seed": 3})
     save_checkpoint(Checkpoint("johnson", network.state_dict(), {"style": style}), path)
     checkpoint = parse_checkpoint(path.read_bytes())
     assert (checkpoint.network, checkpoint.arguments) == ("johnson", {})
-    assert checkpoint.styles["style"].recipe == {"seed": 3}
+    assert checkpoint.styles["style"].training == {"seed": 3}
     assert checkpoint.styles["style"].vector.shape == (0,)
     for name, parameter in checkpoint.build().state_dict().items():
         assert torch.equal(parameter, network.state_dict()[name].half().float())
@@ -42,13 +44,13 @@ def test_a_truncated_checkpoint_is_refused(checkpoint_path: Path, keep: int) -> 
         parse_checkpoint(checkpoint_path.read_bytes()[:keep])
 
 
-def test_safetensors_of_another_program_are_refused() -> None:
+def test_a_safetensors_file_of_another_program_is_refused() -> None:
     data = safetensors.torch.save({"weight": torch.zeros(2)})
     with pytest.raises(CheckpointError, match="not a checkpoint of stylebeam"):
         parse_checkpoint(data)
 
 
-def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
+def test_a_pickle_is_refused_without_being_loaded(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(2)}, tmp_path / "weights.pth")
     with pytest.raises(CheckpointError):
         parse_checkpoint((tmp_path / "weights.pth").read_bytes())
@@ -61,20 +63,22 @@ def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
         ("johnson", {"out.bias": torch.zeros(3)}, "cannot be used"),
     ],
 )
-def test_a_checkpoint_that_fits_no_network_is_refused(network, tensors, message) -> None:
+def test_a_checkpoint_whose_tensors_fit_no_network_is_refused(network, tensors, message) -> None:
     with pytest.raises(CheckpointError, match=message):
         Checkpoint(network, tensors, {"style": Style()}).build()
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.bfloat16, torch.float64])
-def test_weights_of_any_type_become_float32(two_styles_path: Path, dtype: torch.dtype) -> None:
+def test_weights_of_any_dtype_are_converted_to_float32(
+    two_styles_path: Path, dtype: torch.dtype
+) -> None:
     checkpoint = parse_checkpoint(two_styles_path.read_bytes())
     tensors = {name: tensor.to(dtype) for name, tensor in checkpoint.tensors.items()}
     network = replace(checkpoint, tensors=tensors).build()
     assert {tensor.dtype for tensor in network.state_dict().values()} == {torch.float32}
 
 
-def test_a_checkpoint_takes_no_more_memory_than_it_holds(two_styles_path: Path) -> None:
+def test_arguments_of_a_checkpoint_cannot_allocate_memory(two_styles_path: Path) -> None:
     checkpoint = parse_checkpoint(two_styles_path.read_bytes())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for arguments in ({"channels": 1024, "blocks": 64}, {"channels": 16, "blocks": 10**12}):
@@ -83,7 +87,7 @@ def test_a_checkpoint_takes_no_more_memory_than_it_holds(two_styles_path: Path) 
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000, "kilobytes"
 
 
-def test_many_styles_come_back(two_styles_path: Path) -> None:
+def test_all_styles_of_a_checkpoint_are_read(two_styles_path: Path) -> None:
     checkpoint = parse_checkpoint(two_styles_path.read_bytes())
     assert list(checkpoint.styles) == ["one", "two"]
     size = style_size(checkpoint.build())
@@ -95,11 +99,11 @@ def test_styles_that_do_not_fit_the_network_are_refused(
     two_styles_path: Path, styles: dict[str, Style]
 ) -> None:
     checkpoint = parse_checkpoint(two_styles_path.read_bytes())
-    with pytest.raises(CheckpointError, match="a style of its network is 114 numbers"):
+    with pytest.raises(CheckpointError, match="each style must be a vector of 114 numbers"):
         replace(checkpoint, styles=styles).build()
 
 
-def test_a_file_of_styles_without_their_vectors_is_refused() -> None:
+def test_a_style_without_a_vector_is_refused() -> None:
     metadata = {
         "format": "stylebeam-2",
         "network": "johnson",
@@ -114,7 +118,35 @@ def test_a_file_of_styles_without_their_vectors_is_refused() -> None:
         parse_checkpoint(data)
 
 
-# What may stand where something else is expected.
+def test_the_shipped_distilled_vgg_is_a_checkpoint_though_its_metadata_are_older() -> None:
+    data = SHIPPED_WEIGHTS.read_bytes()
+    assert b"stylebeam-loss-network-2" in data[:10_000]
+    checkpoint = parse_checkpoint(data)
+    assert (checkpoint.network, checkpoint.styles) == (DISTILLED_VGG, {})
+    assert checkpoint.tensors.keys() == EmbeddedNetwork(LAYERS).state_dict().keys()
+    assert checkpoint.training["iterations"] == 6000
+
+
+def test_a_distilled_vgg_read_from_older_metadata_is_written_in_the_one_format(
+    tmp_path: Path,
+) -> None:
+    checkpoint = parse_checkpoint(SHIPPED_WEIGHTS.read_bytes())
+    save_checkpoint(checkpoint, tmp_path / "embedded.safetensors")
+    data = (tmp_path / "embedded.safetensors").read_bytes()
+    assert b"stylebeam-loss-network-2" not in data[:10_000]
+    again = parse_checkpoint(data)
+    assert (again.network, again.training) == (DISTILLED_VGG, checkpoint.training)
+    assert again.tensors.keys() == checkpoint.tensors.keys()
+    for name, tensor in checkpoint.tensors.items():
+        assert torch.equal(again.tensors[name], tensor), name
+
+
+def test_a_loss_network_is_not_built_as_an_image_transformation_network() -> None:
+    with pytest.raises(CheckpointError, match="no network 'distilled_vgg'"):
+        parse_checkpoint(SHIPPED_WEIGHTS.read_bytes()).build()
+
+
+# Values to put where a file is expected to have another.
 ODD_VALUES = [
     *('null', '"a"', '""', '[]', '[1]', '[["a", 1]]', '{"one": 5}', '{"two": {}}', '-1', '1e999'),
     *('{"one": [[1]]}', '99999999999999999999', '18446744073709551615', 'NaN', '{', "[" * 100_000),
@@ -122,19 +154,19 @@ ODD_VALUES = [
 
 
 def mutated(rng: random.Random, data: bytes) -> bytes:
-    """A checkpoint with damaged bytes, lengths, or values of its header."""
+    """Return the bytes of a checkpoint with damaged bytes, lengths, or header values."""
     length = struct.unpack_from("<Q", data)[0]
     header, tensors = data[8 : 8 + length], data[8 + length :]
-    way = rng.randrange(5)
-    if way == 0:
+    kind = rng.randrange(5)
+    if kind == 0:
         damaged = bytearray(data)
         for _ in range(rng.randint(1, 6)):
             damaged[rng.randrange(8 + length)] ^= 1 << rng.randrange(8)
         return bytes(damaged)
-    if way == 1:
+    if kind == 1:
         lengths = [0, 1, length - 1, length + 1, 2**31, 2**63, 2**64 - 1, len(data), len(data) - 8]
         return struct.pack("<Q", rng.choice(lengths)) + data[8:]
-    if way == 2:
+    if kind == 2:
         return rng.choice([data[: rng.randrange(len(data))], data + rng.randbytes(9)])
     values = json.loads(header)
     changed = rng.choice([values, values["__metadata__"]])
@@ -152,21 +184,21 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
     return struct.pack("<Q", len(header)) + header + tensors
 
 
-def test_damaged_checkpoints_are_checkpoints_or_checkpoint_errors(two_styles_path: Path) -> None:
+def test_a_damaged_file_raises_nothing_but_checkpoint_errors(two_styles_path: Path) -> None:
     data, rng = two_styles_path.read_bytes(), random.Random(0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    whole = 0
+    valid = 0
     for _ in range(4000):
         try:
             parse_checkpoint(mutated(rng, data))
-            whole += 1
+            valid += 1
         except CheckpointError:
             continue
-    assert 0 < whole < 2000
+    assert 0 < valid < 2000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
 
 
-def test_shipped_styles_are_whole_small_and_say_how_they_were_made() -> None:
+def test_shipped_checkpoints_are_valid_small_and_say_how_they_were_trained() -> None:
     names = {name for styles in shipped_checkpoints().values() for name in styles}
     assert names == {
         *("starry_night", "udnie", "great_wave", "composition_vii", "the_scream", "shipwreck"),
@@ -182,7 +214,8 @@ def test_shipped_styles_are_whole_small_and_say_how_they_were_made() -> None:
         assert tuple(checkpoint.styles) == styles
         kinds = {tensor.dtype for tensor in checkpoint.tensors.values()}
         assert kinds <= {torch.float16, torch.int64}
-        for recipe in [style.recipe for style in checkpoint.styles.values()] or [checkpoint.recipe]:
-            assert recipe["iterations"] > 0
-            assert "/" not in json.dumps(recipe), "a path of the machine that trained"
+        styles_trained = [style.training for style in checkpoint.styles.values()]
+        for training in styles_trained or [checkpoint.training]:
+            assert training["iterations"] > 0
+            assert "/" not in json.dumps(training), "a path of the machine that trained"
         checkpoint.build()

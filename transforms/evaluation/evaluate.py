@@ -164,7 +164,7 @@ def _entries(recipe: EvaluationRecipe, device: torch.device) -> Iterator[_Entry]
 def _painting(recipe: EvaluationRecipe, name: str, checkpoint: Checkpoint, style: str) -> Path:
     if recipe.style_images is None:
         raise RecipeError("style_images: must be given, to measure styles.")
-    about = checkpoint.styles[style].recipe
+    about = checkpoint.styles[style].training
     if "style_image" not in about:
         raise RecipeError(f"checkpoints: {name} does not say of which painting {style} is.")
     return recipe.style_images / about["style_image"]

@@ -16,18 +16,21 @@ so that R, a square root of A^T A as small as F_s, is all of A that is kept: the
 `stylebeam.transforms.distillation` makes the network.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import safetensors
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylebeam.files import write_whole
+from stylebeam.transforms.checkpoints import (
+    DISTILLED_VGG,
+    Checkpoint,
+    CheckpointError,
+    parse_checkpoint,
+    save_checkpoint,
+)
 from stylebeam.transforms.losses.pooling import average_pool
 from stylebeam.transforms.losses.vgg import WeightsUnavailableError, normalize
 
@@ -74,8 +77,6 @@ LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1")
 
 READ_LAYERS = ("relu1_1", "relu2_1")
 """The layers that have a readout."""
-
-_FORMAT = "stylebeam-loss-network-2"
 
 
 class EmbeddedNetwork(nn.Module):
@@ -188,39 +189,30 @@ def readout_of(linear_map: Tensor) -> Tensor:
 
 
 def save_embedded_network(network: EmbeddedNetwork, about: Mapping[str, Any], path: Path) -> None:
-    """Write the network, its tensors as float16, whole or not at all.
+    """Write the network as a checkpoint.
 
     Args:
         network: with all of its layers.
-        about: plain values that say how it was made.
-        path: the file.
+        about: how it was made, as plain values.
+        path: of the file.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
-    metadata = {"format": _FORMAT, "about": json.dumps(about)}
-    tensors = {
-        name: tensor.detach().to("cpu", torch.float16).contiguous()
-        for name, tensor in network.state_dict().items()
-    }
-    write_whole(path, safetensors.torch.save(tensors, metadata))
+    checkpoint = Checkpoint(DISTILLED_VGG, network.state_dict(), {}, training=dict(about))
+    save_checkpoint(checkpoint, path)
 
 
 def about_embedded_network(weights: Path = SHIPPED_WEIGHTS) -> dict[str, Any]:
-    """Return what `save_embedded_network` was told of how a network was made.
+    """Return how a network was made, as `save_embedded_network` was told.
 
     Args:
-        weights: a file that it wrote; by default the one that is shipped.
+        weights: a checkpoint of this network, by default the one that is shipped.
 
     Raises:
-        WeightsUnavailableError: the file cannot be read or holds something else.
+        WeightsUnavailableError: the file cannot be read, or holds something else.
     """
-    try:
-        with safetensors.safe_open(weights, "pt") as file:
-            about: dict[str, Any] = json.loads(file.metadata()["about"])
-            return about
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise _unreadable(weights, error) from error
+    return _read(weights).training
 
 
 def load_embedded_network(
@@ -229,24 +221,38 @@ def load_embedded_network(
     """Return the network with its weights in float32, frozen.
 
     Args:
-        layers: the layers that are wanted.
-        weights: a file that `save_embedded_network` wrote; by default the one that is shipped.
+        layers: the layers that it is to have.
+        weights: a checkpoint of this network, by default the one that is shipped.
 
     Raises:
         ValueError: a layer does not exist in this network.
-        WeightsUnavailableError: the file cannot be read or holds something else.
+        WeightsUnavailableError: the file cannot be read, or holds something else.
     """
     network = EmbeddedNetwork(layers)
+    tensors = _read(weights).tensors
     try:
-        tensors = safetensors.torch.load_file(weights)
-        chosen = {name: tensors[name].float() for name in network.state_dict()}
-        network.load_state_dict(chosen)
-    except (OSError, safetensors.SafetensorError, KeyError, RuntimeError) as error:
+        network.load_state_dict({name: tensors[name].float() for name in network.state_dict()})
+    except (KeyError, RuntimeError) as error:
         raise _unreadable(weights, error) from error
     return network.eval().requires_grad_(False)
 
 
-def _unreadable(weights: Path, error: Exception) -> WeightsUnavailableError:
+def _read(weights: Path) -> Checkpoint:
+    """Return a checkpoint of this network.
+
+    Raises:
+        WeightsUnavailableError: the file cannot be read, or holds something else.
+    """
+    try:
+        checkpoint = parse_checkpoint(weights.read_bytes())
+    except (OSError, CheckpointError) as error:
+        raise _unreadable(weights, error) from error
+    if checkpoint.network != DISTILLED_VGG:
+        raise _unreadable(weights, f"it is a checkpoint of the network {checkpoint.network}")
+    return checkpoint
+
+
+def _unreadable(weights: Path, reason: object) -> WeightsUnavailableError:
     return WeightsUnavailableError(
-        f"The weights of the embedded loss network cannot be read from {weights}: {error}"
+        f"The weights of the embedded loss network cannot be read from {weights}: {reason}"
     )

@@ -1,4 +1,4 @@
-"""How far a training is, and the learning rate that belongs to it."""
+"""Progress of a training, and the learning-rate schedule."""
 
 import math
 import time
@@ -9,30 +9,39 @@ from torch import Tensor
 from stylebeam.transforms.training.loop_recipe import LoopRecipe
 
 _WARM_UP = 0.1
-_FIRST_RATE = 1 / 25
+_INITIAL_RATE = 1 / 25
 
 
 def one_cycle(fraction: float) -> float:
     """Return the learning rate after a fraction of the training, relative to its peak.
 
-    It rises along a cosine for the first tenth, and falls along a cosine to 0 (Smith and Topin
+    It rises along a cosine during the first tenth and falls along a cosine to 0 (Smith and Topin
     2018, "Super-Convergence").
     """
     if fraction < _WARM_UP:
-        return _FIRST_RATE + (1 - _FIRST_RATE) * (1 - math.cos(math.pi * fraction / _WARM_UP)) / 2
+        rise = (1 - math.cos(math.pi * fraction / _WARM_UP)) / 2
+        return _INITIAL_RATE + (1 - _INITIAL_RATE) * rise
     return (1 + math.cos(math.pi * (fraction - _WARM_UP) / (1 - _WARM_UP))) / 2
 
 
 class Clock:
-    """How far a training is, by iterations or by time, as of the end of the last iteration.
+    """Progress of a training in iterations and in time, as of the end of the last iteration.
 
     Attributes:
-        done: iterations.
-        seconds: time spent, that of earlier processes included.
-        fraction: of the training, from 0 to 1 or, by time, a little more.
+        done: the number of iterations.
+        seconds: the time spent on the training, by earlier processes too.
+        fraction: the part of the training that is done, from 0 to 1. It may exceed 1 if the length
+            is given in minutes.
     """
 
     def __init__(self, recipe: LoopRecipe, done: int, seconds: float) -> None:
+        """Start the clock.
+
+        Args:
+            recipe: says how long the training is.
+            done: the number of iterations that earlier processes did.
+            seconds: the time that they spent.
+        """
         self._recipe = recipe
         self._first = done
         self._earlier = seconds
@@ -43,7 +52,7 @@ class Clock:
         self.fraction = self._fraction()
 
     def waiting_for(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
-        """Yield batches, and take note of how long each was waited for."""
+        """Yield batches, and record the time spent waiting for each."""
         while True:
             asked = time.perf_counter()
             batch = next(batches)
@@ -51,24 +60,36 @@ class Clock:
             yield batch
 
     def tick(self) -> None:
-        """Take note of the end of an iteration."""
+        """Record the end of an iteration."""
         self.done += 1
         self.seconds = self._earlier + time.monotonic() - self._started
         self.fraction = self._fraction()
+
+    @property
+    def seconds_left(self) -> float:
+        """The estimated time until the training ends; needs an iteration of this process."""
+        if self._recipe.minutes is not None:
+            return max(0.0, 60 * self._recipe.minutes - self.seconds)
+        return self._seconds_per_iteration() * (self._recipe.iterations - self.done)
 
     def _fraction(self) -> float:
         if self._recipe.minutes is not None:
             return self.seconds / (60 * self._recipe.minutes)
         return self.done / self._recipe.iterations
 
+    def _seconds_per_iteration(self) -> float:
+        return (self.seconds - self._earlier) / (self.done - self._first)
+
     def __str__(self) -> str:
-        spent = self.seconds - self._earlier
-        each = spent / (self.done - self._first)
-        pace = f"{each:.2g} s an iteration ({self._waited / spent:.0%} of it waiting for data)"
+        waited = self._waited / (self.seconds - self._earlier)
+        pace = (
+            f"{self._seconds_per_iteration():.2g} s an iteration ({waited:.0%} of it waiting for"
+            " data)"
+        )
         if self._recipe.minutes is not None:
             return (
                 f"iteration {self.done}, {self.seconds / 60:.1f} of {self._recipe.minutes:g}"
                 f" minutes: {pace}"
             )
-        left = each * (self._recipe.iterations - self.done) / 60
+        left = self.seconds_left / 60
         return f"iteration {self.done}/{self._recipe.iterations}: {pace}, {left:.1f} min left"

@@ -1,9 +1,10 @@
-"""The loop that every training runs: Adam on a one-cycle schedule, resumable after a kill.
+"""The training loop: Adam on a one-cycle schedule, resumable after the process was killed.
 
-What an iteration sees depends on the seed and its number alone, so that a training which was
-killed goes on exactly where its last state file left it.
+The crops of an iteration depend on the seed and the iteration's number alone. So a training that
+was killed continues from its last state file exactly as if it had not been interrupted.
 """
 
+import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from torch.utils.data import Dataset
 
 from stylebeam.transforms.images.io import ImageError
 from stylebeam.transforms.training.clock import Clock, one_cycle
-from stylebeam.transforms.training.log import Judgement, TrainingLog
+from stylebeam.transforms.training.log import TrainingLog, Validation
 from stylebeam.transforms.training.loop_recipe import LoopRecipe, TrainingError
 from stylebeam.transforms.training.state import State
 
@@ -29,10 +30,10 @@ _BATCHES_AHEAD = 4
 
 
 class Finished(NamedTuple):
-    """A training that is done, its output yet to be written.
+    """A training that is done, and whose output is not written yet.
 
     Attributes:
-        iterations: how many there were.
+        iterations: the number of iterations.
         state: the path of the state file, to be deleted once the output is written.
     """
 
@@ -48,26 +49,27 @@ def run_iterations(
     report: Callable[[str], None],
     optimizers: Sequence[torch.optim.Optimizer] = (),
     ema_decay: float = 0.0,
-    judge: Callable[[nn.Module], Judgement] | None = None,
+    validate: Callable[[nn.Module], Validation] | None = None,
 ) -> Finished:
-    """Train a model's parameters in place.
+    """Train the parameters of a model in place.
 
-    Beside the output a state file `*.state` is kept; a training of the same recipe that finds one
-    goes on from there.
+    A state file `*.state` is kept beside the output. If there is one of the same config, the
+    training resumes from it.
 
     Args:
-        recipe: how long, how fast.
+        recipe: how long to train, and the learning rate.
         model: what is trained.
-        crops: crop i, shape (3, crop_size, crop_size), for every i from 0 up.
-        terms_of: returns the terms of the loss, by name, of an iteration and its batch.
-        report: receives a line of progress now and then.
-        optimizers: of the model's parameters, their learning rates at the peak; by default Adam.
-        ema_decay: what is kept at each iteration of the moving average of the parameters, which
-            the model has in the end; 0 for the parameters as they are.
-        judge: takes the model as it would be written now; called now and then.
+        crops: crop i, shape (3, crop_size, crop_size), for every i from 0.
+        terms_of: takes the number of an iteration and its batch, and returns the terms of the loss,
+            by name.
+        report: receives lines of progress.
+        optimizers: of the model's parameters, with their peak learning rates; by default Adam.
+        ema_decay: decay of the exponential moving average of the parameters, which the model has in
+            the end; 0 to leave the parameters as the last iteration made them.
+        validate: takes the model as it would be written now; called at regular intervals.
 
     Raises:
-        RecipeError: the state file cannot be read, or is of another recipe.
+        RecipeError: the state file cannot be read, or belongs to another config.
         TrainingError: an image cannot be read, or the loss is no longer finite.
     """
     optimizers = optimizers or [torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)]
@@ -78,35 +80,34 @@ def run_iterations(
     if done:
         report(f"Going on from iteration {done}.")
     clock = Clock(recipe, done, seconds)
-    log = TrainingLog(report, recipe.tensorboard, clock.fraction)
     model.train()
-    for batch in clock.waiting_for(_batches(crops, recipe, done)):
-        if clock.fraction >= 1:
-            break
-        for group, peak in zip(_groups(optimizers), peaks, strict=True):
-            group["lr"] = peak * one_cycle(clock.fraction)
-        terms = terms_of(clock.done, batch)
-        loss = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"The loss was no longer finite at iteration {clock.done}: lower learning_rate"
-                f" (now {recipe.learning_rate})."
-            )
-        model.zero_grad()
-        loss.backward()
-        for optimizer in optimizers:
-            optimizer.step()
-        if average:
-            average.update_parameters(model)
-        clock.tick()
-        last = clock.fraction >= 1
-        if clock.done % _ITERATIONS_PER_REPORT == 0 or last:
-            log.iteration(clock, terms)
-        if judge and (clock.done % _ITERATIONS_PER_STATE == 0 or last):
-            log.judgement(clock, judge(average.module if average else model))
-        if clock.done % _ITERATIONS_PER_STATE == 0:
-            state.save(clock.done, clock.seconds)
-    log.close()
+    with contextlib.closing(TrainingLog(report, recipe.tensorboard, clock.fraction)) as log:
+        for batch in clock.waiting_for(_batches(crops, recipe, done)):
+            if clock.fraction >= 1:
+                break
+            for group, peak in zip(_groups(optimizers), peaks, strict=True):
+                group["lr"] = peak * one_cycle(clock.fraction)
+            terms = terms_of(clock.done, batch)
+            loss = torch.stack(list(terms.values())).sum()
+            if not torch.isfinite(loss):
+                raise TrainingError(
+                    f"The loss was no longer finite at iteration {clock.done}: lower learning_rate"
+                    f" (now {recipe.learning_rate})."
+                )
+            model.zero_grad()
+            loss.backward()
+            for optimizer in optimizers:
+                optimizer.step()
+            if average:
+                average.update_parameters(model)
+            clock.tick()
+            last = clock.fraction >= 1
+            if clock.done % _ITERATIONS_PER_REPORT == 0 or last:
+                log.iteration(clock, terms)
+            if validate and (clock.done % _ITERATIONS_PER_STATE == 0 or last):
+                log.validation(clock, validate(average.module if average else model))
+            if clock.done % _ITERATIONS_PER_STATE == 0:
+                state.save(clock.done, clock.seconds)
     if average:
         model.load_state_dict(average.module.state_dict())
     model.eval()
@@ -114,9 +115,9 @@ def run_iterations(
 
 
 def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Return how an average of so many values, and the next value, make the next average.
+    """Return a function that updates an exponential moving average.
 
-    The first averages are of few values, that the weights of the beginning are soon forgotten.
+    The decay is smaller for the first values, so that the initial weights are soon forgotten.
     """
 
     def update(average: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
@@ -126,10 +127,10 @@ def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Te
 
 
 def _batches(crops: Dataset[Tensor], recipe: LoopRecipe, first: int) -> Iterator[Tensor]:
-    """Yield the batches from iteration `first` on, without end, and load a few ahead."""
+    """Yield the batches from iteration `first` on, without end; a few are loaded ahead."""
     numbers = itertools.count(first * recipe.batch_size)
     ahead: deque[Future[Tensor]] = deque()
-    # Threads suffice: what takes time, reading, decoding and scaling, is done outside of Python.
+    # Threads are enough: reading, decoding and scaling release the GIL.
     pool = ThreadPoolExecutor(_LOADERS)
     try:
         while True:
@@ -139,7 +140,9 @@ def _batches(crops: Dataset[Tensor], recipe: LoopRecipe, first: int) -> Iterator
     except ImageError as error:
         raise TrainingError(f"{error} Remove that file.") from error
     except OSError as error:
-        raise TrainingError(f"{error} The same command goes on from where it was.") from error
+        raise TrainingError(
+            f"{error} Give the same command again to continue from the last state."
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

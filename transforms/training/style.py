@@ -25,13 +25,13 @@ from stylebeam.transforms.training.data import (
     files_below,
     list_images,
 )
-from stylebeam.transforms.training.log import Judgement
+from stylebeam.transforms.training.log import Validation
 from stylebeam.transforms.training.loop import run_iterations
 from stylebeam.transforms.training.loop_recipe import RecipeError
 from stylebeam.transforms.training.optimizers import optimizers_of
 from stylebeam.transforms.training.style_recipe import TrainingRecipe
 
-_CROPS_JUDGED = 6
+_VALIDATION_CROPS = 6
 
 
 def train(
@@ -82,7 +82,7 @@ def train(
         report,
         optimizers_of(model, recipe.optimizer, recipe.learning_rate),
         recipe.ema_decay,
-        _judge(recipe, held_out, perceptual_loss, len(paintings), device),
+        _validation(recipe, held_out, perceptual_loss, len(paintings), device),
     )
     trained = {}
     for (name, painting), vector in zip(paintings.items(), model.vectors, strict=True):
@@ -223,26 +223,26 @@ def _held_out(
     return [file for file in recipe.photographs(list_files) if str(file) not in known]
 
 
-def _judge(
+def _validation(
     recipe: TrainingRecipe,
     files: Sequence[ImageFile],
     perceptual_loss: PerceptualLoss,
     styles: int,
     device: torch.device,
-) -> Callable[[nn.Module], Judgement] | None:
+) -> Callable[[nn.Module], Validation] | None:
     """Return what judges the network by crops of photographs, if there are any."""
     if not files:
         return None
     crops = ContentCrops(files, recipe.crop_size, recipe.seed)
-    content = torch.stack([crops[number] for number in range(_CROPS_JUDGED)]).to(device)
-    in_style = [number % styles for number in range(_CROPS_JUDGED)]
+    content = torch.stack([crops[number] for number in range(_VALIDATION_CROPS)]).to(device)
+    in_style = [number % styles for number in range(_VALIDATION_CROPS)]
 
     @torch.no_grad()
-    def judge(model: nn.Module) -> Judgement:
+    def validate(model: nn.Module) -> Validation:
         stylized = model(content, in_style)
-        return Judgement(_terms(recipe, perceptual_loss, stylized, content, in_style), stylized)
+        return Validation(_terms(recipe, perceptual_loss, stylized, content, in_style), stylized)
 
-    return judge
+    return validate
 
 
 def _terms(

@@ -113,7 +113,7 @@ def train_super_resolution(
         tensors=network.state_dict(),
         styles={},
         arguments=arguments,
-        recipe=_published_recipe(recipe, len(photographs), finished.iterations),
+        training=_published_recipe(recipe, len(photographs), finished.iterations),
     )
     save_checkpoint(checkpoint, recipe.output)
     finished.state.unlink(missing_ok=True)

@@ -289,7 +289,7 @@ def test_every_shipped_checkpoint_has_its_recipe(path: Path) -> None:
         include=recipe.model_fields_set
         - {"output", "content_images", "style_image", "style_images"},
     )
-    for about in [style.recipe for style in checkpoint.styles.values()] or [checkpoint.recipe]:
+    for about in [style.training for style in checkpoint.styles.values()] or [checkpoint.training]:
         # One that was trained before a key came to be does not have it.
         assert about == {**about, **{key: decisive[key] for key in decisive.keys() & about.keys()}}
 

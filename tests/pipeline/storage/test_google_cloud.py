@@ -84,7 +84,7 @@ def test_a_training_on_photographs_of_a_bucket(
     )
     assert done.returncode == 0, done.stderr
     checkpoint = parse_checkpoint((tmp_path / "own.safetensors").read_bytes())
-    assert checkpoint.styles["own"].recipe["content_images"] == "1 photographs"
+    assert checkpoint.styles["own"].training["content_images"] == "1 photographs"
     assert "held-out loss" in done.stdout
     paths[1] = "gs://archive/nothing"
     done = subprocess.run(

@@ -32,7 +32,7 @@ def recipe(tmp_path: Path, photos: Path, gradient: Callable) -> EvaluationRecipe
     many = Checkpoint("multi_style", network.state_dict(), styles, small)
     save_checkpoint(many, tmp_path / "many.safetensors")
     single = build_network("johnson", {})
-    style = {"single": Style(recipe={"style_image": "one.png"})}
+    style = {"single": Style(training={"style_image": "one.png"})}
     save_checkpoint(
         Checkpoint("johnson", single.state_dict(), style), tmp_path / "single.safetensors"
     )

@@ -120,9 +120,9 @@ def test_the_loss_falls_and_a_checkpoint_is_written(
     losses = [float(line.split("loss ")[1].split()[0]) for line in lines]
     assert sum(losses[-8:]) < sum(losses[:8])
     read = parse_checkpoint(recipe.output.read_bytes())
-    assert read.recipe["content_images"] == "3 photographs"
-    assert read.recipe["iterations"] == 30
-    assert "/" not in str(read.recipe)
+    assert read.training["content_images"] == "3 photographs"
+    assert read.training["iterations"] == 30
+    assert "/" not in str(read.training)
     assert SuperResolver(read, CPU).factor == 2
 
 

@@ -78,7 +78,7 @@ def test_the_loss_falls_and_a_checkpoint_is_written(
     assert sum(losses[-5:]) < sum(losses[:5])
     checkpoint = parse_checkpoint(recipe.output.read_bytes())
     assert list(checkpoint.styles) == ["style"]
-    about = checkpoint.styles["style"].recipe
+    about = checkpoint.styles["style"].training
     assert about["style_image"] == "painting.png"
     assert about["content_images"] == "4 photographs"
     checkpoint.build()
@@ -119,10 +119,10 @@ def test_one_network_learns_many_styles(many_styles: TrainingRecipe) -> None:
     checkpoint = parse_checkpoint(many_styles.output.read_bytes())
     assert list(checkpoint.styles) == ["one", "two"]
     one, two = checkpoint.styles.values()
-    assert (one.recipe["style_image"], two.recipe["style_image"]) == ("one.png", "two.png")
+    assert (one.training["style_image"], two.training["style_image"]) == ("one.png", "two.png")
     assert not torch.equal(one.vector, two.vector)
-    assert one.recipe["grid_weight"] == 10000.0
-    assert str(many_styles.content_images.parent) not in json.dumps([one.recipe, two.recipe])
+    assert one.training["grid_weight"] == 10000.0
+    assert str(many_styles.content_images.parent) not in json.dumps([one.training, two.training])
     checkpoint.build()
 
 
@@ -155,10 +155,10 @@ def test_a_style_is_added_and_all_else_stays_as_it_was(
         assert torch.equal(tensor, after.tensors[name]), name
     for name, style in before.styles.items():
         assert torch.equal(style.vector, after.styles[name].vector)
-        assert style.recipe == after.styles[name].recipe
+        assert style.training == after.styles[name].training
     mean = (before.styles["one"].vector + before.styles["two"].vector) / 2
     assert not torch.equal(after.styles["painting"].vector, mean)
-    assert after.styles["painting"].recipe["add_to"] == "style.safetensors"
+    assert after.styles["painting"].training["add_to"] == "style.safetensors"
     with pytest.raises(RecipeError, match="has a style painting already"):
         train(more.model_copy(update={"add_to": more.output}), print)
 
@@ -180,7 +180,7 @@ def test_a_training_goes_on_from_a_checkpoint(many_styles: TrainingRecipe) -> No
     assert torch.equal(after.styles["two"].vector, before.styles["two"].vector)
     mean = (before.styles["one"].vector.float() + before.styles["two"].vector.float()) / 2
     assert torch.equal(after.styles["three"].vector, mean.half())
-    assert after.styles["two"].recipe["start"] == "style.safetensors"
+    assert after.styles["two"].training["start"] == "style.safetensors"
 
 
 def test_a_training_goes_on_from_the_same_network_only(
@@ -269,7 +269,7 @@ def test_held_out_photographs_judge_and_are_not_learned_from(
     lines: list[str] = []
     checkpoint = train(judged, lines.append)
     assert len([line for line in lines if line.startswith("held-out loss")]) == 2
-    about = checkpoint.styles["style"].recipe
+    about = checkpoint.styles["style"].training
     assert about["content_images"] == "3 photographs"
     assert "tensorboard" not in about
     log = EventAccumulator(str(folder), size_guidance={"images": 0})
@@ -326,12 +326,12 @@ def test_it_trains_for_as_many_minutes_as_asked_for(
     assert 5 <= int(iteration) <= 15
     assert 1.0 <= float(minutes) <= 1.2
     trained = parse_checkpoint(recipe.output.read_bytes())
-    assert trained.styles["style"].recipe["iterations"] == int(iteration)
+    assert trained.styles["style"].training["iterations"] == int(iteration)
 
 
 def test_however_little_time_there_is_one_iteration_is_done(recipe: TrainingRecipe) -> None:
     checkpoint = train(recipe.model_copy(update={"minutes": 1e-9}), lambda line: None)
-    assert checkpoint.styles["style"].recipe["iterations"] == 1
+    assert checkpoint.styles["style"].training["iterations"] == 1
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
@@ -377,30 +377,36 @@ def test_a_photograph_that_is_gone_stops_and_the_same_command_goes_on(
     def gone(folder: str) -> list[Path]:
         return [Path(folder) / "gone.png"]
 
-    with pytest.raises(TrainingError, match=r"gone\.png.* same command goes on from where it was"):
+    with pytest.raises(TrainingError, match=r"gone\.png.* Give the same command again"):
         train(recipe, print, gone)
 
 
 def test_a_terminal_shows_a_bar_with_the_loss_and_the_time_left(recipe: TrainingRecipe) -> None:
     settings = recipe.model_copy(update={"iterations": 40}).model_dump_json(exclude={"minutes"})
-    recipe.output.with_name("recipe.yaml").write_text(settings)
+    path = recipe.output.with_name("config.yaml")
+    path.write_text(settings)
     master, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
-    path = str(recipe.output.with_name("recipe.yaml"))
-    command = [sys.executable, "-m", "stylebeam", "train", path]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "stylebeam", "train", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm"},
+    ) as process:
         os.close(terminal)
         shown = b""
-        # The end of a terminal reads as an error.
+        # Reading a terminal that the other side has closed raises OSError.
         with contextlib.suppress(OSError):
             while part := os.read(master, 4096):
                 shown += part
-        said = process.stdout.read().decode()
+        printed = process.stdout.read().decode()
     os.close(master)
     assert process.returncode == 0
-    assert re.search(r"50%\|.+\| [\d:]+ gone, [\d:]+ left, iteration 20, loss \d", shown.decode())
-    assert re.search(r"100%\|.+ left, iteration 40, loss \d", shown.decode())
-    assert "iteration" not in said
+    text = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown.decode())
+    progress = r"[\d:]+ elapsed, [\d:]+ left, iteration"
+    assert re.search(rf"50% \S+ {progress} 20, loss \d", text)
+    assert re.search(rf"100% \S+ {progress} 40, loss \d", text)
+    assert "iteration" not in printed
 
 
 def test_crops_depend_on_seed_and_number_alone(recipe: TrainingRecipe) -> None:
