@@ -110,7 +110,7 @@ class StylizeImages(beam.PTransform):
 
 def _decode(
     element: tuple[Key, bytes], recipes: dict[str, Recipe], max_pixels: int
-) -> Iterator[LoadedPhoto | TaggedOutput]:
+) -> Iterator[Any]:
     key, data = element
     try:
         recipe = _recipe_for(data, recipes)
@@ -131,9 +131,7 @@ def _recipe_for(data: bytes, recipes: dict[str, Recipe]) -> Recipe:
     return recipes[format_of_file(data)]
 
 
-def _encode(
-    made: LoadedPhoto | FailedPhoto, recipes: dict[str, Recipe]
-) -> Iterator[tuple[Any, bytes] | TaggedOutput]:
+def _encode(made: LoadedPhoto | FailedPhoto, recipes: dict[str, Recipe]) -> Iterator[Any]:
     if isinstance(made, FailedPhoto):
         yield TaggedOutput(_FAILED, (made.key, made.reason))
         return

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -154,7 +154,7 @@ class StylizeTasks(beam.PTransform):
         )
 
 
-def _separate(item: Task | Outcome, watch: Watch) -> Iterator[Task | TaggedOutput]:
+def _separate(item: Task | Outcome, watch: Watch) -> Iterator[Any]:
     """Tag what was decided when the run was planned."""
     if isinstance(item, Outcome):
         if watch.sign is not None and item.status == "failed":
@@ -164,7 +164,7 @@ def _separate(item: Task | Outcome, watch: Watch) -> Iterator[Task | TaggedOutpu
         yield item
 
 
-def _read(task: Task, limits: Limits, watch: Watch) -> Iterator[LoadedPhoto | TaggedOutput]:
+def _read(task: Task, limits: Limits, watch: Watch) -> Iterator[Any]:
     """Tag what is an outcome already."""
     read = read_image(task, limits, watch)
     yield TaggedOutput(_OUTCOMES, read) if isinstance(read, Outcome) else read

@@ -154,8 +154,21 @@ class ResolvedGatys(Resolved):
             return None
         return self.fast.engine(self.fast.load(resources)).transform
 
-    def engine(self, network: "GatysStylizer") -> "GatysStylizer":
-        return network
+    def engine(self, network: "GatysStylizer") -> "Any":
+        from stylebeam.transforms.engine import Engine
+
+        class Adapter(Engine):
+            cores_wanted = 1
+
+            def transform(self, pixels: Any, control: Any = None) -> Any:
+                return network.stylize([pixels])[0]
+
+            def memory_needed(self, width: int, height: int) -> int:
+                import torch
+
+                return network.memory_for([torch.empty(3, height, width, device="meta")])
+
+        return Adapter()
 
     def computation(self, device: "torch.device", images: int) -> list[str]:
         import torch  # noqa: PLC0415

@@ -21,7 +21,7 @@ from stylebeam.transforms.checkpoints import Checkpoint, CheckpointError, parse_
 from stylebeam.transforms.hardware.devices import DeviceName, choose_device, fast_precision
 from stylebeam.transforms.images.quality import psnr, sharpness, ssim
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
-from stylebeam.transforms.inference.super_resolution import SuperResolver, reduced
+from stylebeam.transforms.inference.super_resolution import SuperResolutionEngine, reduced
 from stylebeam.transforms.losses.perceptual import PerceptualLoss
 from stylebeam.transforms.networks import STYLE_NETWORK_NAMES
 from stylebeam.transforms.networks.style_network import StyleNetwork
@@ -154,10 +154,10 @@ def _entries(recipe: EvaluationRecipe, device: torch.device) -> Iterator[_Entry]
                         yield _optimised(painting.stem, iterations, losses[painting], device)
                 yield _stylized(path.stem, checkpoint, style, parameters, losses[painting], device)
             continue
-        resolver = SuperResolver(checkpoint, device)
-        if resolver.factor not in factors:
-            factors.add(resolver.factor)
-            yield _bicubic(resolver.factor)
+        resolver = SuperResolutionEngine(checkpoint, device)
+        if resolver.scale not in factors:
+            factors.add(resolver.scale)
+            yield _bicubic(resolver.scale)
         yield _super_resolution(path.stem, checkpoint.build(), resolver, parameters)
 
 
@@ -225,15 +225,15 @@ def _losses(
 
 
 def _super_resolution(
-    name: str, network: nn.Module, resolver: SuperResolver, parameters: int
+    name: str, network: nn.Module, resolver: SuperResolutionEngine, parameters: int
 ) -> _Entry:
     return _Entry(
         name=name,
         network="super_resolution",
         parameters=parameters,
-        make=lambda photo: resolver.enlarge(_small(photo, resolver.factor)),
-        count=lambda photo: _on_no_memory(network, _small(photo, resolver.factor)),
-        measure=partial(_quality, resolver.factor),
+        make=lambda photo: resolver.transform(_small(photo, resolver.scale)),
+        count=lambda photo: _on_no_memory(network, _small(photo, resolver.scale)),
+        measure=partial(_quality, resolver.scale),
     )
 
 

@@ -5,10 +5,12 @@ import dataclasses
 import pytest
 
 from stylebeam.pipeline.archive.records import Outcome, Recipe, Task
-from stylebeam.pipeline.methods.styles import Choice
+from stylebeam.pipeline.methods.checkpoints import CheckpointFile
+from stylebeam.pipeline.methods.fast import ResolvedFast
 
-CHOICE = Choice("style.safetensors", "ab" * 32, (("style", 1.0),))
-RECIPE = Recipe("fast", CHOICE, "jpeg", 92)
+FILE = CheckpointFile("style.safetensors", "ab" * 32)
+OPTIONS = ResolvedFast(FILE, (("style", 1.0),))
+RECIPE = Recipe("fast", OPTIONS, "jpeg", 92)
 
 
 def test_the_digest_of_a_recipe_is_stable() -> None:
@@ -17,16 +19,17 @@ def test_the_digest_of_a_recipe_is_stable() -> None:
 
 
 def changed(**values: object) -> Recipe:
-    """Return the recipe with other values, of its own or of its choice."""
-    of_choice = {name: value for name, value in values.items() if name in Choice._fields}
-    others = {name: value for name, value in values.items() if name not in of_choice}
-    return dataclasses.replace(RECIPE, choice=CHOICE._replace(**of_choice), **others)
+    """Return the recipe with other values, its own or those of its options."""
+    fields = {field.name for field in dataclasses.fields(ResolvedFast)}
+    options = {name: value for name, value in values.items() if name in fields}
+    others = {name: value for name, value in values.items() if name not in fields}
+    return dataclasses.replace(RECIPE, options=dataclasses.replace(OPTIONS, **options), **others)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"weights": "cd" * 32},
+        {"checkpoint": CheckpointFile("style.safetensors", "cd" * 32)},
         {"styles": (("other", 1.0),)},
         {"strength": 0.5},
         {"processing_size": 1080},
@@ -36,17 +39,17 @@ def changed(**values: object) -> Recipe:
         {"gps": "drop"},
     ],
 )
-def test_whatever_alters_pixels_alters_the_digest(change: dict[str, object]) -> None:
+def test_what_changes_pixels_changes_the_digest(change: dict[str, object]) -> None:
     assert changed(**change).digest != RECIPE.digest
 
 
-def test_where_the_weights_lie_does_not_alter_the_digest() -> None:
-    moved = changed(checkpoint="gs://elsewhere/style.safetensors")
+def test_the_place_of_the_checkpoint_does_not_change_the_digest() -> None:
+    moved = changed(checkpoint=FILE._replace(location="gs://elsewhere/style.safetensors"))
     assert moved.digest == RECIPE.digest
 
 
 def test_an_outcome_comes_back_from_json() -> None:
-    task = Task("holiday", "in/é \n.jpg", "out/é \n.jpg", RECIPE, "out", "stamp")
+    task = Task("holiday", "in/é \n.jpg", "out/é \n.jpg", RECIPE.digest, "out", "stamp")
     for outcome in (
         task.outcome("done", 1.23456, (640, 480)),
         task.outcome("failed", 0.5, error='It said "no".'),

@@ -20,20 +20,23 @@ def test_outputs_mirror_the_tree_of_the_input(photos: Path, checkpoint_path: Pat
         config(checkpoint_path, {"name": "x", "input": str(photos), "output": "out"})
     )
     assert survey([batch_plan]) == {"x": {None: 3}}
-    tasks = {task.input: task for task in batch_plan.work()}
-    assert {path: (task.output, task.recipe.format) for path, task in tasks.items()} == {
+    tasks = {task.input: task for task in batch_plan.items()}
+    assert {
+        path: (task.output, batch_plan.recipes_by_digest[task.recipe].format)
+        for path, task in tasks.items()
+    } == {
         f"{photos}/a.jpg": ("out/a.jpg", "jpeg"),
         f"{photos}/b.png": ("out/b.png", "png"),
         f"{photos}/below/c.jpeg": ("out/below/c.jpeg", "jpeg"),
     }
-    recipe = tasks[f"{photos}/a.jpg"].recipe
-    assert recipe.choice.weights == weights_digest(checkpoint_path.read_bytes())
+    recipe = batch_plan.recipes_by_digest[tasks[f"{photos}/a.jpg"].recipe]
+    assert recipe.options.network_key == weights_digest(checkpoint_path.read_bytes())
 
 
 def test_a_chosen_format_gives_the_extension(photos: Path, checkpoint_path: Path) -> None:
     batch = {"name": "x", "input": str(photos), "output": "out", "format": "webp"}
     [batch_plan] = plan(config(checkpoint_path, batch))
-    outputs = sorted(task.output for task in batch_plan.work())
+    outputs = sorted(task.output for task in batch_plan.items())
     assert outputs == ["out/a.webp", "out/b.webp", "out/below/c.webp"]
 
 

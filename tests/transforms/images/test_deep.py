@@ -22,7 +22,7 @@ from stylebeam.transforms.images import tiff
 from stylebeam.transforms.images.io import ImageError, Photo, decode, encode
 from stylebeam.transforms.images.pixel_range import from_unit_range, of_depth, to_unit_range
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
-from stylebeam.transforms.inference.super_resolution import SuperResolver
+from stylebeam.transforms.inference.super_resolution import SuperResolutionEngine
 from stylebeam.transforms.networks import build_network
 
 CPU = torch.device("cpu")
@@ -226,7 +226,7 @@ def effects(checkpoint_path: Path) -> dict[str, Callable[[torch.Tensor], torch.T
     gatys = GatysStylizer(GatysRecipe(iterations=2, levels=1), [(painting, 1.0)], CPU)
     return {
         "fast": stylizer.stylize,
-        "super_resolution": SuperResolver(enlarging, CPU).enlarge,
+        "super_resolution": SuperResolutionEngine(enlarging, CPU).transform,
         "gatys": lambda pixels: gatys.stylize([pixels])[0],
     }
 

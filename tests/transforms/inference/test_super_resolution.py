@@ -15,7 +15,7 @@ from stylebeam.transforms.checkpoints import (
     save_checkpoint,
 )
 from stylebeam.transforms.inference import super_resolution
-from stylebeam.transforms.inference.super_resolution import SuperResolver, reduced
+from stylebeam.transforms.inference.super_resolution import SuperResolutionEngine, reduced
 from stylebeam.transforms.networks import build_network
 from stylebeam.transforms.training import loop
 from stylebeam.transforms.training.loop_recipe import RecipeError
@@ -37,7 +37,7 @@ def checkpoint(factor: int = 4) -> Checkpoint:
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (17, 24)])
 def test_every_size_grows_by_the_factor(factor: int, size: tuple[int, int]) -> None:
     pixels = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
-    large = SuperResolver(checkpoint(factor), CPU).enlarge(pixels)
+    large = SuperResolutionEngine(checkpoint(factor), CPU).transform(pixels)
     assert large.dtype == torch.uint8
     assert large.shape == (3, factor * size[0], factor * size[1])
 
@@ -51,11 +51,11 @@ def test_tiles_are_parts_of_the_whole(
     arguments = {"factor": factor, "upsampling": upsampling}
     network = build_network("super_resolution", arguments)
     made = Checkpoint("super_resolution", network.state_dict(), {}, arguments)
-    resolver = SuperResolver(made, CPU, torch.float32)
+    resolver = SuperResolutionEngine(made, CPU, torch.float32)
     pixels = torch.randint(0, 256, (3, 75, 54), dtype=torch.uint8)
-    whole = resolver.enlarge(pixels)
+    whole = resolver.transform(pixels)
     monkeypatch.setattr(super_resolution, "_TILE", 25)
-    difference = (resolver.enlarge(pixels).int() - whole.int()).abs()
+    difference = (resolver.transform(pixels).int() - whole.int()).abs()
     assert difference.max() <= 1  # Other kernels round otherwise.
     assert (difference > 0).float().mean() < 1e-3
 
@@ -73,7 +73,7 @@ def test_a_checkpoint_comes_back_with_its_statistics(tmp_path: Path) -> None:
 
 def test_a_style_network_does_not_enlarge(checkpoint_path: Path) -> None:
     with pytest.raises(CheckpointError, match="of the network johnson, not super_resolution"):
-        SuperResolver(parse_checkpoint(checkpoint_path.read_bytes()), CPU)
+        SuperResolutionEngine(parse_checkpoint(checkpoint_path.read_bytes()), CPU)
 
 
 def test_images_are_reduced_to_their_means() -> None:
@@ -123,7 +123,7 @@ def test_the_loss_falls_and_a_checkpoint_is_written(
     assert read.training["content_images"] == "3 photographs"
     assert read.training["iterations"] == 30
     assert "/" not in str(read.training)
-    assert SuperResolver(read, CPU).factor == 2
+    assert SuperResolutionEngine(read, CPU).scale == 2
 
 
 @pytest.mark.parametrize(

@@ -1,48 +1,30 @@
-"""The Stylize transform and the record of outcomes, in a Beam pipeline with a fake model."""
+"""The steps of a run, and the record of outcomes, in a Beam pipeline with a fake method."""
 
 import json
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
 import torch
-from apache_beam.ml.inference.base import ModelHandler
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from PIL import Image
 
 from stylebeam.pipeline.archive import ledger
-from stylebeam.pipeline.archive.records import Outcome, Recipe, Task
-from stylebeam.pipeline.beam.model_handler import LoadedPhoto
-from stylebeam.pipeline.beam.stylize import Limits, Stylize
-from stylebeam.pipeline.methods.styles import Choice
-from stylebeam.pipeline.runs.stopping import StopSign
+from stylebeam.pipeline.archive.records import Outcome, Task
+from stylebeam.pipeline.beam.model_handler import StylizeModelHandler
+from stylebeam.pipeline.beam.record_outcomes import RecordOutcomes
+from stylebeam.pipeline.beam.steps import Limits, StylizeTasks
+from tests.helpers.fake_method import fake_recipe
 
-RECIPE = Recipe("fast", Choice("none", "none"), "png", 92)
-
-
-class NegativeHandler(ModelHandler):
-    """A fake model that makes negatives, and fails on black images."""
-
-    def load_model(self) -> None:
-        return None
-
-    def run_inference(
-        self, batch: Sequence[LoadedPhoto], model: None, inference_args: object = None
-    ) -> Iterable[LoadedPhoto | Outcome]:
-        for element in batch:
-            pixels = element.photo.pixels
-            if pixels.max() == 0:
-                yield element.task.outcome("failed", 0.0, element.photo.size, "too dark")
-            else:
-                photo = element.photo.with_pixels(255 - pixels)
-                yield LoadedPhoto(element.task, photo, element.seconds)
+RECIPE = fake_recipe()
+RECIPES = {RECIPE.digest: RECIPE}
+TOO_DARK = "The image could not be stylized: too dark"
 
 
 def task(batch: str, folder: Path, name: str) -> Task:
     out = f"{folder}/out"
-    return Task(batch, f"{folder}/{name}", f"{out}/{name}", RECIPE, out, f"stamp of {name}")
+    return Task(batch, f"{folder}/{name}", f"{out}/{name}", RECIPE.digest, out, f"stamp of {name}")
 
 
 def tasks(folder: Path, *names: str) -> list[Task]:
@@ -50,8 +32,8 @@ def tasks(folder: Path, *names: str) -> list[Task]:
 
 
 @pytest.fixture
-def stylize(tmp_path: Path) -> Stylize:
-    return Stylize(NegativeHandler(), Limits(max_pixels=10_000), StopSign(str(tmp_path / "sign")))
+def stylize() -> StylizeTasks:
+    return StylizeTasks(RECIPES, StylizeModelHandler(RECIPES, "cpu"), Limits(max_pixels=10_000))
 
 
 def gist(outcome: Outcome) -> tuple[str, str, tuple[int | None, int | None], str | None]:
@@ -59,14 +41,14 @@ def gist(outcome: Outcome) -> tuple[str, str, tuple[int | None, int | None], str
     return Path(outcome.input).name, outcome.status, size, outcome.error
 
 
-def test_every_task_becomes_one_outcome(tmp_path: Path, stylize: Stylize) -> None:
+def test_every_task_becomes_one_outcome(tmp_path: Path, stylize: StylizeTasks) -> None:
     for number in range(20):
         Image.new("RGB", (number + 1, 9), (number, 0, 0)).save(tmp_path / f"{number}.png")
     (tmp_path / "text.png").write_text("no image")
     names = [f"{number}.png" for number in range(20)] + ["text.png", "gone.png"]
     expected = [(f"{n}.png", "done", (n + 1, 9), None) for n in range(1, 20)]
     expected += [
-        ("0.png", "failed", (1, 9), "too dark"),
+        ("0.png", "failed", (1, 9), TOO_DARK),
         ("text.png", "failed", (None, None), "The file is not an image of a known kind."),
         (
             "gone.png",
@@ -85,7 +67,7 @@ def test_every_task_becomes_one_outcome(tmp_path: Path, stylize: Stylize) -> Non
     assert not (tmp_path / "out" / "0.png").exists()
 
 
-def test_what_cannot_be_written_fails_alone(tmp_path: Path, stylize: Stylize) -> None:
+def test_what_cannot_be_written_fails_alone(tmp_path: Path, stylize: StylizeTasks) -> None:
     for name in ("a.png", "b.png"):
         Image.new("RGB", (4, 4), "red").save(tmp_path / name)
     (tmp_path / "out").mkdir()
@@ -100,7 +82,7 @@ def test_what_cannot_be_written_fails_alone(tmp_path: Path, stylize: Stylize) ->
         assert_that(outcomes, equal_to([("failed", "is a directory."), ("done", "")]))
 
 
-def test_results_are_counted_by_status(tmp_path: Path, stylize: Stylize) -> None:
+def test_results_are_counted_by_status(tmp_path: Path, stylize: StylizeTasks) -> None:
     for name, color in (("a.png", "red"), ("b.png", "blue"), ("c.png", "black")):
         Image.new("RGB", (4, 4), color).save(tmp_path / name)
     pipeline = TestPipeline()
@@ -121,7 +103,7 @@ def test_outcomes_are_recorded_beside_the_outputs(tmp_path: Path) -> None:
     folders = {name: str(tmp_path / folder) for name, folder in zip("abcd", "xxyz", strict=True)}
     ledger.write_outcomes(str(tmp_path / "z"), [outcome.to_json() for outcome in outcomes])
     with TestPipeline() as pipeline:
-        _ = pipeline | beam.Create(outcomes) | ledger.WriteOutcomes(folders)
+        _ = pipeline | beam.Create(outcomes) | RecordOutcomes(folders)
     inputs = {
         folder: sorted(outcome.input for outcome in ledger.read_outcomes(str(tmp_path / folder)))
         for folder in "xyz"
@@ -143,7 +125,7 @@ def test_outcomes_are_recorded_beside_the_outputs(tmp_path: Path) -> None:
     }
 
 
-def test_outcomes_among_the_tasks_stay_what_they_are(tmp_path: Path, stylize: Stylize) -> None:
+def test_outcomes_among_the_tasks_stay_what_they_are(tmp_path: Path, stylize: StylizeTasks) -> None:
     Image.new("RGB", (4, 4), "red").save(tmp_path / "a.png")
     [first, second] = tasks(tmp_path, "a.png", "b.png")
     with TestPipeline() as pipeline:
@@ -152,7 +134,7 @@ def test_outcomes_among_the_tasks_stay_what_they_are(tmp_path: Path, stylize: St
         assert_that(outcomes, equal_to([("a.png", "done"), ("b.png", "skipped")]))
 
 
-def test_pixels_pass_through_unchanged_but_for_the_model(tmp_path: Path, stylize: Stylize) -> None:
+def test_only_the_method_changes_pixels(tmp_path: Path, stylize: StylizeTasks) -> None:
     pixels = torch.randint(0, 255, (3, 31, 17), dtype=torch.uint8)
     Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(tmp_path / "noise.png")
     with TestPipeline() as pipeline:
