@@ -88,7 +88,7 @@ def run(command: str, **variables: str) -> str:
         "PYTHONPATH": str(ROOT),
     }
     # Where stylebeam is not installed, only its source is there.
-    stylebeam = f'stylebeam() {{ "{sys.executable}" -m pipeline "$@"; }}\n'
+    stylebeam = f'stylebeam() {{ "{sys.executable}" -m stylebeam "$@"; }}\n'
     done = subprocess.run(
         ["bash", "-euc", stylebeam + command],
         capture_output=True,
