@@ -1,8 +1,9 @@
-"""Makes the pictures of the documents anew, and prints the times that stand beside them.
+"""Redraw the pictures of the documents, and print the times that the documents give.
 
     python docs/pictures.py PAINTING
 
-PAINTING is van Gogh's Starry Night, of which the shipped style `starry_night` was learnt too.
+PAINTING is an image file of van Gogh's Starry Night, the painting that the shipped style
+`starry_night` was trained on.
 """
 
 import argparse
@@ -27,46 +28,46 @@ PHOTOS = DOCS.parent / "samples" / "photos"
 CPU = torch.device("cpu")
 QUALITY = 88
 FACTOR = 4
-# Of the cat: left, top, right and bottom.
+# The cat's eye in cat.png: left, top, right and bottom, in pixels.
 EYE = (100, 40, 292, 232)
 
 Effect = Callable[[Tensor], Tensor]
 
 
 def checkpoint(name: str) -> Path:
-    """Return the file of a shipped checkpoint."""
+    """Return the path of a shipped checkpoint."""
     return next(path for path in shipped_checkpoints() if path.stem == name)
 
 
 def read(name: str) -> Tensor:
-    """Return a sample photo."""
+    """Return a sample photo: RGB, uint8, shape (3, H, W)."""
     with Image.open(PHOTOS / name) as image:
         return pil_to_tensor(image.convert("RGB"))
 
 
 def save(pixels: Tensor, name: str) -> None:
-    """Write a picture of the documents."""
+    """Write a picture, RGB, uint8, shape (3, H, W), to this folder."""
     to_pil_image(pixels).save(DOCS / name, quality=QUALITY)
 
 
 def methods(painting: Tensor) -> dict[str, Effect]:
-    """Return the methods that are set against each other."""
+    """Return the methods to compare, by their labels."""
     styles = FeedForwardStylizer(parse_checkpoint(checkpoint("multi_style").read_bytes()), CPU)
 
-    def optimised(**options: object) -> Effect:
+    def optimized(**options: object) -> Effect:
         recipe = GatysRecipe(**{**PRESETS["default"], **options})
         stylizer = GatysStylizer(recipe, [(painting, 1.0)], CPU)
         return lambda photo: stylizer.stylize([photo])[0]
 
     return {
         "fast: starry_night": lambda photo: styles.stylize(photo, styles={"starry_night": 1.0}),
-        "gatys: default": optimised(),
-        "gatys: default, colors: luminance": optimised(colors="luminance"),
+        "gatys: default": optimized(),
+        "gatys: default, colors: luminance": optimized(colors="luminance"),
     }
 
 
 def compare_methods(painting: Tensor) -> None:
-    """Write what each method makes of two photos, with the seconds that it took."""
+    """Write the results of each method for two photos, and print the seconds that each took."""
     effects = methods(painting)
     names = ["mountain-lake.jpg", "astronaut.jpg"]
     rows = []
@@ -76,12 +77,12 @@ def compare_methods(painting: Tensor) -> None:
         for effect_name, effect in effects.items():
             started = time.perf_counter()
             if effect_name.startswith("fast"):
-                effect(photo)  # Which also compiles.
+                effect(photo)  # Compiles the model.
                 started = time.perf_counter()
             row.append(effect(photo))
             print(f"{name}, {effect_name}: {time.perf_counter() - started:.2f} s", flush=True)
         rows.append(row)
-    save(rows[0][2], "mountain-lake_optimised.jpg")
+    save(rows[0][2], "mountain-lake_optimized.jpg")
     pictures = [[to_pil_image(pixels) for pixels in row] for row in rows]
     for picture in (each for row in pictures for each in row):
         picture.thumbnail((480, 480), Image.Resampling.LANCZOS)
@@ -91,7 +92,7 @@ def compare_methods(painting: Tensor) -> None:
 
 
 def compare_enlargements() -> None:
-    """Write a part of a photo that was reduced to a quarter, enlarged again in several ways."""
+    """Write a crop of a photo, reduced to a quarter and enlarged again by several methods."""
     with Image.open(PHOTOS / "cat.png") as image:
         photo = image.convert("RGB").crop(EYE)
     width, height = photo.size
@@ -107,15 +108,15 @@ def compare_enlargements() -> None:
 
 
 def main() -> None:
-    """Make all pictures."""
+    """Redraw all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("painting", type=Path)
     with Image.open(parser.parse_args().painting) as image:
         painting = pil_to_tensor(image.convert("RGB"))
     styles = FeedForwardStylizer(parse_checkpoint(checkpoint("multi_style").read_bytes()), CPU)
     for style in ("starry_night", "udnie"):
-        made = styles.stylize(read("mountain-lake.jpg"), styles={style: 1.0})
-        save(made, f"mountain-lake_{style}.jpg")
+        picture = styles.stylize(read("mountain-lake.jpg"), styles={style: 1.0})
+        save(picture, f"mountain-lake_{style}.jpg")
     compare_enlargements()
     compare_methods(painting)
 

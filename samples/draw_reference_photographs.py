@@ -1,6 +1,6 @@
-"""Draw photographs.jpg: the six sample photographs in two rows, each a square.
+"""Draw photographs.jpg: the six sample photographs as squares, in two rows.
 
-The activations of a loss network are measured on it, and brought to a scale of their own.
+The activations of loss networks are measured on this picture, to normalize them.
 """
 
 import argparse
@@ -14,17 +14,17 @@ COLUMNS, ROWS = 3, 2
 
 
 def square(path: Path) -> Image.Image:
-    """Return the middle of a photograph, upright, scaled to SIDE."""
+    """Return the center square of a photograph, upright, scaled to SIDE x SIDE pixels."""
     with Image.open(path) as photograph:
         upright = ImageOps.exif_transpose(photograph).convert("RGB")
     return ImageOps.fit(upright, (SIDE, SIDE), Image.Resampling.LANCZOS)
 
 
 def mosaic(paths: list[Path]) -> Image.Image:
-    """Return the photographs, row by row."""
+    """Return one picture of the photographs, arranged row by row."""
     picture = Image.new("RGB", (COLUMNS * SIDE, ROWS * SIDE))
-    for place, path in enumerate(paths):
-        row, column = divmod(place, COLUMNS)
+    for index, path in enumerate(paths):
+        row, column = divmod(index, COLUMNS)
         picture.paste(square(path), (column * SIDE, row * SIDE))
     return picture
 

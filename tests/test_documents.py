@@ -88,7 +88,7 @@ def run(command: str, **variables: str) -> str:
         "PYTHONPATH": str(ROOT),
     }
     # Where stylebeam is not installed, only its source is there.
-    stylebeam = f'stylebeam() {{ "{sys.executable}" -m pipeline "$@"; }}\n'
+    stylebeam = f'stylebeam() {{ "{sys.executable}" -m stylebeam "$@"; }}\n'
     done = subprocess.run(
         ["bash", "-euc", stylebeam + command],
         capture_output=True,
@@ -154,10 +154,10 @@ def test_the_readme(checkout: Path) -> None:
     assert len(list(Path().glob("*.safetensors"))) == 4
 
 
-def test_optimisation(checkout: Path) -> None:
+def test_optimization(checkout: Path) -> None:
     Image.open("samples/photos/cat.png").convert("RGB").save("photo.jpg")
     shutil.copy("samples/paintings/swirls.jpg", "painting.jpg")
-    for block in commands("docs/optimisation.md"):
+    for block in commands("docs/optimization.md"):
         run(block)
     assert Path("styled.jpg").is_file()
 

@@ -1,8 +1,8 @@
-"""Draw swirls.jpg: a painting of our own, to lend style transfer strokes, palette and texture.
+"""Draw swirls.jpg: a sample painting with strokes, palette and texture for style transfer.
 
-Curved brush strokes follow the contour lines of a stream function made of vortices and noise.
-Broad strokes come first and fine ones last; each leaves colour and a relief of bristle marks,
-and the relief is lit from the upper left at the end, as thick paint would be.
+Curved brush strokes follow the contour lines of a stream function, the sum of vortices and noise.
+Broad strokes are drawn first and fine ones last. Each adds color and a relief of bristle marks. At
+the end the relief is lit from the upper left, like thick paint.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from PIL import Image
 
 Array = NDArray[np.float32]
 
-# Pigments from dark to light; a stroke takes one of them, so that colours stay unmixed.
+# Pigments from dark to light. Each stroke uses one of them, so that colors stay unmixed.
 PALETTE = np.array(
     [
         (22, 26, 66),  # indigo
@@ -28,7 +28,7 @@ PALETTE = np.array(
     ],
     dtype=np.float32,
 )
-# Centre x and y, radius and strength of each vortex, in units of the picture's side.
+# Center x and y, radius and strength of each vortex, in units of the picture's side.
 VORTICES = [
     (0.30, 0.34, 0.17, 1.0),
     (0.74, 0.22, 0.11, -0.7),
@@ -36,7 +36,8 @@ VORTICES = [
     (0.20, 0.80, 0.11, -0.8),
     (0.95, 0.92, 0.10, -0.7),
 ]
-# Strokes for a side of 768 pixels, half their length and half their width, for each layer.
+# For each layer: the number of strokes, half their length and half their width, in pixels, for a
+# side of 768 pixels.
 LAYERS = [(1200, 54.0, 15.0), (2000, 42.0, 9.5), (2300, 30.0, 6.0), (1500, 19.0, 3.6)]
 
 
@@ -47,7 +48,7 @@ def noise(rng: np.random.Generator, cells: int, size: int) -> Array:
 
 
 def compose(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
-    """Return, for each pixel, the direction of the strokes and their place in the palette."""
+    """Return the direction of the strokes and their position in the palette, for each pixel."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     stream = 0.16 * y + 0.010 * noise(rng, 5, size)
     glow = np.zeros_like(x)
@@ -89,9 +90,9 @@ def paint(rng: np.random.Generator, size: int) -> Image.Image:
             hair = np.interp(across, np.linspace(-1.1, 1.1, bristles.size), bristles)
             ragged = np.abs(along) ** 3 * (1 + 0.25 * hair)
             cover = np.clip((1 - across**2 - ragged) * wide * 0.6, 0, 1)
-            colour = pigment(tone[cy, cx] + rng.laplace(0, 0.06)) + 6 * hair[..., None]
-            colour *= 1 + 0.06 * rng.standard_normal()
-            canvas[box] += cover[..., None] * 0.92 * (colour - canvas[box])
+            color = pigment(tone[cy, cx] + rng.laplace(0, 0.06)) + 6 * hair[..., None]
+            color *= 1 + 0.06 * rng.standard_normal()
+            canvas[box] += cover[..., None] * 0.92 * (color - canvas[box])
             ridge = wide * (0.12 * hair + 0.5 * across**2 + 0.2 * along)
             relief[box] += cover * (0.35 * relief[box] + ridge - relief[box])
     slope_y, slope_x = np.gradient(relief)
