@@ -12,6 +12,7 @@ from stylebeam.pipeline.beam.loaded_photo import FailedPhoto, LoadedPhoto
 from stylebeam.pipeline.beam.model_handler import StylizeModelHandler
 from stylebeam.pipeline.beam.recipes import recipes_for
 from stylebeam.transforms.hardware.devices import DeviceName
+from stylebeam.transforms.images.formats import kind_of_file
 from stylebeam.transforms.images.io import (
     DEFAULT_MAX_PIXELS,
     DEFAULT_QUALITY,
@@ -128,7 +129,7 @@ def _recipe_for(data: bytes, recipes: dict[str, Recipe]) -> Recipe:
     if len(recipes) == 1:
         [recipe] = recipes.values()
         return recipe
-    return recipes[format_of_file(data)]
+    return recipes[kind_of_file(data).lower()]
 
 
 def _encode(made: LoadedPhoto | FailedPhoto, recipes: dict[str, Recipe]) -> Iterator[Any]:
