@@ -123,7 +123,8 @@ def emulator(tmp_path: Path) -> Iterator[str]:
         environment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
         environment.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
         # A new one connects to the emulator, and knows of no failures.
-        environment.setitem(STORAGES, "gs", GoogleCloudStorage())
+        storage_of_emulator = GoogleCloudStorage()
+        environment.setitem(STORAGES, "gs", lambda: storage_of_emulator)
         yield url
 
 

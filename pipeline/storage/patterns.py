@@ -3,8 +3,6 @@
 import functools
 import re
 
-from apache_beam.io.filesystem import FileSystem
-
 
 def matches(pattern: str, path: str) -> bool:
     """Return whether a path matches a pattern."""
@@ -13,5 +11,8 @@ def matches(pattern: str, path: str) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _regex(pattern: str) -> re.Pattern[str]:
+    # Only here: whoever reads a single file does not wait for Beam to be imported.
+    from apache_beam.io.filesystem import FileSystem  # noqa: PLC0415
+
     # Beam's translation of an escaped bracket is not what Python's `re` reads as one.
     return re.compile(FileSystem.translate_pattern(pattern).replace("[[]", r"\["))

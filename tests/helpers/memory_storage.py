@@ -1,6 +1,6 @@
 """A storage in the memory of this process, as an example of a storage that a project adds.
 
-It is this file and one row of the registry: `STORAGES["memory"] = MemoryStorage()`.
+It is this file and one row of the registry: `STORAGES["memory"] = MemoryStorage`.
 """
 
 import itertools

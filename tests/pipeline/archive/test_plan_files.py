@@ -1,0 +1,64 @@
+"""The plan of a run on its way to the workers."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stylebeam.pipeline.archive import inputs
+from stylebeam.pipeline.archive.plan_files import PlanWriter, read_plan
+from stylebeam.pipeline.archive.records import Task
+from stylebeam.pipeline.cli.arguments import main
+
+TASKS = [
+    Task("b", f"in/é\udcff {number}.jpg", f"out/{number}.jpg", "digest", "out", f"stamp {number}")
+    for number in range(5)
+]
+
+
+def test_a_plan_comes_back_as_it_was(tmp_path: Path) -> None:
+    writer = PlanWriter(str(tmp_path / "plan"), items_in_a_file=2)
+    items = [*TASKS, TASKS[0].outcome("skipped", 0.0), TASKS[1].outcome("failed", 0.0, None, "No.")]
+    for item in items:
+        writer.add(item)
+    writer.close()
+    assert len(writer.paths) == 4
+    assert [item for path in writer.paths for item in read_plan(path)] == items
+    writer.delete()
+    assert list((tmp_path / "plan").iterdir()) == []
+
+
+def test_an_empty_plan_has_no_files(tmp_path: Path) -> None:
+    writer = PlanWriter(str(tmp_path / "plan"))
+    writer.close()
+    assert writer.paths == []
+
+
+def test_files_that_arrive_while_a_run_lists_are_not_planned_unchecked(
+    one_batch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What arrives after its folder was listed waits for the next run, whoever it collides with."""
+    list_images = inputs.list_images
+
+    def while_files_arrive(location: str) -> object:
+        yield from list_images(location)
+        photo = (one_batch / "photos" / "a.jpg").read_bytes()
+        (one_batch / "photos" / "a.jpeg").write_bytes(photo)
+        (one_batch / "photos" / "new.jpg").write_bytes(photo)
+
+    monkeypatch.setattr(inputs, "list_images", while_files_arrive)
+    assert main(["run", "config.yaml", "--set", "batches.all.format=png"]) == 0
+    monkeypatch.undo()
+    monkeypatch.chdir(one_batch)
+    assert outcomes(one_batch) == {"a.jpg": "done", "b.png": "done", "c.jpeg": "done"}
+    assert not (one_batch / "out" / "new.png").exists()
+    # The next run sees that a.jpg and a.jpeg would be one output, and refuses.
+    assert main(["run", "config.yaml", "--set", "batches.all.format=png"]) == 2
+    (one_batch / "photos" / "a.jpeg").unlink()
+    assert main(["run", "config.yaml", "--set", "batches.all.format=png"]) == 0
+    assert outcomes(one_batch)["new.jpg"] == "done"
+
+
+def outcomes(folder: Path) -> dict[str, str]:
+    lines = (folder / "out" / "_stylebeam" / "outcomes.jsonl").read_text().splitlines()
+    return {Path(each["input"]).name: each["status"] for each in map(json.loads, lines)}
