@@ -10,7 +10,7 @@ from typing import NamedTuple
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.storage import local
 from stylebeam.pipeline.suggestions import nearest
-from stylebeam.transforms.images.io import FORMAT_OF_EXTENSION
+from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION
 
 # A bracket alone makes no glob: folders are called "Rome [2019]" far more often than sets of
 # characters are asked for.

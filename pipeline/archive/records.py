@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from stylebeam.pipeline.methods.paintings import GatysChoice
 from stylebeam.pipeline.methods.styles import Choice
-from stylebeam.transforms.images.io import ImageFormat
+from stylebeam.transforms.images.formats import ImageFormat
 
 Status = Literal["done", "skipped", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)

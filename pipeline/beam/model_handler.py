@@ -31,7 +31,8 @@ from stylebeam.transforms.hardware.memory import (
     return_large_blocks,
 )
 from stylebeam.transforms.hardware.precision import NonFiniteError
-from stylebeam.transforms.images.io import DEFAULT_MAX_PIXELS, Photo
+from stylebeam.transforms.images.formats import DEFAULT_MAX_PIXELS
+from stylebeam.transforms.images.photo import Photo
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 from stylebeam.transforms.inference.super_resolution import SuperResolver
 

@@ -14,7 +14,9 @@ from stylebeam.pipeline.beam.model_handler import METRICS_NAMESPACE, LoadedPhoto
 from stylebeam.pipeline.runs.progress import Tally
 from stylebeam.pipeline.runs.stopping import StopSign
 from stylebeam.pipeline.storage import DEFAULT_DEADLINE
-from stylebeam.transforms.images.io import DEFAULT_MAX_PIXELS, ImageError, decode, encode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.encoding import encode
+from stylebeam.transforms.images.formats import DEFAULT_MAX_PIXELS, ImageError
 
 Element = TypeVar("Element", Task, LoadedPhoto, Outcome)
 Handler: TypeAlias = "ModelHandler[LoadedPhoto, LoadedPhoto | Outcome, StylizerPool]"

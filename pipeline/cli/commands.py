@@ -54,7 +54,10 @@ from stylebeam.transforms.hardware.devices import (
     fast_gradient_precision,
     fast_precision,
 )
-from stylebeam.transforms.images.io import FORMAT_OF_EXTENSION, ImageFormat, Photo, decode, encode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.encoding import encode
+from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION, ImageFormat
+from stylebeam.transforms.images.photo import Photo
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 from stylebeam.transforms.training.style import train as train_network
 from stylebeam.transforms.training.style_recipe import TrainingRecipe

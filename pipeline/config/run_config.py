@@ -3,7 +3,7 @@
 import os
 import posixpath
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -22,9 +22,16 @@ from stylebeam.pipeline.methods.paintings import GatysChoice
 from stylebeam.pipeline.methods.styles import Choice
 from stylebeam.pipeline.storage import DEFAULT_DEADLINE
 from stylebeam.transforms.hardware.devices import DeviceName
-from stylebeam.transforms.images.io import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY
+from stylebeam.transforms.images.formats import (
+    DEFAULT_MAX_PIXELS,
+    DEFAULT_QUALITY,
+    EXTENSION_OF_FORMAT,
+)
 
-OutputFormat = Literal["same", "jpeg", "png", "webp", "tiff"]
+if TYPE_CHECKING:  # Type checkers do not accept a computed Literal.
+    OutputFormat = str
+else:
+    OutputFormat = Literal[("same", *EXTENSION_OF_FORMAT)]
 
 
 def _normalized(value: str) -> str:

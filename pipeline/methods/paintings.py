@@ -13,7 +13,8 @@ from stylebeam.pipeline import storage
 from stylebeam.pipeline.methods.styles import Choice, StyleError
 from stylebeam.transforms.gatys.recipe import GatysRecipe
 from stylebeam.transforms.gatys.stylizer import GatysStylizer, Stylize, VggFile
-from stylebeam.transforms.images.io import ImageError, decode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.formats import ImageError
 from stylebeam.transforms.losses.distilled_vgg import SHIPPED_WEIGHTS
 from stylebeam.transforms.losses.loss_network import LossNetworkName
 from stylebeam.transforms.losses.vgg import load_vgg

@@ -10,7 +10,7 @@ from stylebeam.pipeline.report.overview import sum_up
 from stylebeam.pipeline.report.page import Picture, render
 from stylebeam.pipeline.report.pictures import read_thumbnails
 from stylebeam.pipeline.runs.sampling import fair_shares, spread
-from stylebeam.transforms.images.io import DEFAULT_MAX_PIXELS
+from stylebeam.transforms.images.formats import DEFAULT_MAX_PIXELS
 
 _MOST_PICTURES = 200
 # Each is two whole files to download.

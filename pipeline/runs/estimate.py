@@ -17,7 +17,9 @@ from stylebeam.pipeline.runs.excerpts import Excerpt, excerpts
 from stylebeam.pipeline.runs.planning import BatchPlan
 from stylebeam.transforms.backends import images_at_once
 from stylebeam.transforms.hardware.devices import choose_device
-from stylebeam.transforms.images.io import Photo, decode, encode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.encoding import encode
+from stylebeam.transforms.images.photo import Photo
 
 _IMAGES_READ = 12
 # Of the part of a photo on which the time is taken, in pixels.

@@ -6,7 +6,6 @@ import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import get_args
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import inputs, ledger
@@ -16,10 +15,14 @@ from stylebeam.pipeline.config.file import ConfigError
 from stylebeam.pipeline.config.run_config import Batch, RunConfig
 from stylebeam.pipeline.methods.paintings import GatysChoice
 from stylebeam.pipeline.methods.styles import Choice
-from stylebeam.transforms.images.io import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION, ImageFormat
+from stylebeam.transforms.images.formats import (
+    EXTENSION_OF_FORMAT,
+    FORMAT_OF_EXTENSION,
+    FORMATS,
+    ImageFormat,
+)
 
 _MISTAKES_SHOWN = 20
-_FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class BatchPlan:
         results = results_in(batch.output)
         recipes = {
             each: Recipe(batch.method, self.choice, each, batch.quality, batch.gps)
-            for each in _FORMATS
+            for each in FORMATS
         }
         earlier: dict[str, Outcome] = {}
         if self.retry_failed:

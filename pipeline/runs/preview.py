@@ -19,7 +19,7 @@ from stylebeam.pipeline.runs.excerpts import Excerpt, excerpts, middle
 from stylebeam.pipeline.runs.planning import BatchPlan
 from stylebeam.transforms.checkpoints import parse_checkpoint, shipped_checkpoints
 from stylebeam.transforms.images.contact_sheet import contact_sheet
-from stylebeam.transforms.images.pixel_range import of_depth
+from stylebeam.transforms.images.pixels import to_depth
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 from stylebeam.transforms.losses.vgg_normalization import reference_photographs
 
@@ -112,5 +112,5 @@ def _before_and_after(excerpt: Excerpt, pool: StylizerPool) -> tuple[Image.Image
 
 
 def _image(pixels: Tensor) -> Image.Image:
-    image: Image.Image = to_pil_image(of_depth(pixels, torch.uint8))
+    image: Image.Image = to_pil_image(to_depth(pixels, torch.uint8))
     return image

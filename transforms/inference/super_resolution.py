@@ -11,11 +11,11 @@ from stylebeam.transforms.backends.computation import ONE_IMAGE, Computation, Wo
 from stylebeam.transforms.checkpoints import Checkpoint, CheckpointError
 from stylebeam.transforms.hardware.devices import fast_precision
 from stylebeam.transforms.hardware.precision import compute_finite
-from stylebeam.transforms.images.pixel_range import (
-    computable,
-    computing_precision,
+from stylebeam.transforms.images.pixels import (
     from_unit_range,
+    precision_for,
     to_unit_range,
+    widen_uint16,
 )
 from stylebeam.transforms.networks.super_resolution import MIN_SIDE, SuperResolutionNetwork
 
@@ -81,7 +81,7 @@ class SuperResolver:
         height, width = pixels.shape[1:]
         padding = (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height))
         padded = pixels if not any(padding) else F.pad(pixels, padding, mode="replicate")
-        precision = computing_precision(pixels, self.precision)
+        precision = precision_for(pixels, self.precision)
         large = torch.empty((self.factor * height, self.factor * width, 3), dtype=pixels.dtype)
         for top in range(0, height, _TILE):
             for left in range(0, width, _TILE):
@@ -98,7 +98,7 @@ class SuperResolver:
         """Return the enlarged tile that begins at a row and a column, shape (H, W, 3)."""
         above, before = min(top, _REACH), min(left, _REACH)
         around = photo[:, top - above : top + _TILE + _REACH, left - before : left + _TILE + _REACH]
-        pixels = computable(around).permute(1, 2, 0)[None]
+        pixels = widen_uint16(around).permute(1, 2, 0)[None]
         [large] = compute_finite(partial(self._backend, pixels, []), precision)
         inside = large[self.factor * above :, self.factor * before :]
         return inside[: self.factor * _TILE, : self.factor * _TILE]

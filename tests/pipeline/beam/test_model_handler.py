@@ -17,7 +17,7 @@ from stylebeam.pipeline.methods.paintings import GatysChoice
 from stylebeam.pipeline.methods.styles import Choice, StyleError
 from stylebeam.transforms.checkpoints import Checkpoint, save_checkpoint, weights_digest
 from stylebeam.transforms.gatys.recipe import GatysRecipe
-from stylebeam.transforms.images.io import Photo
+from stylebeam.transforms.images.photo import Photo
 from stylebeam.transforms.networks import build_network
 
 
