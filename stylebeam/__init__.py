@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     )
     from stylebeam.pipeline.runs.job import run
     from stylebeam.transforms.engine import Canceled, Engine
-    from stylebeam.transforms.images.io import ImageError, Photo, decode, encode
+    from stylebeam.transforms.images.decoding import decode
+    from stylebeam.transforms.images.encoding import encode
+    from stylebeam.transforms.images.formats import ImageError
+    from stylebeam.transforms.images.photo import Photo
 
 _MODULES = {
     "stylebeam.opening": (
@@ -39,7 +42,10 @@ _MODULES = {
     ),
     "stylebeam.pipeline.runs.job": ("run",),
     "stylebeam.transforms.engine": ("Canceled", "Engine"),
-    "stylebeam.transforms.images.io": ("ImageError", "Photo", "decode", "encode"),
+    "stylebeam.transforms.images.decoding": ("decode",),
+    "stylebeam.transforms.images.encoding": ("encode",),
+    "stylebeam.transforms.images.formats": ("ImageError",),
+    "stylebeam.transforms.images.photo": ("Photo",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from stylebeam.transforms.images.io import Photo
+from stylebeam.transforms.images.photo import Photo
 
 
 class Canceled(Exception):  # noqa: N818  # not an error: somebody asked for it.

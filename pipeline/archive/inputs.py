@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.suggestions import nearest
-from stylebeam.transforms.images.io import FORMAT_OF_EXTENSION
+from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION
 
 # A bracket alone does not make a glob: folders named "Rome [2019]" are far more common than globs
 # with sets of characters.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive.records import Outcome, Recipe, Task
 from stylebeam.pipeline.archive.results import Overwrite, Result, stamp
-from stylebeam.transforms.images.io import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION
+from stylebeam.transforms.images.formats import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION
 
 
 def task_for(

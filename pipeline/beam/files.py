@@ -17,7 +17,7 @@ from stylebeam.pipeline.beam.recipes import recipes_for
 from stylebeam.pipeline.beam.steps import Limits, StylizeTasks
 from stylebeam.pipeline.storage import DEFAULT_DEADLINE
 from stylebeam.transforms.hardware.devices import DeviceName
-from stylebeam.transforms.images.io import (
+from stylebeam.transforms.images.formats import (
     DEFAULT_MAX_PIXELS,
     DEFAULT_QUALITY,
     FORMAT_OF_EXTENSION,

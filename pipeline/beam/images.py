@@ -12,13 +12,13 @@ from stylebeam.pipeline.beam.loaded_photo import FailedPhoto, LoadedPhoto
 from stylebeam.pipeline.beam.model_handler import StylizeModelHandler
 from stylebeam.pipeline.beam.recipes import recipes_for
 from stylebeam.transforms.hardware.devices import DeviceName
-from stylebeam.transforms.images.formats import kind_of_file
-from stylebeam.transforms.images.io import (
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.encoding import encode
+from stylebeam.transforms.images.formats import (
     DEFAULT_MAX_PIXELS,
     DEFAULT_QUALITY,
     ImageError,
-    decode,
-    encode,
+    format_of_file,
 )
 
 Key = TypeVar("Key")
@@ -129,7 +129,7 @@ def _recipe_for(data: bytes, recipes: dict[str, Recipe]) -> Recipe:
     if len(recipes) == 1:
         [recipe] = recipes.values()
         return recipe
-    return recipes[kind_of_file(data).lower()]
+    return recipes[format_of_file(data).name]
 
 
 def _encode(made: LoadedPhoto | FailedPhoto, recipes: dict[str, Recipe]) -> Iterator[Any]:

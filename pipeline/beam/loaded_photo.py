@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from stylebeam.transforms.images.io import Photo
+from stylebeam.transforms.images.photo import Photo
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from stylebeam.transforms.hardware.memory import (
     keep_few_kernels,
     return_large_blocks,
 )
-from stylebeam.transforms.images.io import DEFAULT_MAX_PIXELS
+from stylebeam.transforms.images.formats import DEFAULT_MAX_PIXELS
 
 METRICS_NAMESPACE = "stylebeam"
 NETWORKS_LOADED = "networks_loaded"

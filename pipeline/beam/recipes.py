@@ -8,7 +8,7 @@ from stylebeam.pipeline.methods import DEFAULT_METHOD
 from stylebeam.pipeline.methods.contract import MethodError
 from stylebeam.pipeline.methods.validation import validate_options
 from stylebeam.pipeline.suggestions import nearest_or_all
-from stylebeam.transforms.images.io import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION
+from stylebeam.transforms.images.formats import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION
 
 
 def recipes_for(

@@ -19,7 +19,9 @@ from stylebeam.pipeline.methods.pool import EnginePool
 from stylebeam.pipeline.runs.progress import Tally
 from stylebeam.pipeline.runs.stopping import StopSign
 from stylebeam.pipeline.storage import DEFAULT_DEADLINE
-from stylebeam.transforms.images.io import DEFAULT_MAX_PIXELS, ImageError, decode, encode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.encoding import encode
+from stylebeam.transforms.images.formats import DEFAULT_MAX_PIXELS, ImageError
 
 Handler: TypeAlias = "ModelHandler[LoadedPhoto, LoadedPhoto | FailedPhoto, EnginePool]"
 

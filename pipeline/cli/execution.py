@@ -15,7 +15,7 @@ from stylebeam.pipeline.runs.run import RunFailedError
 from stylebeam.pipeline.storage import StorageError
 from stylebeam.transforms.hardware.devices import DeviceUnavailableError
 from stylebeam.transforms.hardware.precision import NonFiniteError
-from stylebeam.transforms.images.io import ImageError
+from stylebeam.transforms.images.formats import ImageError
 from stylebeam.transforms.losses.vgg import WeightsUnavailableError
 from stylebeam.transforms.training.loop_recipe import RecipeError, TrainingError
 

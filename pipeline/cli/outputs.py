@@ -8,7 +8,9 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.config.file import ConfigError
-from stylebeam.transforms.images.io import FORMAT_OF_EXTENSION, Photo, encode
+from stylebeam.transforms.images.encoding import encode
+from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION
+from stylebeam.transforms.images.photo import Photo
 
 
 def format_of(path: str) -> str | None:

@@ -13,7 +13,7 @@ from stylebeam.pipeline.runs.estimate import Estimate
 from stylebeam.pipeline.runs.planning import BatchPlan, Counts
 from stylebeam.pipeline.runs.run import BatchSummary, RunSummary
 from stylebeam.pipeline.wording import duration
-from stylebeam.transforms.images.io import FORMAT_OF_EXTENSION
+from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION
 
 _LEFT_OUT: tuple[tuple[Status, str], ...] = (("skipped", "up to date"), ("failed", "refused"))
 

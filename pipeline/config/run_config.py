@@ -15,9 +15,16 @@ from stylebeam.pipeline.methods import DEFAULT_METHOD, METHODS
 from stylebeam.pipeline.methods.contract import MethodOptions, Strict
 from stylebeam.pipeline.storage import DEFAULT_DEADLINE
 from stylebeam.transforms.hardware.devices import DeviceName
-from stylebeam.transforms.images.io import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY
+from stylebeam.transforms.images.formats import (
+    DEFAULT_MAX_PIXELS,
+    DEFAULT_QUALITY,
+    EXTENSION_OF_FORMAT,
+)
 
-OutputFormat = Literal["same", "jpeg", "png", "webp", "tiff"]
+if TYPE_CHECKING:  # Type checkers do not accept a computed Literal.
+    OutputFormat = str
+else:
+    OutputFormat = Literal[("same", *EXTENSION_OF_FORMAT)]
 
 
 def _normalized(value: str) -> str:

@@ -15,7 +15,8 @@ from stylebeam.transforms.backends.computation import Workload
 from stylebeam.transforms.engine import NO_CONTROL, Control, Engine
 from stylebeam.transforms.hardware.devices import DeviceName, choose_device
 from stylebeam.transforms.hardware.precision import NonFiniteError
-from stylebeam.transforms.images.io import DEFAULT_MAX_PIXELS, Photo
+from stylebeam.transforms.images.formats import DEFAULT_MAX_PIXELS
+from stylebeam.transforms.images.photo import Photo
 
 NETWORKS_KEPT = 8
 """How many loaded networks a pool keeps."""

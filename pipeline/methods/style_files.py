@@ -10,7 +10,8 @@ from torch import Tensor
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.methods.contract import MethodError
 from stylebeam.transforms.gatys.recipe import GatysRecipe
-from stylebeam.transforms.images.io import ImageError, decode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.formats import ImageError
 from stylebeam.transforms.losses.distilled_vgg import SHIPPED_WEIGHTS
 from stylebeam.transforms.losses.loss_network import LossNetworkName
 from stylebeam.transforms.losses.vgg import load_vgg

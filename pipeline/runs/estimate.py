@@ -13,7 +13,9 @@ from stylebeam.pipeline.methods.contract import Resolved
 from stylebeam.pipeline.methods.pool import EnginePool
 from stylebeam.pipeline.runs.excerpts import Excerpt, excerpts
 from stylebeam.pipeline.runs.planning import BatchPlan, recipes_of
-from stylebeam.transforms.images.io import Photo, decode, encode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.encoding import encode
+from stylebeam.transforms.images.photo import Photo
 
 _IMAGES_READ = 12
 

@@ -8,7 +8,8 @@ from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive.records import Outcome, Task
 from stylebeam.pipeline.runs.planning import BatchPlan
 from stylebeam.pipeline.runs.sampling import evenly
-from stylebeam.transforms.images.io import ImageError, decode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.formats import ImageError
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from stylebeam.pipeline.archive.tasks import decide, task_for
 from stylebeam.pipeline.config.file import ConfigError
 from stylebeam.pipeline.config.run_config import Batch, RunConfig
 from stylebeam.pipeline.methods.contract import Resolved
-from stylebeam.transforms.images.io import FORMAT_OF_EXTENSION
+from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION
 
 _MISTAKES_SHOWN = 20
 

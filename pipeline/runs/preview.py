@@ -18,8 +18,8 @@ from stylebeam.pipeline.runs.excerpts import Excerpt, excerpts, middle
 from stylebeam.pipeline.runs.planning import BatchPlan, recipes_of
 from stylebeam.transforms.checkpoints import parse_checkpoint, shipped_checkpoints
 from stylebeam.transforms.images.contact_sheet import contact_sheet
-from stylebeam.transforms.images.io import Photo
-from stylebeam.transforms.images.pixel_range import of_depth
+from stylebeam.transforms.images.photo import Photo
+from stylebeam.transforms.images.pixels import to_depth
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 from stylebeam.transforms.losses.vgg_normalization import reference_photographs
 
@@ -110,5 +110,5 @@ def _before_and_after(
 
 
 def _image(pixels: Tensor) -> Image.Image:
-    image: Image.Image = to_pil_image(of_depth(pixels, torch.uint8))
+    image: Image.Image = to_pil_image(to_depth(pixels, torch.uint8))
     return image

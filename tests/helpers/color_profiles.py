@@ -1,4 +1,4 @@
-"""ICC profiles, version 2, built byte by byte: what they say is known."""
+"""ICC profiles (version 2) with known curves, matrices and tables."""
 
 import struct
 
@@ -17,30 +17,31 @@ def gray_profile(gamma: float) -> bytes:
 
 
 def rgb_profile(colorants: tuple[tuple[float, ...], ...], gamma: float) -> bytes:
-    """Three curves and a matrix, as working spaces have them."""
+    """Return a profile with three equal curves and a matrix, as working spaces have."""
     tags = {name + b"XYZ": _xyz(color) for name, color in zip(_RGB, colorants, strict=True)}
     return _profile(b"RGB ", b"XYZ ", tags | {name + b"TRC": _gamma(gamma) for name in _RGB})
 
 
 def curved_rgb_profile(curve: bytes) -> bytes:
-    """The colours of Display P3 with a curve of any kind."""
+    """Return a profile with the primaries of Display P3 and any curve."""
     tags = {name + b"XYZ": _xyz(color) for name, color in zip(_RGB, DISPLAY_P3, strict=True)}
     return _profile(b"RGB ", b"XYZ ", tags | {name + b"TRC": curve for name in _RGB})
 
 
 def table_profile(space: bytes, lightness: list[float]) -> bytes:
-    """A table that makes every colour a gray.
+    """Return a profile with a lookup table that converts every color to gray.
 
     Args:
-        space: CMYK or RGB with a blank.
-        lightness: L* of Lab where each channel is 0 or full, the last channel changing fastest.
+        space: `CMYK`, or `RGB` followed by a space.
+        lightness: L* of Lab for all combinations of channels at 0 or maximum, the last channel
+            changing fastest.
     """
     channels = len(space.strip())
     assert len(lightness) == 2**channels
     nodes = b"".join(bytes([round(value * 2.55), 128, 128]) for value in lightness)
-    straight = bytes(range(256))
+    linear = bytes(range(256))
     identity = struct.pack(">9l", *(65536 * np.eye(3, dtype=int).ravel()))
-    table = bytes([channels, 3, 2, 0]) + identity + channels * straight + nodes + 3 * straight
+    table = bytes([channels, 3, 2, 0]) + identity + channels * linear + nodes + 3 * linear
     return _profile(space, b"Lab ", {b"A2B0": _tag(b"mft1", table)})
 
 
@@ -60,7 +61,7 @@ def _tag(kind: bytes, body: bytes) -> bytes:
 
 
 def _gamma(gamma: float) -> bytes:
-    """A power; none at all, if it is 1."""
+    """Return a curve that is a power, or the identity for gamma 1."""
     if gamma == 1:
         return _tag(b"curv", bytes(4))
     return _tag(b"curv", struct.pack(">LH", 1, round(256 * gamma)))

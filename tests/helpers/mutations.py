@@ -1,4 +1,4 @@
-"""Damaged image files of all formats, the same for the same seed."""
+"""Damaged image files of all formats, reproducible by a seed."""
 
 import io
 import random
@@ -13,12 +13,13 @@ import torch
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from stylebeam.transforms.images.formats import HEIF_IS_READ
-from stylebeam.transforms.images.io import Photo, encode
+from stylebeam.transforms.images.encoding import encode
+from stylebeam.transforms.images.formats import FORMATS
+from stylebeam.transforms.images.photo import Photo
 from stylebeam.transforms.images.segments import PNG_SIGNATURE, jpeg_segments, png_chunks
 
 Piece = tuple[int, int, int, int]
-"""Where a part of a file begins and ends, where its length stands, and in how many bytes."""
+"""Start and end of a part of a file, and the offset and size in bytes of its length field."""
 
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF'
@@ -28,18 +29,18 @@ XMP = (
     b' exif:GPSLatitude="47,59.5N"><exif:GPSLongitude>7,50.1E</exif:GPSLongitude>'
     b"<dc:rights>Ann</dc:rights></rdf:Description></rdf:RDF></x:xmpmeta>"
 )
-"""A packet of XMP of a photo that lies on its side and says where it was taken."""
+"""XMP of a rotated photo with GPS coordinates."""
 
 
 def mutations(count: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
-    """Yield damaged image files, each of the formats in turn.
+    """Yield damaged image files, cycling through the formats.
 
     Args:
-        count: how many.
-        seed: of what is done to them.
+        count: number of files.
+        seed: seed of the random damage.
 
     Yields:
-        a file name, which says the format and the damage, and the file's bytes.
+        A file name with the format and the kind of damage, and the file's contents.
     """
     rng = random.Random(seed)
     whole = list(seed_files().items())
@@ -48,15 +49,15 @@ def mutations(count: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
         mutate = rng.choice(_MUTATORS)
         damaged = mutate(rng, data)
         if rng.random() < 0.5:
-            damaged = _with_right_checksums(damaged)
+            damaged = _with_correct_checksums(damaged)
         stem, extension = name.rsplit(".", 1)
         yield f"{number:05d}_{stem}_{mutate.__name__}.{extension}", damaged
 
 
 @cache
 def seed_files() -> dict[str, bytes]:
-    """Return small whole image files by name: every format that is read, many with metadata."""
-    rgb = _picture()
+    """Return small valid image files by name: every format, many with metadata."""
+    rgb = _rgb_image()
     alpha = rgb.copy()
     alpha.putalpha(Image.linear_gradient("L").resize(rgb.size))
     deep = Image.fromarray(np.asarray(rgb.convert("L")).astype(np.uint16) * 257)
@@ -69,7 +70,7 @@ def seed_files() -> dict[str, bytes]:
     text.add_itxt("XML:com.adobe.xmp", XMP.decode())
     text.add_text("Comment", "a lake", zip=True)
     in_png = {"exif": exif.tobytes(), "icc_profile": icc, "pnginfo": text, "dpi": (300, 300)}
-    sixteen = Photo(_deep_pixels(), exif=exif.tobytes(), icc_profile=icc, xmp=XMP)
+    sixteen = Photo(_sixteen_bit_pixels(), exif=exif.tobytes(), icc_profile=icc, xmp=XMP)
     files = {
         "baseline.jpg": _file(rgb, "jpeg", **everything),
         "progressive.jpg": _file(rgb, "jpeg", progressive=True, restart_marker_rows=1),
@@ -91,19 +92,19 @@ def seed_files() -> dict[str, bytes]:
         "palette.bmp": _file(rgb.quantize(16), "bmp"),
         "photo.avif": _file(alpha, "avif", **everything),
     }
-    if HEIF_IS_READ:
+    if FORMATS["heif"].is_available:
         files["photo.heic"] = _file(rgb, "heif", **everything)
     return files
 
 
-def _picture() -> Image.Image:
+def _rgb_image() -> Image.Image:
     y, x = np.mgrid[0:33, 0:47]
     channels = [5 * x, 7 * y, (x * y) % 256]
     return Image.fromarray(np.stack(channels, axis=2).astype(np.uint8))
 
 
-def _deep_pixels() -> torch.Tensor:
-    values = np.asarray(_picture()).astype(np.uint16) * 256 + 77
+def _sixteen_bit_pixels() -> torch.Tensor:
+    values = np.asarray(_rgb_image()).astype(np.uint16) * 256 + 77
     return torch.from_numpy(values.transpose(2, 0, 1).copy())
 
 
@@ -170,7 +171,7 @@ _MUTATORS: list[Callable[[random.Random, bytes], bytes]] = [
 
 
 def _pieces(rng: random.Random, data: bytes) -> list[Piece]:
-    """Return the parts that a file's format makes it of; of other formats, any parts."""
+    """Return the parts of a file according to its format; random parts for other formats."""
     found: list[Piece] = []
     if data.startswith(PNG_SIGNATURE):
         place = len(PNG_SIGNATURE)
@@ -192,7 +193,7 @@ def _pieces(rng: random.Random, data: bytes) -> list[Piece]:
 
 
 def _records(data: bytes, place: int, length_format: str, header: int) -> Iterator[Piece]:
-    """Yield records that begin with their length, perhaps behind a name."""
+    """Yield records that start with their length, or with a name and their length."""
     while place + 8 <= len(data):
         [length] = struct.unpack_from(length_format, data, place)
         end = min(place + header + length + (length % 2 if header else 0), len(data))
@@ -208,8 +209,8 @@ def _any_pieces(rng: random.Random, data: bytes) -> Iterator[Piece]:
         yield start, start + rng.randint(1, 64), start, rng.choice([1, 2, 4])
 
 
-def _with_right_checksums(data: bytes) -> bytes:
-    """Return a PNG whose chunks' checksums are right, so that what is in them is read."""
+def _with_correct_checksums(data: bytes) -> bytes:
+    """Return a PNG file with correct checksums, so that decoders read the damaged chunks."""
     if not data.startswith(PNG_SIGNATURE):
         return data
     chunks = [

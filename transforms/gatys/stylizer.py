@@ -22,7 +22,7 @@ from stylebeam.transforms.hardware.devices import fast_gradient_precision
 from stylebeam.transforms.hardware.memory import keep_freed_blocks, return_free_memory
 from stylebeam.transforms.hardware.precision import NonFiniteError, convolutions_in
 from stylebeam.transforms.images.color import match_colors, match_luminance, to_gray, with_colors_of
-from stylebeam.transforms.images.pixel_range import from_unit_range, to_unit_range
+from stylebeam.transforms.images.pixels import from_unit_range, to_unit_range
 from stylebeam.transforms.images.resizing import enlarge_like
 from stylebeam.transforms.losses.distilled_vgg import load_embedded_network
 from stylebeam.transforms.losses.loss_network import LossNetworkName

@@ -1,1 +1,1 @@
-"""Image files and their pixels: decoding, encoding, metadata, color, sizes."""
+"""Image files and pixels: decoding, encoding, metadata, color, resizing, metrics."""

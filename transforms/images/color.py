@@ -1,23 +1,22 @@
-"""Style transfer that keeps a photo's colours, in pure torch.
+"""Color preservation: style transfer that keeps a photo's colors.
 
-There are two ways, and what either needs is here. Colour histogram matching gives the painting the
-photo's colours before its style is transferred: `match_colors`. Luminance-only transfer transfers
-the style between `match_luminance` and `to_gray`, and gives the result the photo's colours:
-`with_colors_of`.
+There are two methods (Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer"):
 
-Images are RGB in [0, 1], float32 or wider.
+- Color matching: `match_colors` gives the painting the photo's colors before the transfer.
+- Luminance-only transfer: the style of `match_luminance(painting)` is transferred to
+  `to_gray(photo)`, and `with_colors_of` gives the result the photo's colors.
 
-Reference: Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer".
+Images are RGB in [0, 1], float32 or float64.
 """
 
 import torch
 from torch import Tensor
 
-# Of YIQ, ITU-R BT.601.
+# Weights of Y in YIQ (ITU-R BT.601).
 _LUMA = (0.299, 0.587, 0.114)
 
-# The most variance that rounding to 8 bits, by half a level, gives a painting of one colour. Scaled
-# to the photo's variance it would be visible as noise.
+# The largest variance of a constant image due to rounding to 8 bits, by half a level. If it were
+# scaled to the photo's variance, it would be visible as noise.
 _ROUNDING = (0.5 / 255) ** 2
 
 
@@ -30,41 +29,41 @@ def luminance(images: Tensor) -> Tensor:
         images: RGB in [0, 1], shape (B, 3, H, W).
 
     Returns:
-        In [0, 1], shape (B, 1, H, W).
+        Luma in [0, 1], shape (B, 1, H, W).
     """
-    # No convolution: on a GPU that may round float32 to 10 bits.
+    # Not a convolution: on a GPU it may round float32 to TF32, which has 10 bits.
     return (images * images.new_tensor(_LUMA).view(3, 1, 1)).sum(1, keepdim=True)
 
 
 def to_gray(images: Tensor) -> Tensor:
-    """Return the luminance as RGB, what luminance-only transfer takes as its photo.
+    """Return the luminance as RGB, the photo of luminance-only transfer.
 
     Args:
         images: RGB in [0, 1], shape (B, 3, H, W).
 
     Returns:
-        RGB in [0, 1] whose channels are equal, of the same shape.
+        RGB in [0, 1] with equal channels, same shape.
     """
     return luminance(images).repeat(1, 3, 1, 1)
 
 
 def with_colors_of(images: Tensor, photos: Tensor) -> Tensor:
-    """Return images with the colours of photos: the last step of luminance-only transfer.
+    """Return images with the colors of photos: the last step of luminance-only transfer.
 
         Y' = Y of the image, (I', Q') = t (I, Q) of the photo
 
-    t is 1 wherever that is an RGB colour. Where it is none, since bright and dark leave less room
-    for colour, t is the largest number in [0, 1] that makes it one: hue and luminance are kept, and
-    saturation is not.
+    t is 1 where the result is inside the RGB cube. Very bright and very dark colors cannot be
+    saturated; there t is the largest number in [0, 1] for which the result is inside the cube. This
+    keeps hue and luminance, and reduces saturation.
 
     Args:
         images: RGB in [0, 1], shape (B, 3, H, W).
-        photos: RGB in [0, 1], of the same shape.
+        photos: RGB in [0, 1], same shape.
 
     Returns:
-        RGB in [0, 1], of the same shape.
+        RGB in [0, 1], same shape.
     """
-    # I and Q of a grey are 0: a colour less the grey of its luminance is its I and Q, in RGB.
+    # Gray has I = Q = 0. So a color minus its luminance is the I and Q part, in RGB.
     luma = luminance(images)
     chroma = photos - luminance(photos)
     room = torch.where(chroma > 0, 1 - luma, luma)
@@ -73,33 +72,33 @@ def with_colors_of(images: Tensor, photos: Tensor) -> Tensor:
 
 
 def match_luminance(styles: Tensor, photos: Tensor) -> Tensor:
-    """Return the luminance of paintings with the mean and standard deviation of the photos'.
+    """Return paintings in gray, with the mean and standard deviation of the photos' luminance.
 
         L_S' = sigma_C / sigma_S (L_S - mu_S) + mu_C
 
-    clipped to [0, 1]. A painting of one luminance, up to rounding to 8 bits, becomes mu_C.
+    clipped to [0, 1]. A painting of constant luminance, up to rounding to 8 bits, becomes mu_C.
 
     Args:
         styles: the paintings, RGB in [0, 1], shape (B, 3, H, W) or (1, 3, H, W).
         photos: RGB in [0, 1], shape (B, 3, H', W').
 
     Returns:
-        RGB in [0, 1] whose channels are equal, shape (B, 3, H, W).
+        RGB in [0, 1] with equal channels, shape (B, 3, H, W).
     """
     return _matched(luminance(styles), luminance(photos)).repeat(1, 3, 1, 1)
 
 
 def match_colors(styles: Tensor, photos: Tensor) -> Tensor:
-    """Return paintings with the mean and covariance of the photos' colours.
+    """Return paintings with the mean and covariance of the photos' colors.
 
         x' = A x + b,  A = Sigma_C^1/2 Sigma_S^-1/2,  b = mu_C - A mu_S
 
     clipped to [0, 1]. The square roots are symmetric, which is the paper's "Image Analogies" form.
-    Its other, by Cholesky's L_C L_S^-1, depends on which channel comes first, and does not exist
-    for a grey painting.
+    The paper's other form, by Cholesky factors, A = L_C L_S^-1, depends on the order of the
+    channels and does not exist for a gray painting.
 
-    Sigma_S^-1/2 is 0 along axes on which the painting does not vary, up to rounding to 8 bits: a
-    grey painting is tinted by its luminance alone, and a painting of one colour becomes mu_C.
+    Sigma_S^-1/2 is 0 along principal axes on which the painting does not vary, up to rounding to 8
+    bits. So a gray painting gets one tint, and a constant painting becomes mu_C.
 
     Args:
         styles: the paintings, RGB in [0, 1], shape (B, 3, H, W) or (1, 3, H, W).
@@ -112,7 +111,7 @@ def match_colors(styles: Tensor, photos: Tensor) -> Tensor:
 
 
 def _matched(styles: Tensor, photos: Tensor) -> Tensor:
-    """Map the channels of styles linearly to the mean and covariance of those of photos."""
+    """Map the channels of styles linearly to the mean and covariance of the photos' channels."""
     style_centered, _, style_variances, style_axes = _principal_axes(styles)
     _, photo_mean, photo_variances, photo_axes = _principal_axes(photos)
     inverse = torch.where(style_variances > _ROUNDING, style_variances.rsqrt(), 0)
@@ -123,16 +122,16 @@ def _matched(styles: Tensor, photos: Tensor) -> Tensor:
 
 
 def _principal_axes(images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return pixels less their mean, the mean, and eigenvalues and -vectors of their covariance.
+    """Return centered pixels, their mean, and the eigenvalues and eigenvectors of the covariance.
 
-    In float64: a grey photo would tint what is matched to it by the root of what float32 adds to
-    its covariance by rounding.
+    They are computed in float64, because with float32's rounding errors a gray photo would have a
+    small variance in color, and its square root would be a visible tint.
 
     Args:
         images: shape (B, C, H, W).
 
     Returns:
-        Shapes (B, C, H W), (B, C, 1), (B, C) and (B, C, C).
+        Float64, shapes (B, C, H * W), (B, C, 1), (B, C) and (B, C, C).
     """
     pixels = images.flatten(2).double()
     mean = pixels.mean(2, keepdim=True)
@@ -142,4 +141,5 @@ def _principal_axes(images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _symmetric(axes: Tensor, eigenvalues: Tensor) -> Tensor:
+    """Return the symmetric matrices with these eigenvectors and eigenvalues."""
     return axes * eigenvalues.unsqueeze(1) @ axes.mT

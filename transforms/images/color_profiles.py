@@ -1,4 +1,4 @@
-"""Colours of any kind to sRGB, through an ICC profile where the image has one."""
+"""Convert images from any color space to sRGB, using the image's ICC profile if it has one."""
 
 import io
 import struct
@@ -10,18 +10,18 @@ _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 SRGB_PROFILE: bytes = _SRGB.tobytes()
 """The ICC profile of sRGB."""
 
-# Of the five kinds of parametric curves of ICC.1:2022, 10.18.
+# Number of parameters of the five types of parametric curves (ICC.1:2022, 10.18).
 _PARAMETERS = (1, 3, 4, 5, 7)
-# Rows of about so many pixels are converted together: they are real numbers meanwhile.
+# About this many pixels are converted at a time, because they need more memory as floats.
 _BLOCK = 2**20
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return an image of 8 bits a channel in RGB, without alpha.
+    """Return an image with 8 bits per channel as sRGB, without alpha.
 
     Args:
-        image: of any mode but those of 16 and 32 bits.
-        profile: its ICC profile; one that is damaged, or for other channels, is ignored.
+        image: an image of any mode, except those with 16 or 32 bits per channel.
+        profile: its ICC profile; damaged profiles and profiles for other channels are ignored.
     """
     if image.mode in ("1", "LA", "La"):
         image = image.convert("L")
@@ -33,52 +33,52 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
                 image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), _SRGB, outputMode="RGB"
             )
         except (ImageCms.PyCMSError, OSError):
-            # A damaged profile, or one for other channels, says nothing about these pixels.
+            # The profile is damaged or for other channels.
             converted = None
         if converted is not None:
             return converted
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def deep_to_srgb(pixels: np.ndarray, profile: bytes | None) -> np.ndarray:
-    """Return an image of 16 bits a channel in RGB.
+def sixteen_bit_to_srgb(pixels: np.ndarray, profile: bytes | None) -> np.ndarray:
+    """Return pixels with 16 bits per channel as sRGB.
 
-    LittleCMS, as Pillow has it, works in 8 bits. The profiles of cameras, screens and working
-    spaces are three curves and a matrix, or a curve for gray: those are applied here. Pixels with
-    a profile of another kind, which is a table, come out with 8 bits.
+    Pillow's LittleCMS only converts 8 bits per channel. The profiles of cameras, screens and
+    working spaces consist of three curves and a matrix, or of one curve for gray. These are applied
+    here. Other profiles consist of a lookup table, and their pixels are converted in 8 bits.
 
     Args:
-        pixels: gray or RGB, uint16 of shape (H, W, 1 or 3).
-        profile: their ICC profile; one that is damaged, or for other channels, is ignored.
+        pixels: gray or RGB, uint16, shape (H, W, 1 or 3).
+        profile: their ICC profile; damaged profiles and profiles for other channels are ignored.
 
     Returns:
-        RGB of shape (H, W, 3), uint16, or uint8 where the profile is a table.
+        RGB, shape (H, W, 3), uint16, or uint8 if the profile is a table.
     """
     space = {1: "GRAY", 3: "RGB"}[pixels.shape[2]]
     if profile and _color_space(profile) == space:
-        shaper = _shaper(profile, space)
-        if shaper is None:
+        curves_and_matrix = _curves_and_matrix(profile, space)
+        if curves_and_matrix is None:
             eight = np.rint(pixels / 257).astype(np.uint8)
             image = Image.fromarray(eight[..., 0] if space == "GRAY" else eight)
             return np.asarray(to_srgb(image, profile))
-        pixels = _shaped(pixels, *shaper)
+        pixels = _convert(pixels, *curves_and_matrix)
     return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
 
 
 def _color_space(profile: bytes) -> str | None:
-    """Return the channels that a profile is for, as ICC names them; None if it is damaged."""
+    """Return ICC's name of the color space that a profile converts; None if it is damaged."""
     try:
         return ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
     except (ImageCms.PyCMSError, OSError):
         return None
 
 
-def _shaper(profile: bytes, space: str) -> tuple[list[np.ndarray], np.ndarray] | None:
-    """Return a profile's curves to linear light, and its matrix to linear sRGB.
+def _curves_and_matrix(profile: bytes, space: str) -> tuple[list[np.ndarray], np.ndarray] | None:
+    """Return a profile's curves to linear light and its matrix to linear sRGB.
 
     Returns:
-        for each channel the linear light of each of its 65,536 values, and a matrix of shape
-        (3, channels); None if the profile is a table, or its curves cannot be read.
+        For each channel the linear light of each of its 65,536 values, and a matrix of shape
+        (3, C); None if the profile is a table or its curves cannot be read.
     """
     try:
         tags = _icc_tags(profile)
@@ -95,13 +95,14 @@ def _shaper(profile: bytes, space: str) -> tuple[list[np.ndarray], np.ndarray] |
 
 
 def _icc_tags(profile: bytes) -> dict[bytes, bytes]:
+    """Return the contents of a profile's tags by their names."""
     [count] = struct.unpack_from(">L", profile, 128)
     entries = [struct.unpack_from(">4sLL", profile, 132 + 12 * n) for n in range(min(count, 100))]
     return {name: profile[start : start + size] for name, start, size in entries}
 
 
 def _colorants(tags: dict[bytes, bytes]) -> np.ndarray:
-    """Return the XYZ of red, green and blue as the columns of a matrix."""
+    """Return a matrix with the XYZ of red, green and blue as columns."""
     columns = [struct.unpack_from(">3l", tags[name], 8) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
     return np.array(columns).T / 65_536
 
@@ -127,19 +128,20 @@ def _curve(tag: bytes) -> np.ndarray:
         values = [n / 65_536 for n in struct.unpack_from(f">{_PARAMETERS[kind]}l", tag, 12)]
         g, a, b, c, d, e, f = values + [1.0, 0.0, 0.0, 0.0, 0.0, 0.0][len(values) - 1 :]
         if kind in (1, 2):
-            # Below -b / a these are the constant c, which the others write as e and f.
+            # Types 1 and 2 are the constant c below -b / a. Types 3 and 4 call it f, the offset of
+            # the linear part, and e, the offset of the power.
             d, e, f, c = -b / a, c, c, 0
         if kind == 3:
             e = f = 0
         power = np.maximum(a * x + b, 0) ** g + e
         y = power if kind == 0 else np.where(x >= d, power, c * x + f)
     else:
-        raise ValueError("a curve of no known kind")
+        raise ValueError("unknown type of curve")
     return y.astype(np.float32)
 
 
-def _shaped(pixels: np.ndarray, curves: list[np.ndarray], matrix: np.ndarray) -> np.ndarray:
-    """Return pixels in sRGB, uint16 of shape (H, W, 3)."""
+def _convert(pixels: np.ndarray, curves: list[np.ndarray], matrix: np.ndarray) -> np.ndarray:
+    """Apply curves, a matrix and the curve of sRGB to pixels; return uint16, shape (H, W, 3)."""
     height, width = pixels.shape[:2]
     result = np.empty((height, width, 3), np.uint16)
     rows = max(1, _BLOCK // width)

@@ -1,4 +1,4 @@
-"""Contact sheets: images side by side in labelled rows and columns."""
+"""Contact sheets: images side by side in labeled rows and columns."""
 
 import bisect
 import math
@@ -18,18 +18,18 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def largest_cell(rows: int, columns: int) -> tuple[int, int]:
-    """Return how large a cell of a sheet may be.
+    """Return the largest size that the cells of a sheet may have.
 
     Args:
-        rows: how many rows of cells the sheet has.
-        columns: how many columns.
+        rows: number of rows of cells.
+        columns: number of columns of cells.
 
     Returns:
-        The width and height in pixels with which a sheet keeps within 12,000 a side. (With more
-        than 150 rows or columns it grows beyond: a cell never has less than 64.)
+        The width and height in pixels for which the sheet is at most 12,000 pixels wide and high.
+        With more than 150 rows or columns it is larger, because a cell has at least 64 pixels.
     """
     width, height = (
-        # The labels take no more than one cell; a sixteenth and a little are the gaps.
+        # The labels need at most the size of one cell, the gaps a sixteenth and a few pixels.
         max(_SMALLEST_CELL, _LARGEST_SIDE // (count + 1) * 15 // 16 - 8)
         for count in (columns, rows)
     )
@@ -42,18 +42,18 @@ def contact_sheet(
     column_labels: Sequence[str],
     title: str,
 ) -> Image.Image:
-    """Lay images out in a grid, on white, with labels above the columns and left of the rows.
+    """Return images in a grid on white, with labels above the columns and left of the rows.
 
-    All cells have the size of the largest image, or what `largest_cell` allows. An image of another
-    size is fitted into its cell. Small images are enlarged to 160 pixels, so that labels have room.
+    All cells have the size of the largest image, at most `largest_cell`. Images of other sizes are
+    resized to fit. Small images are enlarged to 160 pixels, so that labels have room.
 
     Args:
-        rows: the images of each row, all rows equally long; None for one that failed, whose cell
-            says so. Transparency is laid over white.
-        row_labels: for each row. Long labels are wrapped, and then shortened in their middle. The
-            font that Pillow brings along has ASCII alone; a box stands for every other character.
-        column_labels: for each column.
-        title: above it all.
+        rows: the images of each row, the same number in each; None for an image that failed, shown
+            as such. Transparent images are laid over white.
+        row_labels: one label per row. Long labels are wrapped, and if necessary shortened in the
+            middle. Pillow's built-in font only has ASCII; other characters are shown as boxes.
+        column_labels: one label per column.
+        title: shown above the grid.
 
     Returns:
         The sheet, in RGB.
@@ -85,15 +85,15 @@ def contact_sheet(
             x = left + column * (width + gap)
             if image is None:
                 draw.rectangle((x, y, x + width - 1, y + height - 1), _FAILED_GROUND)
-                centre = x + width // 2, y + (height - line) // 2
-                _write(draw, ["failed"], centre, font, "ma", _FAILED)
+                center = x + width // 2, y + (height - line) // 2
+                _write(draw, ["failed"], center, font, "ma", _FAILED)
             else:
                 _paste(sheet, image, (x, y), (width, height))
     return sheet
 
 
 def _cell_size(rows: Sequence[Sequence[Image.Image | None]]) -> tuple[int, int]:
-    """Return the width and height that every cell of the sheet has."""
+    """Return the width and height of every cell."""
     sizes = [image.size for row in rows for image in row if image is not None]
     width, height = map(max, zip(*sizes or [(_SMALLEST_IMAGE, _SMALLEST_IMAGE)], strict=True))
     largest_width, largest_height = largest_cell(len(rows), len(rows[0]))
@@ -106,7 +106,7 @@ def _cell_size(rows: Sequence[Sequence[Image.Image | None]]) -> tuple[int, int]:
 def _paste(
     sheet: Image.Image, image: Image.Image, position: tuple[int, int], cell: tuple[int, int]
 ) -> None:
-    """Put an image into the middle of a cell, as large as it holds; position is left and top."""
+    """Paste an image into the center of a cell, as large as fits; position is its top left."""
     fitted = ImageOps.contain(image.convert("RGBA"), cell, Image.Resampling.LANCZOS)
     x, y = (
         start + (outer - inner) // 2
@@ -116,14 +116,14 @@ def _paste(
 
 
 def _fitted(text: str, font: _Font, width: int, most: int) -> list[str]:
-    """Break a text into at most so many lines of a width, without its middle if it is too long."""
+    """Wrap a text into at most `most` lines; a text that is too long loses its middle."""
     text = "".join(char if char.isprintable() else "?" for char in text)
     whole = _wrapped(text, font, width, most)
     if len(whole) <= most:
         return whole
 
     def shortened(kept: int) -> list[str]:
-        # Paths differ at their ends, and that of a style is what tells it from another.
+        # The ends of paths and styles tell them apart.
         start, end = text[: (kept + 1) // 2], text[len(text) - kept // 2 :]
         return _wrapped(f"{start}…{end}", font, width, most)
 
@@ -132,9 +132,9 @@ def _fitted(text: str, font: _Font, width: int, most: int) -> list[str]:
 
 
 def _wrapped(text: str, font: _Font, width: int, most: int) -> list[str]:
-    """Break a text into lines of a width, after a space or other mark where there is one.
+    """Wrap a text into lines of at most `width` pixels, if possible after a space or punctuation.
 
-    Of a text that needs more than so many lines, only the first come back, one more than those.
+    At most `most` + 1 lines are returned, so that callers see that a text is too long.
     """
     lines: list[str] = []
     while text and len(lines) <= most:
@@ -163,9 +163,9 @@ def _write(
     position: tuple[int, int],
     font: _Font,
     anchor: str,
-    colour: str = _LABEL,
+    color: str = _LABEL,
 ) -> None:
-    """Write lines below each other; position is that of the anchor of the first."""
+    """Write lines below each other; position is the anchor of the first line."""
     x, y = position
     for number, text in enumerate(lines):
-        draw.text((x, y + number * _line_height(font)), text, colour, font, anchor)
+        draw.text((x, y + number * _line_height(font)), text, color, font, anchor)

@@ -1,132 +1,205 @@
-"""The formats of image files: what is read and written, and what is said of those that fail."""
+"""The table of image formats: what is read, what is written, and what each format can hold.
 
-import importlib.util
+Everything that depends on the format is derived from `FORMATS`. A new format that Pillow reads and
+writes is one more row.
+"""
+
 import re
-from typing import Literal
+from dataclasses import dataclass
 
-from PIL import Image, UnidentifiedImageError
-
-# An optional dependency: its codec's patents are licensed in some countries only.
-HEIF_IS_READ = importlib.util.find_spec("pillow_heif") is not None
-"""Whether HEIC and HEIF files can be read and written: the extra `heif` is installed."""
-HEIF_IS_MISSING = (
-    "To read and write those, install stylebeam with the extra heif: pip install 'stylebeam[heif]'."
-)
-if HEIF_IS_READ:
+try:
+    # Optional, because patents on HEVC, the codec of HEIC, are licensed in some countries.
     import pillow_heif
-
+except ImportError:
+    _EXTRAS: tuple[str, ...] = ()
+else:
     pillow_heif.register_heif_opener()
+    _EXTRAS = ("heif",)
 
-ImageFormat = Literal["jpeg", "png", "webp", "tiff", "bmp", "gif", "avif", "heif"]
-
-FORMAT_OF_EXTENSION: dict[str, ImageFormat] = {
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".png": "png",
-    ".webp": "webp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".bmp": "bmp",
-    ".gif": "gif",
-    ".avif": "avif",
-    ".heic": "heif",
-    ".heif": "heif",
-}
-"""The file extensions that count as images, in lower case, and what is written under each."""
-
-EXTENSION_OF_FORMAT: dict[ImageFormat, str] = {
-    "jpeg": ".jpg",
-    "png": ".png",
-    "webp": ".webp",
-    "tiff": ".tiff",
-}
-"""The extension that a chosen output format gets."""
+ImageFormat = str
+"""The name of a row of `FORMATS`."""
 
 DEFAULT_QUALITY = 92
-"""Of JPEG, WebP, AVIF and HEIF, where none is chosen."""
+"""Quality of the lossy formats, from 1 to 100."""
 
 DEFAULT_MAX_PIXELS = 200_000_000
-"""Larger images are refused, where no other limit is chosen."""
-
-# What files begin with, by the names that Pillow has for their formats. Pillow opens more, but
-# some of it by other programs: Ghostscript for PostScript.
-_SIGNATURES = {
-    "JPEG": rb"\xff\xd8\xff",
-    "PNG": rb"\x89PNG\r\n\x1a\n",
-    "WEBP": rb"RIFF....WEBP",
-    "TIFF": rb"II[*+]\0|MM\0[*+]",
-    "BMP": rb"BM",
-    "GIF": rb"GIF8",
-    "AVIF": rb"....ftypavi[fs]",
-    "HEIF": rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)",
-}
-
-# What the decoders' messages have in common when the data end before the image does.
-_TRUNCATION = re.compile(r"truncated|incomplete|end of file|end of input|premature", re.IGNORECASE)
+"""Images with more pixels are refused."""
 
 
 class ImageError(Exception):
     """A file that cannot be read or written as an image; the message says why."""
 
 
-def kind_of_file(data: bytes) -> str:
-    """Return the format that a file's first bytes say, by Pillow's name.
+@dataclass(frozen=True)
+class FormatSpec:
+    """What is known about one image format.
+
+    Attributes:
+        name: name in configs and recipes.
+        pillow: Pillow's name, which is also used in error messages.
+        extensions: file extensions, in lower case. Files of a chosen output format get the first.
+        signature: a regular expression that matches the start of every file of the format.
+        opened_as: the formats Pillow tries on such a file; empty for `pillow` alone.
+        is_output_format: whether users may choose it for their outputs. Every format is written
+            where outputs keep the format of their input.
+        lossy: whether it is written with a quality.
+        sixteen_bits: whether it is written with 16 bits per channel; needs code in `encoding`.
+        alpha: whether it holds transparency; if not, transparent images are laid over white.
+        metadata: whether it holds EXIF, XMP and an ICC profile.
+        dpi: whether it holds the resolution outside EXIF.
+        largest_exif: the most bytes of EXIF it holds, None for no limit.
+        largest_xmp: the most bytes of XMP it holds, None for no limit.
+        largest_side: the largest width or height in pixels, None if it has no limit that matters.
+        needs_extra: the extra of stylebeam that reads and writes it, None if it needs none.
+    """
+
+    name: ImageFormat
+    pillow: str
+    extensions: tuple[str, ...]
+    signature: bytes
+    opened_as: tuple[str, ...] = ()
+    is_output_format: bool = False
+    lossy: bool = False
+    sixteen_bits: bool = False
+    alpha: bool = False
+    metadata: bool = False
+    dpi: bool = False
+    largest_exif: int | None = None
+    largest_xmp: int | None = None
+    largest_side: int | None = None
+    needs_extra: str | None = None
+
+    @property
+    def is_available(self) -> bool:
+        """Whether files can be read and written: the extra is installed, if one is needed."""
+        return self.needs_extra is None or self.needs_extra in _EXTRAS
+
+    def require(self) -> None:
+        """Check that files of the format can be read and written.
+
+        Raises:
+            ImageError: the extra is not installed.
+        """
+        if not self.is_available:
+            raise ImageError(
+                f"To read and write {self.pillow} files ({', '.join(self.extensions)}), install"
+                f" stylebeam with the extra {self.needs_extra}:"
+                f" pip install 'stylebeam[{self.needs_extra}]'."
+            )
+
+
+# Only formats that Pillow decodes itself: it hands PostScript to Ghostscript, for example.
+_ROWS = (
+    FormatSpec(
+        name="jpeg",
+        pillow="JPEG",
+        extensions=(".jpg", ".jpeg"),
+        signature=rb"\xff\xd8\xff",
+        is_output_format=True,
+        lossy=True,
+        metadata=True,
+        dpi=True,
+        # One segment of 64 KiB holds each, after a header that names it.
+        largest_exif=65_533,
+        largest_xmp=65_504,
+        largest_side=65_500,
+    ),
+    FormatSpec(
+        name="png",
+        pillow="PNG",
+        extensions=(".png",),
+        signature=rb"\x89PNG\r\n\x1a\n",
+        is_output_format=True,
+        sixteen_bits=True,
+        alpha=True,
+        metadata=True,
+        dpi=True,
+    ),
+    FormatSpec(
+        name="webp",
+        pillow="WEBP",
+        extensions=(".webp",),
+        signature=rb"RIFF....WEBP",
+        is_output_format=True,
+        lossy=True,
+        alpha=True,
+        metadata=True,
+        largest_side=16_383,
+    ),
+    FormatSpec(
+        name="tiff",
+        pillow="TIFF",
+        extensions=(".tiff", ".tif"),
+        signature=rb"II[*+]\0|MM\0[*+]",
+        is_output_format=True,
+        sixteen_bits=True,
+        alpha=True,
+        metadata=True,
+        dpi=True,
+    ),
+    FormatSpec(
+        name="bmp",
+        pillow="BMP",
+        extensions=(".bmp",),
+        signature=rb"BM",
+        dpi=True,
+    ),
+    FormatSpec(
+        name="gif",
+        pillow="GIF",
+        extensions=(".gif",),
+        signature=rb"GIF8",
+        largest_side=65_535,
+    ),
+    FormatSpec(
+        name="avif",
+        pillow="AVIF",
+        extensions=(".avif",),
+        signature=rb"....ftypavi[fs]",
+        lossy=True,
+        alpha=True,
+        metadata=True,
+        # Larger files can be written, but decoders refuse them.
+        largest_side=32_768,
+    ),
+    FormatSpec(
+        name="heif",
+        pillow="HEIF",
+        extensions=(".heic", ".heif"),
+        signature=rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)",
+        # The signatures mif1 and msf1 do not say which codec is inside.
+        opened_as=("AVIF", "HEIF"),
+        lossy=True,
+        alpha=True,
+        metadata=True,
+        needs_extra="heif",
+    ),
+)
+
+FORMATS: dict[ImageFormat, FormatSpec] = {row.name: row for row in _ROWS}
+"""The image formats by name."""
+
+FORMAT_OF_EXTENSION: dict[str, ImageFormat] = {
+    extension: row.name for row in _ROWS for extension in row.extensions
+}
+"""The format of each file extension that counts as an image, in lower case."""
+
+EXTENSION_OF_FORMAT: dict[ImageFormat, str] = {
+    row.name: row.extensions[0] for row in _ROWS if row.is_output_format
+}
+"""The file extension of each format that can be chosen for outputs."""
+
+
+def format_of_file(data: bytes) -> FormatSpec:
+    """Return the format that a file's first bytes show.
 
     Raises:
-        ImageError: it is none of those that are read, or the file is empty.
+        ImageError: the format is unknown or not available, or the file is empty.
     """
     if not data:
         raise ImageError("The file is empty (0 bytes).")
-    for kind, signature in _SIGNATURES.items():
-        if re.match(signature, data, re.DOTALL):
-            if kind == "HEIF" and not HEIF_IS_READ:
-                raise ImageError(f"The file is a HEIC or HEIF image. {HEIF_IS_MISSING}")
-            return kind
+    for row in _ROWS:
+        if re.match(row.signature, data, re.DOTALL):
+            row.require()
+            return row
     raise ImageError("The file is not an image of a known kind.")
-
-
-def allow_pixels(max_pixels: int) -> None:
-    """See to it that Pillow's own limit does not undercut the one that the user chose."""
-    if Image.MAX_IMAGE_PIXELS is not None:
-        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
-
-
-def check_size(image: Image.Image, max_pixels: int) -> None:
-    """Refuse an image of too many pixels.
-
-    Raises:
-        ImageError: it has more than `max_pixels`.
-    """
-    width, height = image.size
-    if width * height > max_pixels:
-        raise ImageError(
-            f"The image has {width}x{height} pixels, more than max_pixels ({max_pixels})."
-        )
-
-
-def truncation(kind: str) -> str:
-    """Return the sentence that says that a file of a format is not whole."""
-    return (
-        f"The {kind} file is damaged: it ends before its image does. It may have been copied or"
-        " downloaded only in part."
-    )
-
-
-def explanation(error: Exception, kind: str, max_pixels: int) -> str:
-    """Return the sentence that says why a file could not be decoded.
-
-    Args:
-        error: what the decoder raised.
-        kind: the file's format.
-        max_pixels: how many pixels were allowed.
-    """
-    if isinstance(error, Image.DecompressionBombError):
-        return f"The image has more than max_pixels ({max_pixels})."
-    if isinstance(error, MemoryError):
-        return "There is not enough memory to decode the image."
-    if isinstance(error, UnidentifiedImageError):
-        return f"The {kind} file is damaged, or of a variant that cannot be read."
-    if _TRUNCATION.search(str(error)):
-        return truncation(kind)
-    reason = str(error) or type(error).__name__
-    return f"The {kind} file is damaged: its pixels cannot be decoded ({reason})."

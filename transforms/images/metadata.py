@@ -1,7 +1,6 @@
-"""What an image file says about its photograph: EXIF, XMP, resolution. Read, cleaned, shortened.
+"""Metadata of photos: read EXIF, XMP and resolution, and remove what no longer applies.
 
-Nothing here costs the photograph: metadata that are damaged, or larger than any camera's, count as
-none.
+Damaged metadata, and metadata larger than any camera writes, are ignored. They never raise.
 """
 
 import math
@@ -24,22 +23,22 @@ _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _PIXEL_X_DIMENSION, _PIXEL_Y_DIMENSION = 0xA002, 0xA003
 _MAKER_NOTE = 0x927C
 
-# Tags of a TIFF file that describe how its own pixels are stored, not the photograph.
+# Tags that describe how the pixels of a TIFF file are stored, not the photo.
 _STORAGE_TAGS = (
     *range(254, 260), 262, 263, 266, 273, 274, *range(277, 282), 284, *range(288, 294),
     301, *range(317, 326), 330, *range(332, 348), *range(512, 522), *range(529, 533),
-    700,  # XMP, which is kept by itself
-    34377, 37724,  # Photoshop's thumbnail and layers, which show the photograph as it was
-    34675,  # the colour profile, which no longer holds
+    700,  # XMP, which is kept separately
+    34377, 37724,  # Photoshop's thumbnail and layers, which show the original photo
+    34675,  # the color profile, which no longer applies
 )  # fmt: skip
 
-# Bytes of EXIF or XMP; a parser makes many times as much of them.
+# In bytes of EXIF or XMP. A parser needs many times as much memory.
 _LARGEST = 4 * 2**20
-_INCH, _CENTIMETRE = 2, 3
-_LARGEST_DPI = 65_535  # of JPEG
+_INCH, _CENTIMETER = 2, 3
+_LARGEST_DPI = 65_535  # what JPEG holds
 
-# What no longer holds: the orientation is applied, the thumbnails show the photograph as it was,
-# the size may be another, and the rest of a JPEG's XMP lay elsewhere in its file.
+# What no longer applies: the orientation is applied, the thumbnails show the original photo, the
+# size may differ, and extended XMP, which other segments of a JPEG hold, is not copied.
 _STALE_PROPERTIES = (
     rb"tiff:Orientation|tiff:ImageWidth|tiff:ImageLength|exif:Pixel[XY]Dimension"
     rb"|xmp:Thumbnails|xap:Thumbnails|xmpNote:HasExtendedXMP"
@@ -48,13 +47,16 @@ _GPS_PROPERTIES = rb"[\w.-]+:GPS\w+"
 
 
 def read_exif(image: Image.Image, data: bytes) -> tuple[object, bytes | None]:
-    """Return the orientation, and the EXIF that still holds for other pixels.
+    """Return the orientation, and the EXIF that still applies after the pixels have changed.
 
-    The thumbnail in it, which shows the photograph as it was, is left behind.
+    The thumbnail, which shows the original photo, is removed.
 
     Args:
-        image: an open file.
+        image: the file as opened by Pillow.
         data: the file.
+
+    Returns:
+        The value of the orientation tag, and EXIF; each None if there is none.
     """
     try:
         if _exif_size(image, data) > _LARGEST:
@@ -65,7 +67,8 @@ def read_exif(image: Image.Image, data: bytes) -> tuple[object, bytes | None]:
             if tag in exif:
                 del exif[tag]
         if EXIF_IFD in exif:
-            # Programs that move EXIF forget this; what is there instead may be megabytes.
+            # Programs that move EXIF forget to update this offset, so that it may point to
+            # megabytes of something else.
             exif.get_ifd(EXIF_IFD).pop(INTEROP_IFD, None)
         return orientation, exif.tobytes() if exif else None
     except Exception:  # Pillow's parser raises nearly any kind on damaged EXIF.
@@ -73,7 +76,7 @@ def read_exif(image: Image.Image, data: bytes) -> tuple[object, bytes | None]:
 
 
 def _exif_size(image: Image.Image, data: bytes) -> int:
-    """Return how many bytes a parser of a file's EXIF would read."""
+    """Return the number of bytes that a parser of the file's EXIF would read."""
     if image.format == "TIFF":
         return sum(size for tag, size in tag_sizes(data) if tag not in _STORAGE_TAGS)
     exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
@@ -81,10 +84,10 @@ def _exif_size(image: Image.Image, data: bytes) -> int:
 
 
 def read_xmp(image: Image.Image) -> bytes | None:
-    """Return the XMP that still holds for other pixels, which are upright; None if there is none.
+    """Return the XMP that still applies after the pixels have changed; None if there is none.
 
     Args:
-        image: an open file.
+        image: the file as opened by Pillow.
     """
     xmp = image.info.get("xmp")
     if not isinstance(xmp, bytes) or len(xmp) > _LARGEST:
@@ -94,18 +97,18 @@ def read_xmp(image: Image.Image) -> bytes | None:
         xmp.decode()
     except UnicodeDecodeError:
         return None
-    # XMP has no document type; with one, it is made to swell in whoever parses it.
+    # XMP has no document type. An attacker adds one to define entities that expand to gigabytes.
     if not xmp or b"\0" in xmp or b"<!DOCTYPE" in xmp or b"<!ENTITY" in xmp:
         return None
     return _without_properties(xmp, _STALE_PROPERTIES)
 
 
 def read_dpi(image: Image.Image, exif: bytes | None) -> tuple[float, float] | None:
-    """Return the pixels an inch, across and down; None if the file does not say.
+    """Return the horizontal and vertical resolution in pixels per inch; None if unknown.
 
     Args:
-        image: an open file.
-        exif: what `read_exif` has found in it.
+        image: the file as opened by Pillow.
+        exif: the file's EXIF from `read_exif`.
     """
     try:
         found = image.info.get("dpi") or _dpi_of_exif(exif)
@@ -118,22 +121,22 @@ def read_dpi(image: Image.Image, exif: bytes | None) -> tuple[float, float] | No
 
 def _dpi_of_exif(exif: bytes | None) -> tuple[float, ...]:
     tags = _parsed(exif)
-    factor = {_INCH: 1, _CENTIMETRE: 2.54}[tags.get(_RESOLUTION_UNIT, _INCH)]
+    factor = {_INCH: 1, _CENTIMETER: 2.54}[tags.get(_RESOLUTION_UNIT, _INCH)]
     return tuple(factor * float(tags[tag]) for tag in (_X_RESOLUTION, _Y_RESOLUTION))
 
 
 def exif_with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
-    """Return EXIF that says another size in pixels, if it says one."""
+    """Return EXIF with another image size in pixels, if it contains the size."""
     tags = _parsed(exif)
-    photograph = tags.get_ifd(EXIF_IFD)
+    directory = tags.get_ifd(EXIF_IFD)
     for tag, size in ((_PIXEL_X_DIMENSION, width), (_PIXEL_Y_DIMENSION, height)):
-        if tag in photograph:
-            photograph[tag] = size
+        if tag in directory:
+            directory[tag] = size
     return tags.tobytes() if tags else None
 
 
 def exif_without_gps(exif: bytes | None) -> bytes | None:
-    """Return EXIF that does not say where the photograph was taken."""
+    """Return EXIF without GPS coordinates."""
     tags = _parsed(exif)
     if GPS_IFD in tags:
         del tags[GPS_IFD]
@@ -141,14 +144,17 @@ def exif_without_gps(exif: bytes | None) -> bytes | None:
 
 
 def xmp_without_gps(xmp: bytes | None) -> bytes | None:
-    """Return XMP that does not give coordinates; None if they cannot be taken out."""
+    """Return XMP without GPS coordinates; None if they cannot be removed."""
     return xmp and _without_properties(xmp, _GPS_PROPERTIES)
 
 
 def shortened_exif(exif: bytes | None, longest: int) -> bytes | None:
-    """Return EXIF of no more than so many bytes: without the maker's note, else without any.
+    """Return EXIF that fits into `longest` bytes, if necessary without the maker note.
 
-    The maker's note is what is long, and in a form that nobody else documents.
+    The maker note is the longest part, in a format that is not documented.
+
+    Returns:
+        EXIF, or None if it is too long even without the maker note.
     """
     if exif is None or len(exif) <= longest:
         return exif
@@ -164,7 +170,7 @@ def tiff_tags(
     xmp: bytes | None,
     icc_profile: bytes | None,
 ) -> dict[int, Any]:
-    """Return metadata as the tags of a TIFF file, directories of tags as mappings."""
+    """Return metadata as the tags of a TIFF file; a directory of tags is a mapping."""
     exif_tags = _parsed(exif)
     tags: dict[int, Any] = dict(exif_tags)
     for directory in {EXIF_IFD, GPS_IFD} & tags.keys():
@@ -184,13 +190,13 @@ def _parsed(exif: bytes | None) -> Image.Exif:
 
 
 def _without_properties(xmp: bytes, names: bytes) -> bytes | None:
-    """Return XMP without properties; None if they are there in a form that is not understood.
+    """Return XMP without some properties; None if they are in a form that is not understood.
 
-    It is searched as text: an XML parser would do what a hostile document tells it to.
+    XMP is searched as text, because an XML parser can be attacked.
 
     Args:
-        xmp: the packet, in UTF-8.
-        names: a regular expression of the properties' names with their prefixes.
+        xmp: the packet in UTF-8.
+        names: a regular expression that matches the properties' names with their prefixes.
     """
     xmp = re.sub(rb"\s(?:" + names + rb")\s*=\s*(?:\"[^\"<]*\"|'[^'<]*')", b"", xmp)
     opening = re.compile(rb"<(" + names + rb")(?:[\s/][^<>]*)?>")

@@ -1,11 +1,11 @@
-"""What super-resolution is measured by: PSNR, SSIM and sharpness, all of the luminance."""
+"""Image quality metrics on luminance, for super-resolution: PSNR, SSIM and sharpness."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
-# ITU-R BT.601, from RGB in [0, 1] to [16, 235].
+# ITU-R BT.601: from RGB in [0, 1] to luma in [16, 235].
 _LUMINANCE = (65.481, 128.553, 24.966)
 _BLACK = 16.0
 _PEAK = 255.0
@@ -23,11 +23,11 @@ def psnr(images: Tensor, target: Tensor, border: int = 0) -> Tensor:
 
     Args:
         images: RGB in [0, 1], shape (B, 3, H, W).
-        target: what they ought to be, of the same shape.
-        border: pixels at each side that do not count.
+        target: the images they are compared with, same shape.
+        border: pixels at each side that are ignored.
 
     Returns:
-        Of shape (B,); infinite where both are equal.
+        Shape (B,); infinite for equal images.
     """
     difference = _luminance(images, border) - _luminance(target, border)
     return 10 * torch.log10(_PEAK**2 / difference.square().mean((1, 2, 3)))
@@ -37,12 +37,12 @@ def ssim(images: Tensor, target: Tensor, border: int = 0) -> Tensor:
     """Return the mean structural similarity of each image's luminance, at most 1.
 
     Args:
-        images: RGB in [0, 1], shape (B, 3, H, W), each side at least 11 within the border.
-        target: what they ought to be, of the same shape.
-        border: pixels at each side that do not count.
+        images: RGB in [0, 1], shape (B, 3, H, W), each side at least 11 inside the border.
+        target: the images they are compared with, same shape.
+        border: pixels at each side that are ignored.
 
     Returns:
-        Of shape (B,).
+        Shape (B,).
     """
     x, y = _luminance(images, border), _luminance(target, border)
     mean_x, mean_y = _weighted_mean(x), _weighted_mean(y)
@@ -58,16 +58,16 @@ def sharpness(images: Tensor, target: Tensor, border: int = 0) -> Tensor:
     """Return the power of the Laplacian of each image's luminance, relative to the target's.
 
     Args:
-        images: RGB in [0, 1], shape (B, 3, H, W), each side at least 3 within the border.
-        target: what they ought to be, of the same shape; not flat.
-        border: pixels at each side that do not count.
+        images: RGB in [0, 1], shape (B, 3, H, W), each side at least 3 inside the border.
+        target: the images they are compared with, same shape; not constant.
+        border: pixels at each side that are ignored.
 
     Returns:
-        Of shape (B,): below 1 what is blurred, above 1 what is sharper than the target.
+        Shape (B,): below 1 for blurred images, above 1 for images sharper than the target.
     """
 
-    def power(of: Tensor) -> Tensor:
-        luminance = _luminance(of, border)
+    def power(rgb: Tensor) -> Tensor:
+        luminance = _luminance(rgb, border)
         laplacian = F.conv2d(luminance, luminance.new_tensor(_LAPLACIAN)[None, None])
         return laplacian.square().mean((1, 2, 3))
 
@@ -82,7 +82,7 @@ def _luminance(images: Tensor, border: int) -> Tensor:
 
 
 def _weighted_mean(values: Tensor) -> Tensor:
-    """Return the mean of every whole window, weighted by a Gaussian."""
+    """Return the Gaussian-weighted mean of every window that lies inside the image."""
     side = _WINDOW // 2
     blurred = gaussian_blur(values, [_WINDOW, _WINDOW], [_SIGMA, _SIGMA])
     return blurred[:, :, side:-side, side:-side]

@@ -1,27 +1,29 @@
-"""The pieces that PNG and JPEG files are made of: PNG's chunks, JPEG's segments."""
+"""The parts of PNG and JPEG files: PNG's chunks and JPEG's segments."""
 
 import struct
 from collections.abc import Iterator
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-# What says how a PNG's pixels are stored; everything else is about the photograph.
+# Chunks that describe how the pixels are stored. All others are metadata.
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 _ANIMATION_CHUNKS = (b"acTL", b"fcTL", b"fdAT")
 
-# What is compressed does not end like that, and metadata are not filled up with so many.
+# Compressed data do not end with this many zeros, and nobody pads metadata with as many.
 _MANY_ZEROS = bytes(2**16)
 
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
-# Adobe's, which says whether CMYK is inverted and what the channels are.
+# APP14 is Adobe's: it says which color space the channels are in and whether CMYK is inverted.
 _APP0, _APP14, _APP15, _COMMENT = 0xE0, 0xEE, 0xEF, 0xFE
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the kind of each of a PNG file's chunks and the whole chunk.
+    """Yield the chunks of a PNG file.
 
-    The last one is cut where the file ends.
+    Yields:
+        A chunk's type, and the whole chunk with its length and checksum. If the file is truncated,
+        so is the last chunk.
     """
     place = len(PNG_SIGNATURE)
     while place + 8 <= len(data):
@@ -32,15 +34,19 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def png_pixels(data: bytes) -> bytes:
-    """Return a PNG file with nothing in it but what its pixels need."""
+    """Return a PNG file with only the chunks that its pixels need."""
     kept = [chunk for kind, chunk in png_chunks(data) if kind in _PIXEL_CHUNKS]
     return b"".join([PNG_SIGNATURE, *kept])
 
 
 def png_with_metadata(data: bytes, other: bytes) -> bytes:
-    """Return a PNG file with the metadata of another one, and none of its own.
+    """Return a PNG file whose metadata are replaced by those of another.
 
-    Those come before the pixels. Of an animation the image stays that every program shows.
+    The metadata come before the pixels. An animation becomes its default image.
+
+    Args:
+        data: the file whose pixels are kept.
+        other: the file whose metadata are copied; may be the same file.
     """
     ignored = (*_PIXEL_CHUNKS, *_ANIMATION_CHUNKS)
     metadata = [chunk for kind, chunk in png_chunks(other) if kind not in ignored]
@@ -49,10 +55,10 @@ def png_with_metadata(data: bytes, other: bytes) -> bytes:
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield the segments of a JPEG file before its first scan, and then that scan's beginning.
+    """Yield the segments of a JPEG file up to the header of its first scan.
 
     Yields:
-        a segment's marker (its second byte), and where in the file it begins and ends.
+        A segment's marker (its second byte), and where the segment starts and ends in the file.
     """
     place = 2
     while place + 4 <= len(data):
@@ -69,7 +75,7 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def jpeg_pixels(data: bytes) -> bytes:
-    """Return a JPEG file without segments of metadata; Adobe's stays, the pixels need it."""
+    """Return a JPEG file without metadata, except Adobe's segment, which the pixels need."""
     kept = [data[:2]]
     for marker, start, end in jpeg_segments(data):
         if marker == _START_OF_SCAN:
@@ -79,19 +85,19 @@ def jpeg_pixels(data: bytes) -> bytes:
     return data
 
 
-def is_cut_off(data: bytes, kind: str) -> bool:
-    """Whether a file visibly ends before its image does, where the format's decoder is content.
+def is_cut_off(data: bytes, image_format: str) -> bool:
+    """Return whether a file visibly ends before its image does.
 
-    Its rest is missing, or zeros, as an interrupted copy leaves it; a decoder takes the zeros for
-    gray pixels.
+    This finds damage that decoders accept: the end is missing, or is zeros, as an interrupted copy
+    leaves it. Decoders turn the zeros into gray pixels.
 
     Args:
         data: the file.
-        kind: its format, by Pillow's name.
+        image_format: its name in `formats.FORMATS`.
     """
-    if kind == "JPEG":
+    if image_format == "jpeg":
         scans = (end for marker, _, end in jpeg_segments(data) if marker == _START_OF_SCAN)
         return data.find(_END_OF_IMAGE, next(scans, len(data))) < 0
-    if kind == "WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data):
+    if image_format == "webp" and int.from_bytes(data[4:8], "little") + 8 > len(data):
         return True
-    return kind in ("WEBP", "AVIF", "HEIF") and data.endswith(_MANY_ZEROS)
+    return image_format in ("webp", "avif", "heif") and data.endswith(_MANY_ZEROS)

@@ -1,4 +1,4 @@
-"""Small versions of image files, for people to look at."""
+"""Thumbnails of image files."""
 
 import contextlib
 import io
@@ -8,34 +8,29 @@ from PIL import Image, ImageOps
 from torchvision.transforms.v2.functional import to_pil_image
 
 from stylebeam.transforms.images.color_profiles import to_srgb
-from stylebeam.transforms.images.formats import (
-    DEFAULT_MAX_PIXELS,
-    allow_pixels,
-    check_size,
-    kind_of_file,
-)
-from stylebeam.transforms.images.io import decode
+from stylebeam.transforms.images.decoding import allow_pixels, check_size, decode
+from stylebeam.transforms.images.formats import DEFAULT_MAX_PIXELS, format_of_file
 from stylebeam.transforms.images.tiff import tags_exceed
 
 
 def thumbnail(
     data: bytes, box: tuple[int, int], max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> Image.Image:
-    """Return the image in a file's bytes, upright, in sRGB, reduced until it fits into a box.
+    """Return an image file's image, upright, in sRGB, reduced to fit into a box.
 
     Args:
         data: the whole file.
-        box: width and height in pixels; an image that fits into it keeps its size.
-        max_pixels: images of more pixels are refused before they are decoded.
+        box: largest width and height in pixels; smaller images keep their size.
+        max_pixels: images with more pixels are refused before they are decoded.
 
     Returns:
-        RGB, or RGBA where the file has transparency; 8 bits a channel.
+        RGB, or RGBA if the image has transparency; 8 bits per channel.
 
     Raises:
-        ImageError: the bytes are not a whole image of a known kind, or the image is too large.
+        ImageError: the file is not a whole image of a known format, or the image is too large.
     """
-    if kind_of_file(data) == "JPEG" and not tags_exceed(data):
-        # A file that this cannot read, `decode` can, or says what is wrong with it.
+    if format_of_file(data).name == "jpeg" and not tags_exceed(data):
+        # If this fails, `decode` succeeds or raises the right error.
         with contextlib.suppress(Exception):
             return _reduced_jpeg(data, box, max_pixels)
     photo = decode(data, max_pixels).with_depth(torch.uint8)
@@ -47,11 +42,11 @@ def thumbnail(
 
 
 def _reduced_jpeg(data: bytes, box: tuple[int, int], max_pixels: int) -> Image.Image:
-    """Decode a JPEG at a half, a quarter or an eighth of its size, where that is large enough."""
+    """Decode a JPEG at 1/2, 1/4 or 1/8 of its size, the smallest that is large enough."""
     allow_pixels(max_pixels)
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         check_size(image, max_pixels)
-        # Twice the box leaves something to smooth, and the image may lie on its side.
+        # Twice the box, so that Lanczos has pixels to average. EXIF may swap width and height.
         image.draft(None, (2 * max(box), 2 * max(box)))
         upright = ImageOps.exif_transpose(image)
         upright.thumbnail(box, Image.Resampling.LANCZOS)

@@ -1,4 +1,4 @@
-"""TIFF files by their tags: what the tags refer to, whole files written from tags and pixels."""
+"""TIFF files: inspect their tags, and write files from tags and pixels."""
 
 import struct
 import zlib
@@ -20,24 +20,24 @@ EXTRA_SAMPLES, SAMPLE_FORMAT = 338, 339
 
 RGB, DEFLATE, HORIZONTAL_DIFFERENCES, UNASSOCIATED_ALPHA = 2, 8, 2, 2
 
-# Bytes of a value, by the number of its type.
+# Size of a value in bytes, by the number of its type.
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _BIG_TYPE_SIZES = {**_TYPE_SIZES, 16: 8, 17: 8, 18: 8}
-# What TIFF, BigTIFF and blocks of EXIF begin with.
+# The first bytes of TIFF, BigTIFF and EXIF.
 _HEADERS = (b"II*\0", b"II+\0", b"MM\0*", b"MM\0+")
-# Damaged files refer to some bytes more than once, hostile ones a thousand times.
+# Tags of damaged files refer to some bytes more than once, tags of hostile files a thousand times.
 _LARGEST_MULTIPLE = 4
-# About so many bytes of pixels are compressed together.
+# Bytes of pixels that are compressed together, about.
 _STRIP = 2**20
 
 
 def tags_exceed(data: bytes) -> bool:
-    """Whether a file's tags, those of TIFF or of EXIF, refer again and again to the same bytes.
+    """Return whether a file's TIFF or EXIF tags refer to the same bytes many times.
 
-    A reader that copies what each tag refers to would take up many times the file's size.
+    A reader that copies every tag's value would need many times the file's size in memory.
 
     Args:
-        data: an image file of any kind.
+        data: an image file of any format.
     """
     view = memoryview(data)
     for start in _starts_of_tags(data):
@@ -51,7 +51,8 @@ def tags_exceed(data: bytes) -> bool:
 
 
 def _starts_of_tags(data: bytes) -> Iterator[int]:
-    # A regular expression for all of them takes ten times as long.
+    """Yield where a TIFF header might start."""
+    # One regular expression for all headers takes ten times as long.
     for header in _HEADERS:
         start = data.find(header)
         while start >= 0:
@@ -60,17 +61,17 @@ def _starts_of_tags(data: bytes) -> Iterator[int]:
 
 
 def tag_sizes(data: bytes | memoryview) -> Iterator[tuple[int, int]]:
-    """Yield the tags of a TIFF file's first directory, and of those of EXIF, with their sizes.
+    """Yield the tags of a TIFF file's first directory and of the EXIF and GPS directories.
 
-    Nothing that the tags refer to is read, and no directory twice: this is how much a reader
-    would have to read. A tag that is there twice is yielded twice, and of a directory that lies
-    beyond the end of the data nothing.
+    The values are not read: their sizes tell how much a reader would have to read. Each directory
+    is visited once. A repeated tag is yielded again. Directories beyond the end of the data are
+    ignored.
 
     Args:
-        data: a TIFF or BigTIFF file, or a block of EXIF, which is built like one.
+        data: a TIFF or BigTIFF file, or EXIF, which has the same structure.
 
     Yields:
-        a tag's number and its values' size in bytes, at most that of the data.
+        A tag's number and the size of its values in bytes, at most the size of the data.
     """
     order = ">" if data[:1] == b"M" else "<"
     big = data[2:4] in (b"+\0", b"\0+")
@@ -99,15 +100,16 @@ def tag_sizes(data: bytes | memoryview) -> Iterator[tuple[int, int]]:
 
 
 def tiff_file(tags: Mapping[int, Any], strips: list[bytes], byte_order: bytes = b"II") -> bytes:
-    """Return a TIFF file of one image.
+    """Return a TIFF file with one image.
 
     Args:
-        tags: all but where the strips lie and their sizes; a directory of tags is a mapping.
-        strips: the image's strips, or its tiles if `tags` say how large those are.
-        byte_order: II or MM, of the tags; that of the strips must be the same.
+        tags: all tags except the strips' offsets and sizes; a directory of tags is a mapping.
+        strips: the image's strips, or its tiles if `tags` contain a tile size.
+        byte_order: `II` (little-endian) or `MM` (big-endian), for the tags; must be the same as
+            that of the strips.
 
     Raises:
-        struct.error: the file would be larger than a TIFF file can be, 4 GiB.
+        struct.error: the file would be larger than 4 GiB, the limit of TIFF.
     """
     header = byte_order + struct.pack(("<" if byte_order == b"II" else ">") + "HL", 42, 8)
     directory = ImageFileDirectory_v2(header)
@@ -120,21 +122,21 @@ def tiff_file(tags: Mapping[int, Any], strips: list[bytes], byte_order: bytes = 
     directory.tagtype[places] = directory.tagtype[lengths] = LONG
     directory[places], directory[lengths] = tuple(offsets), tuple(sizes)
     if in_tiles:
-        # Pillow moves the offsets of strips behind the tags, but not those of tiles.
+        # Pillow adds the size of the tags to the offsets of strips, but not to those of tiles.
         start = len(header) + len(directory.tobytes(len(header)))
         directory[places] = tuple(start + offset for offset in offsets)
     return b"".join([header, directory.tobytes(len(header)), *strips])
 
 
 def encode_tiff(pixels: np.ndarray, tags: Mapping[int, Any]) -> bytes:
-    """Return a TIFF file of pixels, compressed without loss.
+    """Return pixels as a TIFF file with lossless compression.
 
     Args:
-        pixels: RGB or RGBA, uint8 or uint16 of shape (H, W, 3 or 4).
-        tags: what else the file is to say; a directory of tags is a mapping.
+        pixels: RGB or RGBA, uint8 or uint16, shape (H, W, 3 or 4).
+        tags: further tags; a directory of tags is a mapping.
 
     Raises:
-        struct.error: the file would be larger than a TIFF file can be, 4 GiB.
+        struct.error: the file would be larger than 4 GiB, the limit of TIFF.
     """
     height, width, samples = pixels.shape
     rows = max(1, _STRIP // pixels[0].nbytes)
@@ -155,7 +157,7 @@ def encode_tiff(pixels: np.ndarray, tags: Mapping[int, Any]) -> bytes:
 
 
 def _deflated(rows: np.ndarray) -> bytes:
-    """Return rows compressed, as the differences of each pixel from the one to its left."""
+    """Return compressed rows, each pixel stored as its difference from the pixel to its left."""
     differences = rows.astype(rows.dtype.newbyteorder("<"))
     differences[:, 1:] -= rows[:, :-1]
     return zlib.compress(differences.tobytes())

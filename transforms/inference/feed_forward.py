@@ -15,12 +15,12 @@ from stylebeam.transforms.checkpoints import Checkpoint, CheckpointError
 from stylebeam.transforms.engine import NO_CONTROL, Control, Engine
 from stylebeam.transforms.hardware.devices import fast_precision
 from stylebeam.transforms.hardware.precision import compute_finite
-from stylebeam.transforms.images.pixel_range import (
-    computable,
-    computing_precision,
+from stylebeam.transforms.images.pixels import (
     from_unit_range,
     mixed,
+    precision_for,
     to_unit_range,
+    widen_uint16,
 )
 from stylebeam.transforms.images.resizing import enlarge_like, reduced_to
 from stylebeam.transforms.inference.tiling import (
@@ -139,10 +139,10 @@ class FeedForwardStylizer:
         padding = (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height))
         padded = F.pad(pixels, padding, mode="replicate") if any(padding) else pixels
         interleaved = padded.permute(1, 2, 0)
-        precision = computing_precision(pixels, self.precision)
+        precision = precision_for(pixels, self.precision)
         if self._needs_tiles(interleaved, precision, statistics):
             on_device = vectors.to(self._device)
-            tiled = TiledImage(self._network, computable(interleaved), on_device, control)
+            tiled = TiledImage(self._network, widen_uint16(interleaved), on_device, control)
             made = compute_finite(partial(tiled.stylize, statistics), precision)
         else:
             made = self._whole(interleaved, vectors, precision)
@@ -151,7 +151,7 @@ class FeedForwardStylizer:
     def _whole(self, pixels: Tensor, vectors: Tensor, precision: torch.dtype) -> Tensor:
         """Return an image, shape (H, W, 3), stylized as a whole, shape (H', W', 3)."""
         frame = self._network.frame
-        packed = self._network.packed(computable(_framed(pixels, frame))[None])
+        packed = self._network.packed(widen_uint16(_framed(pixels, frame))[None])
         made = compute_finite(partial(self._backend, packed, [vectors]), precision)
         return unpacked(made)[0, frame:, frame:]
 

@@ -13,11 +13,11 @@ from stylebeam.transforms.checkpoints import Checkpoint, CheckpointError
 from stylebeam.transforms.engine import NO_CONTROL, Control, Engine
 from stylebeam.transforms.hardware.devices import fast_precision
 from stylebeam.transforms.hardware.precision import compute_finite
-from stylebeam.transforms.images.pixel_range import (
-    computable,
-    computing_precision,
+from stylebeam.transforms.images.pixels import (
     from_unit_range,
+    precision_for,
     to_unit_range,
+    widen_uint16,
 )
 from stylebeam.transforms.networks.super_resolution import MIN_SIDE, SuperResolutionNetwork
 
@@ -74,7 +74,7 @@ class SuperResolutionEngine(Engine):
         height, width = pixels.shape[1:]
         padding = (0, max(0, MIN_SIDE - width), 0, max(0, MIN_SIDE - height))
         padded = pixels if not any(padding) else F.pad(pixels, padding, mode="replicate")
-        precision = computing_precision(pixels, self.precision)
+        precision = precision_for(pixels, self.precision)
         large = torch.empty((self.scale * height, self.scale * width, 3), dtype=pixels.dtype)
         corners = list(itertools.product(range(0, height, _TILE), range(0, width, _TILE)))
         for number, (top, left) in enumerate(corners):
@@ -99,7 +99,7 @@ class SuperResolutionEngine(Engine):
         """Return the enlarged tile that begins at a row and a column, shape (H, W, 3)."""
         above, before = min(top, _REACH), min(left, _REACH)
         around = photo[:, top - above : top + _TILE + _REACH, left - before : left + _TILE + _REACH]
-        pixels = computable(around).permute(1, 2, 0)[None]
+        pixels = widen_uint16(around).permute(1, 2, 0)[None]
         [large] = compute_finite(partial(self._backend, pixels, []), precision)
         inside = large[self.scale * above :, self.scale * before :]
         return inside[: self.scale * _TILE, : self.scale * _TILE]

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from stylebeam.transforms.engine import NO_CONTROL, Control
 from stylebeam.transforms.hardware.precision import convolutions_in
-from stylebeam.transforms.images.pixel_range import from_unit_range, largest_value, to_unit_range
+from stylebeam.transforms.images.pixels import from_unit_range, largest_value, to_unit_range
 from stylebeam.transforms.networks.style_network import (
     STRIDE,
     Stage,

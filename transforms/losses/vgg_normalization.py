@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stylebeam.transforms.images.io import decode
+from stylebeam.transforms.images.decoding import decode
 from stylebeam.transforms.losses.vgg import Vgg, normalize
 
 _REFERENCE_PHOTOGRAPHS = Path(__file__).parents[1] / "weights" / "loss_network" / "photographs.jpg"

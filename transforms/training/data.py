@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional
 
-from stylebeam.transforms.images.io import FORMAT_OF_EXTENSION, ImageError, decode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION, ImageError
 
 
 class ImageFile(Protocol):

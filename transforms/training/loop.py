@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset
 
-from stylebeam.transforms.images.io import ImageError
+from stylebeam.transforms.images.formats import ImageError
 from stylebeam.transforms.training.clock import Clock, one_cycle
 from stylebeam.transforms.training.log import TrainingLog, Validation
 from stylebeam.transforms.training.loop_recipe import LoopRecipe, TrainingError

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from stylebeam.transforms.images.io import ImageError
+from stylebeam.transforms.images.formats import ImageError
 from stylebeam.transforms.losses.distances import Distance, DistanceName
 from stylebeam.transforms.losses.loss_network import LossNetworkName, load_loss_network
 from stylebeam.transforms.losses.perceptual import PerceptualLoss

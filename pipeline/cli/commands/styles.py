@@ -10,7 +10,7 @@ from stylebeam.pipeline.cli.outputs import check_output, write_sheet
 from stylebeam.pipeline.config.schema import schema as schema_of
 from stylebeam.pipeline.runs.preview import sample_photographs, styles_sheet
 from stylebeam.transforms.hardware.devices import choose_device
-from stylebeam.transforms.images.io import decode
+from stylebeam.transforms.images.decoding import decode
 
 
 def styles(args: argparse.Namespace) -> int:

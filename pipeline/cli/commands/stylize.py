@@ -11,7 +11,8 @@ from stylebeam.pipeline.cli.outputs import check_output, format_of
 from stylebeam.pipeline.config.file import ConfigError
 from stylebeam.pipeline.config.yaml_nodes import YamlError, apply_setting, parse, values
 from stylebeam.transforms.engine import Engine
-from stylebeam.transforms.images.io import decode, encode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.encoding import encode
 
 
 def stylize(args: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 from stylebeam.pipeline.beam.loaded_photo import FailedPhoto, LoadedPhoto
 from stylebeam.pipeline.beam.model_handler import StylizeModelHandler
-from stylebeam.transforms.images.io import Photo
+from stylebeam.transforms.images.photo import Photo
 from tests.helpers.fake_method import fake_recipe, gray
 
 RECIPES = {recipe.digest: recipe for recipe in (fake_recipe(), fake_recipe(name="other"))}

@@ -15,7 +15,7 @@ from stylebeam.pipeline.methods.pool import EnginePool, StylizationError
 from stylebeam.pipeline.methods.super_resolution import ResolvedSuperResolution
 from stylebeam.transforms.checkpoints import Checkpoint, save_checkpoint, weights_digest
 from stylebeam.transforms.engine import Canceled, Control
-from stylebeam.transforms.images.io import Photo
+from stylebeam.transforms.images.photo import Photo
 from stylebeam.transforms.networks import build_network
 from tests.helpers.fake_method import FakeMethod, gray
 

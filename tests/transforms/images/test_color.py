@@ -1,4 +1,4 @@
-"""Colour preservation against the paper's equations in numpy and closed forms."""
+"""Color preservation, compared with the paper's equations in NumPy and with closed forms."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from stylebeam.transforms.images.color import (
     with_colors_of,
 )
 
-# From RGB to Y, I and Q: the FCC's of 1953, to the four digits it is usually given with.
+# From RGB to Y, I and Q (FCC 1953), with the usual four digits.
 YIQ = torch.tensor(
     [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]],
     dtype=torch.float64,
@@ -25,7 +25,7 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def muted(*shape: int, seed: int = 0) -> torch.Tensor:
-    """Correlated channels of unlike mean and variance, far enough from 0 and 1 never to clip."""
+    """Return correlated channels with different means and variances, never clipped to [0, 1]."""
     mixing = random(3, 3, seed=99) / 15
     return torch.einsum("ij,bjhw->bihw", mixing, random(*shape, seed=seed)) + 0.4
 
@@ -35,7 +35,7 @@ def color(*rgb: float, size: int = 4) -> torch.Tensor:
 
 
 def moments(images: torch.Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and covariance of the one image's colours."""
+    """Return mean and covariance of the colors of one image."""
     [pixels] = images.flatten(2).double().numpy()
     return pixels.mean(1), np.cov(pixels, bias=True)
 
@@ -58,12 +58,12 @@ def test_to_gray_has_the_luminance_in_every_channel() -> None:
         torch.testing.assert_close(channel, expected)
 
 
-def test_white_is_no_brighter_than_1() -> None:
+def test_white_is_exactly_1() -> None:
     white = torch.ones(1, 3, 2, 2)
     assert torch.equal(to_gray(white), white)
 
 
-def test_colors_that_fit_have_the_luminance_of_one_and_the_chroma_of_the_other() -> None:
+def test_luminance_and_chroma_are_combined_where_the_color_exists() -> None:
     images, photos = 0.4 + 0.2 * random(2, 3, 6, 7), 0.4 + 0.2 * random(2, 3, 6, 7, seed=1)
     result = torch.einsum("ij,bjhw->bihw", YIQ, with_colors_of(images, photos))
     y, _ = torch.einsum("ij,bjhw->bihw", YIQ, images).split([1, 2], 1)
@@ -73,29 +73,29 @@ def test_colors_that_fit_have_the_luminance_of_one_and_the_chroma_of_the_other()
 
 
 def test_a_bright_red_keeps_its_luminance_and_loses_saturation() -> None:
-    # Red is 0.701 above its luminance and there are 0.1 above the image's.
+    # Red is 0.701 above its luminance, but only 0.1 is left above the image's luminance.
     rest = 0.9 - 0.299 * 0.1 / 0.701
     result = with_colors_of(color(0.9, 0.9, 0.9), color(1, 0, 0))
     torch.testing.assert_close(result, color(1, rest, rest))
 
 
 def test_a_dark_yellow_keeps_its_luminance_and_loses_saturation() -> None:
-    # Yellow's blue is 0.886 below its luminance and there are 0.1 below the image's.
+    # The blue of yellow is 0.886 below its luminance, but only 0.1 is left below the image's.
     rest = 0.1 + 0.114 * 0.1 / 0.886
     result = with_colors_of(color(0.1, 0.1, 0.1), color(1, 1, 0))
     torch.testing.assert_close(result, color(rest, rest, 0))
 
 
-def test_colors_that_do_not_fit_come_as_close_as_their_hue_and_luminance_allow() -> None:
+def test_colors_outside_rgb_lose_as_little_saturation_as_possible() -> None:
     images, photos = random(2, 3, 40, 50), random(2, 3, 40, 50, seed=1)
     result = with_colors_of(images, photos)
     assert result.min() >= 0
     assert result.max() <= 1
     torch.testing.assert_close(luminance(result), luminance(images), rtol=0, atol=1e-12)
 
-    chroma, wanted = result - luminance(result), photos - luminance(photos)
-    share = (chroma * wanted).sum(1, keepdim=True) / wanted.square().sum(1, keepdim=True)
-    torch.testing.assert_close(chroma, share * wanted, rtol=0, atol=1e-12)
+    chroma, target = result - luminance(result), photos - luminance(photos)
+    share = (chroma * target).sum(1, keepdim=True) / target.square().sum(1, keepdim=True)
+    torch.testing.assert_close(chroma, share * target, rtol=0, atol=1e-12)
     assert share.max() <= 1 + 1e-9
     kept = (share > 1 - 1e-9).squeeze(1)
     at_the_edge = (result.amin(1) < 1e-9) | (result.amax(1) > 1 - 1e-9)
@@ -105,18 +105,18 @@ def test_colors_that_do_not_fit_come_as_close_as_their_hue_and_luminance_allow()
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 @pytest.mark.parametrize("photo", [(1.0, 0.0, 0.0), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)])
-def test_black_and_white_take_no_color(value: float, photo: tuple[float, ...]) -> None:
+def test_black_and_white_stay_without_color(value: float, photo: tuple[float, ...]) -> None:
     result = with_colors_of(color(value, value, value), color(*photo))
     torch.testing.assert_close(result, color(value, value, value), rtol=0, atol=1e-6)
 
 
-def test_a_photo_with_its_own_colors_is_itself() -> None:
+def test_a_photo_with_its_own_colors_is_unchanged() -> None:
     photos = random(2, 3, 40, 50).float()
     photos[..., :10] = photos[..., :10].round()
     torch.testing.assert_close(with_colors_of(photos, photos), photos, rtol=0, atol=1e-6)
 
 
-def test_the_colors_of_a_gray_photo_are_gray() -> None:
+def test_colors_of_a_gray_photo_make_the_image_gray() -> None:
     images, photos = random(1, 3, 6, 7), random(1, 1, 6, 7, seed=1).repeat(1, 3, 1, 1)
     torch.testing.assert_close(with_colors_of(images, photos), to_gray(images))
 
@@ -138,7 +138,7 @@ def color_equation(styles: torch.Tensor, photos: torch.Tensor) -> NDArray[np.flo
     ("match", "equation"), [(match_luminance, luminance_equation), (match_colors, color_equation)]
 )
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
-def test_matching_is_the_equation_of_the_paper(match, equation, dtype, error: float) -> None:
+def test_matching_follows_the_equation_of_the_paper(match, equation, dtype, error: float) -> None:
     styles, photos = random(1, 3, 30, 40) ** 2, muted(1, 3, 20, 10, seed=1)
     result = match(styles.to(dtype), photos.to(dtype))
     assert result.dtype == dtype
@@ -150,7 +150,7 @@ def test_matching_is_the_equation_of_the_paper(match, equation, dtype, error: fl
 @pytest.mark.parametrize(
     ("match", "equation"), [(match_luminance, luminance_equation), (match_colors, color_equation)]
 )
-def test_what_is_matched_is_clipped(match, equation) -> None:
+def test_matched_paintings_are_clipped(match, equation) -> None:
     styles, photos = random(1, 3, 30, 40), random(1, 1, 20, 10, seed=1).round()
     photos = photos.repeat(1, 3, 1, 1)
     expected = np.broadcast_to(equation(styles, photos), styles.shape[1:])
@@ -175,7 +175,7 @@ def test_matched_colors_do_not_depend_on_the_order_of_the_channels() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_a_painting_with_the_colors_of_a_gray_photo_is_gray(dtype: torch.dtype) -> None:
+def test_a_painting_matched_to_a_gray_photo_is_gray(dtype: torch.dtype) -> None:
     photos = to_gray(muted(1, 3, 20, 10, seed=1).to(dtype))
     result = match_colors(random(1, 3, 30, 40).to(dtype), photos)
     for of_result, of_photo in zip(moments(result), moments(photos), strict=True):
@@ -184,7 +184,7 @@ def test_a_painting_with_the_colors_of_a_gray_photo_is_gray(dtype: torch.dtype) 
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_a_gray_painting_is_tinted_by_its_luminance(dtype: torch.dtype) -> None:
+def test_a_gray_painting_gets_a_single_tint(dtype: torch.dtype) -> None:
     gray, photos = random(1, 1, 30, 40).to(dtype), muted(1, 3, 20, 10, seed=1).to(dtype)
     mean, covariance = moments(photos)
     tint = root(covariance) @ np.full(3, 3**-0.5)
@@ -195,7 +195,7 @@ def test_a_gray_painting_is_tinted_by_its_luminance(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 37])
-def test_a_painting_of_one_color_becomes_the_mean_of_the_photo(size: int) -> None:
+def test_a_constant_painting_becomes_the_mean_of_the_photo(size: int) -> None:
     styles, photos = color(0.1, 0.7, 0.3, size=size), random(1, 3, 20, 10).float()
     mean = photos.mean((2, 3), keepdim=True)
     torch.testing.assert_close(match_colors(styles, photos), mean.expand_as(styles))
@@ -204,7 +204,7 @@ def test_a_painting_of_one_color_becomes_the_mean_of_the_photo(size: int) -> Non
 
 
 @pytest.mark.parametrize("size", [1, 37])
-def test_a_photo_of_one_color_gives_a_painting_of_that_color(size: int) -> None:
+def test_a_painting_matched_to_a_constant_photo_is_constant(size: int) -> None:
     styles, photos = random(1, 3, 20, 10).float(), color(0.1, 0.7, 0.3, size=size)
     torch.testing.assert_close(
         match_colors(styles, photos), color(0.1, 0.7, 0.3, size=1).expand_as(styles)
@@ -214,7 +214,7 @@ def test_a_photo_of_one_color_gives_a_painting_of_that_color(size: int) -> None:
 
 
 @pytest.mark.parametrize("match", [match_colors, match_luminance])
-def test_what_rounding_adds_to_a_painting_of_one_color_is_not_made_visible(match) -> None:
+def test_rounding_errors_of_a_constant_painting_are_not_amplified(match) -> None:
     styles, photos = (99.75 + random(1, 3, 30, 40)).round() / 255, random(1, 3, 20, 10, seed=1)
     assert styles.unique().numel() == 2
     result = match(styles, photos)
@@ -224,7 +224,7 @@ def test_what_rounding_adds_to_a_painting_of_one_color_is_not_made_visible(match
 
 @pytest.mark.parametrize("match", [match_colors, match_luminance])
 @pytest.mark.parametrize("paintings", [1, 3])
-def test_a_batch_is_matched_image_by_image(match, paintings: int) -> None:
+def test_images_of_a_batch_are_matched_independently(match, paintings: int) -> None:
     styles = random(paintings, 3, 30, 40)
     photos = torch.cat([muted(1, 3, 20, 10, seed=seed) ** (seed + 1) for seed in range(3)])
     result = match(styles, photos)

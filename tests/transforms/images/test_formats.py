@@ -1,4 +1,4 @@
-"""Every format comes in and goes out: modes, alpha, sizes, first frames, what is missing."""
+"""Every format is read and written: modes, alpha, sizes, frames, a missing extra."""
 
 import io
 import subprocess
@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from image_files import HEIF, file_of, needs_heif
 from PIL import Image, ImageCms
 
-from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION
-from stylebeam.transforms.images.io import ImageError, Photo, decode, encode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.encoding import encode
+from stylebeam.transforms.images.formats import FORMATS, ImageError, format_of_file
+from stylebeam.transforms.images.photo import Photo
 from stylebeam.transforms.images.segments import jpeg_segments
+from tests.helpers.image_files import HEIF, file_of, needs_heif
 
 Gradient = Callable[[int, int], Image.Image]
 
-LOSSLESS = ["png", "tiff", "bmp"]
-ALL = [*LOSSLESS, "jpeg", "webp", "gif", "avif", HEIF]
+ALL = [HEIF if name == "heif" else name for name in FORMATS]
 
 
 def lab(color: tuple[int, int, int]) -> Image.Image:
@@ -36,7 +37,7 @@ def in_palette(color: tuple[int, int, int]) -> Image.Image:
 
 _ADOBE = 0xEE
 ORANGE = (200, 100, 50)
-PICTURES = {
+IMAGES = {
     "1": (Image.new("1", (8, 8), 1), (255, 255, 255)),
     "L": (Image.new("L", (8, 8), 77), (77, 77, 77)),
     "LA": (Image.new("LA", (8, 8), (77, 200)), (77, 77, 77)),
@@ -47,7 +48,7 @@ PICTURES = {
     "YCbCr": (Image.new("RGB", (8, 8), ORANGE).convert("YCbCr"), ORANGE),
     "LAB": (lab(ORANGE), ORANGE),
 }
-# What Pillow writes of each mode; a YCbCr TIFF is a compressed one.
+# The modes that Pillow writes in each format. A YCbCr TIFF has JPEG compression.
 FILES = [
     *[(mode, "png", {}) for mode in ("1", "L", "LA", "P", "RGB", "RGBA")],
     *[(mode, "tiff", {}) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "LAB")],
@@ -65,8 +66,8 @@ FILES = [
 @pytest.mark.parametrize(
     ("mode", "source", "options"), FILES, ids=[f"{mode}-{source}" for mode, source, _ in FILES]
 )
-def test_every_mode_becomes_rgb(mode: str, source: str, options: dict[str, object]) -> None:
-    image, expected = PICTURES[mode]
+def test_every_mode_is_decoded_to_rgb(mode: str, source: str, options: dict[str, object]) -> None:
+    image, expected = IMAGES[mode]
     photo = decode(file_of(image, source, **options))
     assert photo.pixels.dtype == torch.uint8
     difference = photo.pixels.int() - torch.tensor(expected).view(3, 1, 1)
@@ -77,41 +78,52 @@ def test_every_mode_becomes_rgb(mode: str, source: str, options: dict[str, objec
 
 @needs_heif
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_every_mode_of_heif_becomes_rgb(mode: str) -> None:
-    test_every_mode_becomes_rgb(mode, "heif", {"quality": -1})
+def test_every_mode_of_heif_is_decoded_to_rgb(mode: str) -> None:
+    test_every_mode_is_decoded_to_rgb(mode, "heif", {"quality": -1})
 
 
-def test_cmyk_of_a_jpeg_is_inverted_as_adobe_does_it() -> None:
+def test_inverted_cmyk_of_adobe_jpegs_is_decoded() -> None:
     cyan = file_of(Image.new("CMYK", (16, 16), (255, 0, 0, 0)), "jpeg", quality=100)
     assert any(marker == _ADOBE for marker, _, _ in jpeg_segments(cyan))
     assert decode(cyan).pixels[:, 0, 0].tolist() == [0, 255, 255]
 
 
 @pytest.mark.parametrize("image_format", ALL)
-def test_a_file_of_a_format_has_that_format(gradient: Gradient, image_format: str) -> None:
+def test_encoded_files_have_the_requested_format(gradient: Gradient, image_format: str) -> None:
     data = encode(Photo(torch.from_numpy(_channels_first(gradient(31, 22)))), image_format, 95)
     with Image.open(io.BytesIO(data)) as image:
-        assert image.format.lower() == image_format
+        assert image.format == FORMATS[image_format].pillow
+    assert format_of_file(data) is FORMATS[image_format]
     assert decode(data).size == (31, 22)
-    assert image_format in FORMAT_OF_EXTENSION.values()
 
 
 @pytest.mark.parametrize("image_format", ALL)
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 5000), (5000, 1)])
-def test_extreme_sizes_come_back(image_format: str, size: tuple[int, int]) -> None:
+def test_extreme_sizes_are_kept(image_format: str, size: tuple[int, int]) -> None:
     pixels = torch.full((3, size[1], size[0]), 128, dtype=torch.uint8)
     if image_format == "heif" and max(size) > 1000:
-        # Its encoder refuses what is so narrow.
+        # The encoder refuses very narrow images.
         with pytest.raises(ImageError, match="cannot be written as heif"):
             encode(Photo(pixels), image_format)
         return
-    again = decode(encode(Photo(pixels), image_format))
-    assert again.size == size
-    assert (again.pixels.int() - 128).abs().max() <= 3
+    decoded = decode(encode(Photo(pixels), image_format))
+    assert decoded.size == size
+    assert (decoded.pixels.int() - 128).abs().max() <= 3
+
+
+@pytest.mark.parametrize("image_format", [name for name in ALL if name != HEIF])
+def test_the_largest_side_of_a_format_is_a_limit(image_format: str) -> None:
+    largest = FORMATS[image_format].largest_side
+    side = largest or 70_000
+    pixels = torch.full((3, 2, side + 1), 128, dtype=torch.uint8)
+    assert decode(encode(Photo(pixels[..., :side]), image_format)).size == (side, 2)
+    if largest is not None:
+        with pytest.raises(ImageError, match=f"a side may have at most {largest} pixels"):
+            encode(Photo(pixels), image_format)
 
 
 @pytest.mark.parametrize("image_format", ["png", "tiff", "webp", "avif", HEIF])
-def test_alpha_goes_in_and_out(gradient: Gradient, image_format: str) -> None:
+def test_alpha_is_kept(gradient: Gradient, image_format: str) -> None:
     image = gradient(40, 30)
     alpha = Image.linear_gradient("L").resize((40, 30))
     image.putalpha(alpha)
@@ -119,7 +131,7 @@ def test_alpha_goes_in_and_out(gradient: Gradient, image_format: str) -> None:
     assert (photo.alpha.int() - torch.from_numpy(np.array(alpha))).abs().max() <= 4
 
 
-def test_transparency_of_palettes_and_of_one_colour_is_alpha() -> None:
+def test_a_transparent_palette_entry_or_color_becomes_alpha() -> None:
     image = in_palette((0, 0, 255))
     image.putpixel((0, 0), 3)
     for data in (file_of(image, "png", transparency=3), file_of(image, "gif", transparency=3)):
@@ -136,7 +148,7 @@ def test_transparency_of_palettes_and_of_one_colour_is_alpha() -> None:
 
 
 @pytest.mark.parametrize("source", ["gif", "png", "webp", "tiff", "avif", "mpo"])
-def test_of_several_frames_the_first_counts(source: str) -> None:
+def test_the_first_of_several_frames_is_decoded(source: str) -> None:
     frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue", "green")]
     data = file_of(frames[0], source, save_all=True, append_images=frames[1:])
     red, green, blue = decode(data).pixels[:, 5, 5].tolist()
@@ -144,19 +156,22 @@ def test_of_several_frames_the_first_counts(source: str) -> None:
     assert max(green, blue) < 5
 
 
-def test_integers_of_32_bits_and_floating_point_are_refused() -> None:
+def test_32_bit_integers_and_floats_are_refused() -> None:
     with pytest.raises(ImageError, match="32-bit or signed integers are not supported"):
         decode(file_of(Image.new("I", (3, 3), 70_000), "tiff"))
     with pytest.raises(ImageError, match="floating-point numbers are not supported"):
         decode(file_of(Image.new("F", (3, 3), 0.5), "tiff"))
 
 
-def test_without_the_extra_heif_a_sentence_says_what_to_install() -> None:
+def test_without_the_heif_extra_the_error_says_what_to_install() -> None:
     script = """
 import sys
 sys.modules["pillow_heif"] = None
 import torch
-from stylebeam.transforms.images.io import ImageError, Photo, decode, encode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.encoding import encode
+from stylebeam.transforms.images.formats import ImageError
+from stylebeam.transforms.images.photo import Photo
 photo = Photo(torch.zeros(3, 2, 2, dtype=torch.uint8))
 heic = b"\\0\\0\\0\\x18ftypheic" + bytes(99)
 for attempt in (lambda: decode(heic), lambda: encode(photo, "heif")):
@@ -166,10 +181,10 @@ for attempt in (lambda: decode(heic), lambda: encode(photo, "heif")):
         print(error)
 """
     root = Path(__file__).parents[3]
-    said = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
     ).stdout
-    assert said.count("pip install 'stylebeam[heif]'") == 2
+    assert printed.count("pip install 'stylebeam[heif]'") == 2
 
 
 def _channels_first(image: Image.Image) -> np.ndarray:

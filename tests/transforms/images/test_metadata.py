@@ -1,22 +1,24 @@
-"""What a file says about its photograph: kept, brought up to date, or left behind."""
+"""Metadata are kept, updated or removed."""
 
 import io
 import struct
 from collections.abc import Callable
 
-import color_profiles
 import numpy as np
 import pytest
 import torch
-from image_files import HEIF, file_of, opened, psnr
-from mutations import XMP
 from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from stylebeam.transforms.images.io import Photo, decode, encode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.encoding import encode
 from stylebeam.transforms.images.metadata import xmp_without_gps
+from stylebeam.transforms.images.photo import Photo
 from stylebeam.transforms.images.tiff import encode_tiff
+from tests.helpers import color_profiles
+from tests.helpers.image_files import HEIF, file_of, opened, psnr
+from tests.helpers.mutations import XMP
 
 Gradient = Callable[[int, int], Image.Image]
 
@@ -24,7 +26,7 @@ FORMATS = ["jpeg", "png", "webp", "tiff", "avif", HEIF]
 ORIENTATION, MAKE = 0x0112, 0x010F
 EXIF_IFD, GPS_IFD, INTEROP_IFD, MAKER_NOTE = 0x8769, 0x8825, 0xA005, 0x927C
 
-# What a camera stores, that the tag turns upright: the inverse of what the tag says.
+# How a camera stores the pixels for each orientation: the inverse of what the tag says.
 STORED = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -38,7 +40,7 @@ STORED = {
 
 
 def tagged(orientation: int = 1, **directories: dict[int, object]) -> bytes:
-    """EXIF of a camera, with the directories `exif` and `gps`."""
+    """Return EXIF of a camera, with the directories `exif` and `gps`."""
     exif = Image.Exif()
     exif[ORIENTATION], exif[MAKE] = orientation, "Camera"
     for tag, name in ((EXIF_IFD, "exif"), (GPS_IFD, "gps")):
@@ -48,12 +50,12 @@ def tagged(orientation: int = 1, **directories: dict[int, object]) -> bytes:
 
 
 def with_metadata(image: Image.Image, image_format: str, **metadata: object) -> bytes:
-    """A file with `exif`, `xmp`, `dpi`, `icc_profile`, as a camera's program writes it."""
+    """Return a file with `exif`, `xmp`, `dpi` or `icc_profile`, as other programs write it."""
     if image_format == "png" and "xmp" in metadata:
         metadata["pnginfo"] = PngInfo()
         metadata["pnginfo"].add_itxt("XML:com.adobe.xmp", metadata.pop("xmp").decode())
     if image_format == "tiff":
-        # Pillow's own encoder of TIFF; the others cannot hold directories within the tags.
+        # Only Pillow's own TIFF encoder writes directories inside the tags.
         metadata["compression"] = "raw"
         tags = Image.Exif()
         tags.load(metadata["exif"])
@@ -103,7 +105,7 @@ def test_gps_and_exposure_are_kept_or_gps_dropped(
 
 @pytest.mark.parametrize("image_format", FORMATS)
 @pytest.mark.parametrize("source", FORMATS)
-def test_xmp_is_kept_and_turns_nothing_again(
+def test_xmp_is_kept_without_its_orientation(
     gradient: Gradient, source: str, image_format: str
 ) -> None:
     data = with_metadata(gradient(32, 24), source, exif=tagged(6), xmp=XMP)
@@ -127,7 +129,7 @@ def test_xmp_is_kept_and_turns_nothing_again(
         b'<d dc:rights="Ann" exif:PixelXDimension="32"><exif:PixelYDimension/></d>',
     ],
 )
-def test_what_no_longer_holds_is_taken_out_of_xmp(gradient: Gradient, packet: bytes) -> None:
+def test_outdated_properties_are_removed_from_xmp(gradient: Gradient, packet: bytes) -> None:
     photo = decode(with_metadata(gradient(32, 24), "webp", exif=tagged(), xmp=packet))
     assert b"Ann" in photo.xmp
     for stale in (b"Orientation", b"/9j/old", b"Dimension"):
@@ -145,20 +147,20 @@ def test_what_no_longer_holds_is_taken_out_of_xmp(gradient: Gradient, packet: by
         b"\0\0",
     ],
 )
-def test_xmp_that_is_not_understood_is_left_behind(gradient: Gradient, packet: bytes) -> None:
+def test_xmp_that_is_not_understood_is_removed(gradient: Gradient, packet: bytes) -> None:
     photo = decode(with_metadata(gradient(32, 24), "webp", exif=tagged(), xmp=packet))
     assert photo.xmp is None
     assert photo.size == (32, 24)
 
 
-def test_coordinates_are_found_under_any_prefix() -> None:
+def test_coordinates_are_removed_with_any_prefix() -> None:
     packet = b'<d e:GPSAltitude="400/1" e:Flash="0"><f:GPSMapDatum>WGS</f:GPSMapDatum></d>'
     assert xmp_without_gps(packet) == b'<d e:Flash="0"></d>'
     assert xmp_without_gps(b"<d><f:GPSMapDatum>WGS</d>") is None
     assert xmp_without_gps(None) is None
 
 
-def test_a_thumbnail_of_the_old_photo_is_left_behind(gradient: Gradient) -> None:
+def test_the_thumbnail_of_the_original_photo_is_removed(gradient: Gradient) -> None:
     thumbnail = file_of(gradient(16, 12), "jpeg")
     first = struct.pack("<HHHLLL", 1, MAKE, 2, 4, int.from_bytes(b"Cam\0", "little"), 26)
     second = struct.pack("<HHHLLHHLLL", 2, 0x201, 4, 1, 56, 0x202, 4, 1, len(thumbnail), 0)
@@ -183,7 +185,7 @@ def test_the_resolution_is_kept(gradient: Gradient, source: str, image_format: s
 
 
 @pytest.mark.parametrize("source", ["webp", "avif", HEIF])
-def test_the_resolution_of_other_formats_is_that_of_exif(gradient: Gradient, source: str) -> None:
+def test_the_resolution_of_other_formats_is_in_exif(gradient: Gradient, source: str) -> None:
     exif = Image.Exif()
     exif[282], exif[283], exif[296] = 100.0, 50.0, 3
     photo = decode(file_of(gradient(32, 24), source, exif=exif.tobytes()))
@@ -191,17 +193,15 @@ def test_the_resolution_of_other_formats_is_that_of_exif(gradient: Gradient, sou
     assert opened(encode(photo, source)).getexif()[282] == 100
 
 
-def test_a_resolution_of_nothing_is_none(gradient: Gradient) -> None:
+def test_a_missing_or_zero_resolution_is_none(gradient: Gradient) -> None:
     assert decode(file_of(gradient(8, 8), "png")).dpi is None
-    nothing = Image.Exif()
-    nothing[282] = nothing[283] = 0.0
-    assert decode(file_of(gradient(8, 8), "webp", exif=nothing.tobytes())).dpi is None
+    zero = Image.Exif()
+    zero[282] = zero[283] = 0.0
+    assert decode(file_of(gradient(8, 8), "webp", exif=zero.tobytes())).dpi is None
 
 
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg"])
-def test_tags_of_a_tiff_about_its_own_pixels_are_left_behind(
-    gradient: Gradient, compression: str
-) -> None:
+def test_tags_about_the_pixels_of_a_tiff_are_removed(gradient: Gradient, compression: str) -> None:
     tags = {34377: b"8BIM old thumbnail", 37724: b"Adobe Photoshop Document Data Block"}
     options = {"compression": compression, "description": "A lake", "tiffinfo": tags}
     photo = decode(file_of(gradient(300, 200), "tiff", **options))
@@ -210,13 +210,13 @@ def test_tags_of_a_tiff_about_its_own_pixels_are_left_behind(
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"\0" * 40])
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_damaged_exif_does_not_cost_the_photograph(gradient: Gradient, exif: bytes) -> None:
+def test_damaged_exif_is_ignored(gradient: Gradient, exif: bytes) -> None:
     image = gradient(30, 20)
     photo = decode(file_of(image, "png", exif=exif))
     assert torch.equal(photo.pixels, pil_to_tensor(image))
 
 
-def test_of_exif_too_long_for_a_jpeg_the_makers_note_is_left_out(gradient: Gradient) -> None:
+def test_the_maker_note_is_removed_from_exif_too_long_for_a_jpeg(gradient: Gradient) -> None:
     exif = tagged(exif={MAKER_NOTE: bytes(70_000), 0x829A: 0.25})
     photo = decode(file_of(gradient(30, 20), "png", exif=exif))
     written = opened(encode(photo, "jpeg")).getexif().get_ifd(EXIF_IFD)
@@ -224,7 +224,7 @@ def test_of_exif_too_long_for_a_jpeg_the_makers_note_is_left_out(gradient: Gradi
     assert len(opened(encode(photo, "webp")).getexif().get_ifd(EXIF_IFD)[MAKER_NOTE]) == 70_000
 
 
-def test_metadata_too_long_for_a_jpeg_do_not_cost_the_photograph(gradient: Gradient) -> None:
+def test_metadata_too_long_for_a_jpeg_are_left_out(gradient: Gradient) -> None:
     exif = Image.Exif()
     exif[270] = "long " * 20_000
     xmp = b'<d dc:rights="' + b"long " * 20_000 + b'"/>'
@@ -237,7 +237,7 @@ def test_metadata_too_long_for_a_jpeg_do_not_cost_the_photograph(gradient: Gradi
     assert opened(encode(photo, "png")).info["xmp"] == xmp
 
 
-def test_an_enlarged_photo_says_its_size() -> None:
+def test_exif_of_an_enlarged_photo_has_the_new_size() -> None:
     exif = tagged(exif={0xA002: 8, 0xA003: 6, 0x829A: 0.25})
     photo = Photo(torch.zeros(3, 6, 8, dtype=torch.uint8), exif=exif)
     large = photo.with_pixels(torch.zeros(3, 24, 32, dtype=torch.uint8))
@@ -248,8 +248,8 @@ def test_an_enlarged_photo_says_its_size() -> None:
 
 @pytest.mark.parametrize("image_format", FORMATS)
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB"])
-def test_a_colour_profile_becomes_that_of_srgb(mode: str, image_format: str) -> None:
-    """In linear light 55 of 255 is the middle gray that sRGB writes as 128."""
+def test_pixels_and_color_profile_are_converted_to_srgb(mode: str, image_format: str) -> None:
+    """55 of 255 in linear light is the middle gray that is 128 in sRGB."""
     color = {"L": 55, "LA": (55, 200), "RGB": (55, 55, 55)}[mode]
     linear_rgb = color_profiles.rgb_profile(color_profiles.DISPLAY_P3, 1)
     profile = linear_rgb if mode == "RGB" else color_profiles.gray_profile(1)
@@ -261,21 +261,21 @@ def test_a_colour_profile_becomes_that_of_srgb(mode: str, image_format: str) -> 
 
 
 @pytest.mark.parametrize("source", FORMATS)
-def test_the_colour_profile_of_every_format_is_read(source: str) -> None:
+def test_the_color_profile_of_every_format_is_read(source: str) -> None:
     profile = color_profiles.rgb_profile(color_profiles.DISPLAY_P3, 1)
     photo = decode(file_of(Image.new("RGB", (16, 16), (55, 55, 55)), source, icc_profile=profile))
     assert (photo.pixels.int() - 128).abs().max() <= 2
     assert photo.icc_profile is not None
 
 
-def test_a_damaged_colour_profile_is_ignored(gradient: Gradient) -> None:
+def test_a_damaged_color_profile_is_ignored(gradient: Gradient) -> None:
     image = gradient(9, 9)
     photo = decode(file_of(image, "png", icc_profile=b"not a profile"))
     assert torch.equal(photo.pixels, pil_to_tensor(image))
 
 
-def test_a_directory_that_lies_elsewhere_costs_neither_photo_nor_exif() -> None:
-    """Programs that move EXIF to a TIFF forget what points into its directories."""
+def test_a_wrong_offset_of_a_directory_is_ignored() -> None:
+    """Programs that move EXIF into a TIFF file forget to update offsets inside directories."""
     pixels = np.random.default_rng(0).integers(0, 256, (600, 400, 3), dtype=np.uint8)
     for place in range(20_000, 30_000, 1_000):
         photo = decode(encode_tiff(pixels, {EXIF_IFD: {INTEROP_IFD: place, 0x829A: 0.25}}))

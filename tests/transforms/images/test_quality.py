@@ -1,4 +1,4 @@
-"""PSNR, SSIM and sharpness against closed forms and the literature."""
+"""PSNR, SSIM and sharpness, compared with closed forms and published values."""
 
 import math
 from pathlib import Path
@@ -13,27 +13,27 @@ from stylebeam.transforms.images.quality import psnr, sharpness, ssim
 from stylebeam.transforms.inference.super_resolution import reduced
 
 
-def grey(value: float, size: int = 24) -> torch.Tensor:
+def gray(value: float, size: int = 24) -> torch.Tensor:
     return torch.full((1, 3, size, size), value)
 
 
-def test_psnr_of_flat_images() -> None:
-    # Luminance spans 219 of 255 steps.
+def test_psnr_of_constant_images() -> None:
+    # Luma has 219 of 255 levels.
     expected = 20 * math.log10(255 / (219 * 0.1))
-    assert psnr(grey(0.5), grey(0.6)).item() == pytest.approx(expected, abs=1e-4)
-    assert psnr(grey(0.5), grey(0.5)).item() == math.inf
+    assert psnr(gray(0.5), gray(0.6)).item() == pytest.approx(expected, abs=1e-4)
+    assert psnr(gray(0.5), gray(0.5)).item() == math.inf
 
 
-def test_ssim_of_flat_images() -> None:
+def test_ssim_of_constant_images() -> None:
     x, y = 16 + 219 * 0.2, 16 + 219 * 0.8
     c1 = 2.55**2
     expected = (2 * x * y + c1) / (x**2 + y**2 + c1)
-    assert ssim(grey(0.2), grey(0.8)).item() == pytest.approx(expected, rel=1e-5)
-    assert ssim(grey(0.2), grey(0.2)).item() == pytest.approx(1)
+    assert ssim(gray(0.2), gray(0.8)).item() == pytest.approx(expected, rel=1e-5)
+    assert ssim(gray(0.2), gray(0.2)).item() == pytest.approx(1)
 
 
 def test_sharpness_is_the_power_of_the_laplacian() -> None:
-    # On a wave of so many radians a pixel the Laplacian is a multiplication by 2 cos(x) - 2.
+    # The Laplacian multiplies a sine of x radians per pixel by 2 cos(x) - 2.
     slow, fast = 2 * math.pi / 16, 2 * math.pi / 4
     places = torch.arange(66)
     waves = [0.5 + 0.4 * torch.sin(speed * places).expand(1, 3, 20, 66) for speed in (slow, fast)]
@@ -42,14 +42,14 @@ def test_sharpness_is_the_power_of_the_laplacian() -> None:
     assert sharpness(waves[0] / 2, waves[0]).item() == pytest.approx(0.25)
 
 
-def test_structure_turned_over_is_unlike() -> None:
+def test_ssim_of_an_inverted_image_is_negative() -> None:
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert ssim(image, image).item() == pytest.approx(1)
     assert ssim(1 - image, image).item() < -0.5
 
 
-def test_green_counts_the_most_and_blue_the_least() -> None:
-    target, ratios = grey(0.5), []
+def test_green_has_the_largest_weight_and_blue_the_smallest() -> None:
+    target, ratios = gray(0.5), []
     for channel in range(3):
         image = target.clone()
         image[:, channel] += 0.1
@@ -57,18 +57,18 @@ def test_green_counts_the_most_and_blue_the_least() -> None:
     assert ratios[1] < ratios[0] < ratios[2]
 
 
-def test_a_border_does_not_count() -> None:
-    image = grey(0.5, 40)
-    spoilt = image.clone()
-    spoilt[..., :4, :] = 0
-    spoilt[..., -4:] = 1
-    assert psnr(spoilt, image, border=4).item() == math.inf
-    assert psnr(spoilt, image, border=3).item() < math.inf
-    assert ssim(spoilt, image, border=4).item() == pytest.approx(1)
-    assert ssim(spoilt, image, border=3).item() < 0.99
+def test_the_border_is_ignored() -> None:
+    image = gray(0.5, 40)
+    damaged = image.clone()
+    damaged[..., :4, :] = 0
+    damaged[..., -4:] = 1
+    assert psnr(damaged, image, border=4).item() == math.inf
+    assert psnr(damaged, image, border=3).item() < math.inf
+    assert ssim(damaged, image, border=4).item() == pytest.approx(1)
+    assert ssim(damaged, image, border=3).item() < 0.99
 
 
-def test_bicubic_enlargement_of_set5_is_what_the_literature_says(shared: Path) -> None:
+def test_bicubic_enlargement_of_set5_has_the_published_values(shared: Path) -> None:
     ratios, similarities = [], []
     for file in sorted((shared / "super_resolution" / "Set5").glob("*.png")):
         image = pil_to_tensor(Image.open(file).convert("RGB")).unsqueeze(0) / 255

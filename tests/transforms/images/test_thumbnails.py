@@ -1,4 +1,4 @@
-"""Thumbnails: what people see of files of any kind, read no further than need be."""
+"""Thumbnails of image files."""
 
 import struct
 import tracemalloc
@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from image_files import file_of, psnr
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from stylebeam.transforms.images.io import ImageError, Photo, decode, encode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.encoding import encode
+from stylebeam.transforms.images.formats import ImageError
+from stylebeam.transforms.images.photo import Photo
 from stylebeam.transforms.images.thumbnails import thumbnail
+from tests.helpers.image_files import file_of, psnr
 
 Gradient = Callable[[int, int], Image.Image]
 
@@ -69,14 +72,14 @@ def test_sixteen_bits_and_transparency() -> None:
     assert small.getpixel((0, 0)) == pytest.approx((90, 90, 90, 128), abs=1)
 
 
-def test_cmyk_is_shown_in_rgb() -> None:
+def test_cmyk_is_converted_to_rgb() -> None:
     small = thumbnail(file_of(Image.new("CMYK", (40, 30), (0, 255, 255, 0)), "jpeg"), (20, 20))
     red, green, blue = small.getpixel((5, 5))
     assert red > 200
     assert max(green, blue) < 60
 
 
-def test_what_cannot_be_read_is_an_image_error(gradient: Gradient) -> None:
+def test_files_that_cannot_be_read_raise_image_errors(gradient: Gradient) -> None:
     data = file_of(gradient(64, 48), "jpeg")
     for wrong, reason in [
         (b"", "empty"),
@@ -90,12 +93,12 @@ def test_what_cannot_be_read_is_an_image_error(gradient: Gradient) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Truncated File Read")
-def test_damaged_metadata_do_not_cost_the_thumbnail() -> None:
-    # A thousand tags that are all the same bytes; and one that lies beyond the end.
+def test_damaged_metadata_are_ignored() -> None:
+    # A thousand tags with the same bytes as their value, and one whose value is beyond the end.
     repeated = b"".join(struct.pack("<HHLL", 40_000 + n, 7, 20_000, 12_010) for n in range(1000))
-    swelling = b"II*\0" + struct.pack("<LH", 8, 1000) + repeated + bytes(30_000)
+    repeating = b"II*\0" + struct.pack("<LH", 8, 1000) + repeated + bytes(30_000)
     damaged = b"II*\0" + struct.pack("<LHHHLL", 8, 1, 0x0112, 2, 2**30, 2**30)
-    for exif in (swelling, damaged):
+    for exif in (repeating, damaged):
         data = file_of(Image.new("RGB", (40, 30)), "jpeg", exif=b"Exif\0\0" + exif)
         tracemalloc.start()
         assert thumbnail(data, (20, 20)).size == (20, 15)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional
 
-from stylebeam.transforms.images.io import decode
+from stylebeam.transforms.images.decoding import decode
 from stylebeam.transforms.losses.vgg import Pooling, Vgg, load_vgg
 from stylebeam.transforms.losses.vgg_normalization import (
     normalize_activations,

@@ -1,26 +1,29 @@
-"""Decoding and encoding: what comes back, and what is refused."""
+"""Round trips of decode and encode, and files that are refused."""
 
 from collections.abc import Callable
 
 import pytest
 import torch
-from image_files import file_of, psnr
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from stylebeam.transforms.images.io import ImageError, Photo, decode, encode
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.encoding import encode
+from stylebeam.transforms.images.formats import ImageError
+from stylebeam.transforms.images.photo import Photo
+from tests.helpers.image_files import file_of, psnr
 
 Gradient = Callable[[int, int], Image.Image]
 
 
 @pytest.mark.parametrize("image_format", ["png", "tiff", "bmp"])
-def test_lossless_formats_come_back_exactly(gradient: Gradient, image_format: str) -> None:
+def test_lossless_formats_keep_pixels_exactly(gradient: Gradient, image_format: str) -> None:
     photo = Photo(pil_to_tensor(gradient(37, 23)))
     assert torch.equal(decode(encode(photo, image_format)).pixels, photo.pixels)
 
 
 @pytest.mark.parametrize("image_format", ["jpeg", "webp"])
-def test_lossy_formats_come_back_nearly_and_obey_quality(
+def test_lossy_formats_keep_pixels_approximately_and_use_quality(
     gradient: Gradient, image_format: str
 ) -> None:
     photo = Photo(pil_to_tensor(gradient(137, 123)))
@@ -29,7 +32,7 @@ def test_lossy_formats_come_back_nearly_and_obey_quality(
     assert len(poor) < len(good)
 
 
-def test_jpeg_lays_transparency_over_white() -> None:
+def test_jpeg_shows_transparency_as_white() -> None:
     photo = decode(file_of(Image.new("RGBA", (16, 16), (0, 0, 0, 0)), "png"))
     assert decode(encode(photo, "jpeg")).pixels.min() > 250
 
@@ -38,16 +41,18 @@ def test_jpeg_lays_transparency_over_white() -> None:
     ("data", "message"),
     [(b"", "empty"), (b"Dear diary,\n" * 30, "not an image of a known kind")],
 )
-def test_what_is_no_image_is_refused(data: bytes, message: str) -> None:
+def test_files_that_are_not_images_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(ImageError, match=message):
         decode(data)
 
 
-def test_postscript_is_not_handed_to_another_program(
+def test_postscript_is_not_passed_to_ghostscript(
     gradient: Gradient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = file_of(gradient(9, 9), "eps")
-    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *args: pytest.fail("it ran"))
+    monkeypatch.setattr(
+        "PIL.EpsImagePlugin.Ghostscript", lambda *args: pytest.fail("it was started")
+    )
     with pytest.raises(ImageError, match="known kind"):
         decode(data)
 
@@ -65,11 +70,11 @@ def test_too_many_pixels_are_refused_before_decoding() -> None:
         decode(data, max_pixels=1_000_000)
     with pytest.raises(ImageError, match=r"20000x10000 pixels, more than max_pixels \(150000000\)"):
         decode(data, max_pixels=150_000_000)
-    # A limit above Pillow's own of 179 million is obeyed too.
+    # This limit is higher than Pillow's own of 179 million.
     assert decode(data, max_pixels=200_000_000).size == (20_000, 10_000)
 
 
 def test_an_image_too_large_for_its_format_is_refused() -> None:
     photo = Photo(torch.zeros(3, 1, 70_000, dtype=torch.uint8))
-    with pytest.raises(ImageError, match="70000x1 pixels cannot be written as jpeg"):
+    with pytest.raises(ImageError, match="70000x1 pixels cannot be written as jpeg: a side may"):
         encode(photo, "jpeg")

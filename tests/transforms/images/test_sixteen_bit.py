@@ -1,4 +1,4 @@
-"""Images of 16 bits a channel: read, stylised and written without losing a bit."""
+"""Images with 16 bits per channel are read, stylized and written without losing precision."""
 
 import io
 import struct
@@ -6,24 +6,27 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import color_profiles
 import cv2
 import numpy as np
 import pytest
 import torch
-from image_files import HEIF, file_of, opened
-from mutations import XMP
 from PIL import Image
 
 from stylebeam.transforms.checkpoints import Checkpoint, parse_checkpoint
 from stylebeam.transforms.gatys.recipe import GatysRecipe
 from stylebeam.transforms.gatys.stylizer import GatysStylizer
 from stylebeam.transforms.images import tiff
-from stylebeam.transforms.images.io import ImageError, Photo, decode, encode
-from stylebeam.transforms.images.pixel_range import from_unit_range, of_depth, to_unit_range
+from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.encoding import encode
+from stylebeam.transforms.images.formats import ImageError
+from stylebeam.transforms.images.photo import Photo
+from stylebeam.transforms.images.pixels import from_unit_range, to_depth, to_unit_range
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 from stylebeam.transforms.inference.super_resolution import SuperResolutionEngine
 from stylebeam.transforms.networks import build_network
+from tests.helpers import color_profiles
+from tests.helpers.image_files import HEIF, file_of, opened
+from tests.helpers.mutations import XMP
 
 CPU = torch.device("cpu")
 GRAY, RGB, GRAY_AND_ALPHA, RGBA = 0, 2, 4, 6
@@ -32,7 +35,7 @@ CHANNELS = {GRAY: 1, RGB: 3, GRAY_AND_ALPHA: 2, RGBA: 4}
 
 @pytest.fixture
 def noise() -> Callable[[int, int, int], np.ndarray]:
-    """Makes uint16 of shape (H, W, C), any value of 16 bits."""
+    """A function that returns random uint16 pixels, shape (H, W, C)."""
 
     def make(height: int, width: int, channels: int) -> np.ndarray:
         rng = np.random.default_rng(height * width)
@@ -42,7 +45,7 @@ def noise() -> Callable[[int, int, int], np.ndarray]:
 
 
 def png(pixels: np.ndarray, kind: int, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG of 16 bits a channel, without a library."""
+    """Return a PNG file with 16 bits per channel, written without a library."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         checksum = struct.pack(">L", zlib.crc32(name + data))
@@ -62,13 +65,13 @@ def photo_of(pixels: np.ndarray, **metadata: object) -> Photo:
 
 
 def values(photo: Photo) -> np.ndarray:
-    """RGB or RGBA, of shape (H, W, C)."""
+    """Return RGB or RGBA, shape (H, W, C)."""
     channels = photo.pixels if photo.alpha is None else torch.cat([photo.pixels, photo.alpha])
     return channels.numpy().transpose(1, 2, 0)
 
 
 @pytest.mark.parametrize("kind", CHANNELS)
-def test_every_kind_of_png_is_read_exactly(noise, kind: int) -> None:
+def test_every_color_type_of_png_is_read_exactly(noise, kind: int) -> None:
     pixels = noise(13, 17, CHANNELS[kind])
     photo = decode(png(pixels, kind))
     assert photo.pixels.dtype == torch.uint16
@@ -81,7 +84,7 @@ def test_every_kind_of_png_is_read_exactly(noise, kind: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [GRAY, RGB])
-def test_the_transparent_colour_of_a_png_is_alpha(noise, kind: int) -> None:
+def test_the_transparent_color_of_a_png_becomes_alpha(noise, kind: int) -> None:
     pixels = noise(3, 5, CHANNELS[kind])
     photo = decode(png(pixels, kind, (b"tRNS", pixels[1, 2].astype(">u2").tobytes())))
     expected = np.full((3, 5), 65_535)
@@ -103,7 +106,7 @@ def test_every_compression_of_tiff_is_read_exactly(noise, channels: int, compres
 
 
 def tiff_of(pixels: np.ndarray, strips: list[np.ndarray], order: str = "<", **tags: int) -> bytes:
-    """A TIFF of 16 bits a channel, its strips or tiles not compressed."""
+    """Return a TIFF file with 16 bits per channel and uncompressed strips or tiles."""
     height, width, channels = pixels.shape
     storage = {
         **{tiff.WIDTH: width, tiff.HEIGHT: height, tiff.COMPRESSION: 1, tiff.PHOTOMETRIC: tiff.RGB},
@@ -127,7 +130,7 @@ def test_byte_orders_planes_and_tiles_of_tiff_are_read_exactly(noise, order: str
     assert np.array_equal(values(decode(data)), pixels)
 
 
-def test_white_may_be_zero_and_alpha_multiplied_in(noise) -> None:
+def test_tiff_with_white_as_zero_and_premultiplied_alpha(noise) -> None:
     gray = noise(8, 9, 1)
     inverted = tiff_of(gray, [gray], PHOTOMETRIC=0)
     assert np.array_equal(values(decode(inverted))[..., :1], 65_535 - gray)
@@ -143,26 +146,26 @@ def test_white_may_be_zero_and_alpha_multiplied_in(noise) -> None:
 
 @pytest.mark.parametrize("image_format", ["png", "tiff"])
 @pytest.mark.parametrize("channels", [3, 4])
-def test_what_is_written_other_programs_read(noise, image_format: str, channels: int) -> None:
+def test_other_libraries_read_encoded_files(noise, image_format: str, channels: int) -> None:
     pixels = noise(300, 700, channels)
     encoded = encode(photo_of(pixels), image_format)
     read = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(read[..., [2, 1, 0, 3][:channels]], pixels)
-    # Pillow reads the upper half of each number.
+    # Pillow reads the upper 8 bits.
     assert np.abs(np.asarray(opened(encoded)).astype(int) - pixels // 256).max() <= 1
     assert np.array_equal(values(decode(encoded)), pixels)
 
 
 @pytest.mark.parametrize("image_format", ["jpeg", "webp", "bmp", "gif", "avif", HEIF])
-def test_other_formats_get_the_nearest_of_eight_bits(image_format: str) -> None:
+def test_other_formats_are_rounded_to_8_bits(image_format: str) -> None:
     photo = photo_of(np.full((16, 16, 3), 128 * 257 + 100, dtype=np.uint16))
-    again = decode(encode(photo, image_format, 100))
-    assert again.pixels.dtype == torch.uint8
-    assert (again.pixels.int() - 128).abs().max() <= 1
+    decoded = decode(encode(photo, image_format, 100))
+    assert decoded.pixels.dtype == torch.uint8
+    assert (decoded.pixels.int() - 128).abs().max() <= 1
 
 
 @pytest.mark.parametrize("image_format", ["png", "tiff"])
-def test_metadata_stand_in_files_of_sixteen_bits(noise, image_format: str) -> None:
+def test_16_bit_files_have_metadata(noise, image_format: str) -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x8769], exif[0x8825] = "Camera", {0x829A: 0.25}, {1: "N"}
     profile = color_profiles.rgb_profile(color_profiles.ADOBE_RGB, 2.2)
@@ -177,7 +180,7 @@ def test_metadata_stand_in_files_of_sixteen_bits(noise, image_format: str) -> No
     assert written.info["dpi"] == pytest.approx((300, 150), abs=0.1)
 
 
-def test_metadata_behind_the_pixels_of_a_png_are_read(noise) -> None:
+def test_metadata_after_the_pixels_of_a_png_are_read(noise) -> None:
     data = encode(photo_of(noise(9, 8, 3), xmp=XMP), "png")
     start = data.index(b"iTXt") - 4
     end = data.index(b"IDAT") - 4
@@ -186,7 +189,7 @@ def test_metadata_behind_the_pixels_of_a_png_are_read(noise) -> None:
 
 
 @pytest.mark.parametrize("image_format", ["png", "tiff"])
-def test_files_of_sixteen_bits_are_turned_upright(noise, image_format: str) -> None:
+def test_the_orientation_of_16_bit_files_is_applied(noise, image_format: str) -> None:
     pixels = noise(6, 4, 3)
     for orientation, upright in (
         (6, np.rot90(pixels, -1)),
@@ -201,7 +204,7 @@ def test_files_of_sixteen_bits_are_turned_upright(noise, image_format: str) -> N
 
 
 @pytest.mark.parametrize("source", ["png", "tiff"])
-def test_strength_0_gives_the_exact_pixels_back(noise, checkpoint_path: Path, source: str) -> None:
+def test_strength_0_keeps_the_exact_pixels(noise, checkpoint_path: Path, source: str) -> None:
     pixels = noise(40, 52, 4)
     data = png(pixels, RGBA) if source == "png" else encode(photo_of(pixels), "tiff")
     stylizer = FeedForwardStylizer(parse_checkpoint(checkpoint_path.read_bytes()), CPU)
@@ -211,18 +214,18 @@ def test_strength_0_gives_the_exact_pixels_back(noise, checkpoint_path: Path, so
     assert np.array_equal(read[..., [2, 1, 0, 3]], pixels)
 
 
-def smooth() -> torch.Tensor:
-    """A ramp finer than 8 bits, uint16 of shape (3, 40, 48)."""
+def fine_ramp() -> torch.Tensor:
+    """Return a ramp with finer steps than 8 bits, uint16, shape (3, 40, 48)."""
     ramp = torch.linspace(20_000, 24_000, 40 * 48).view(1, 40, 48)
     return torch.cat([ramp, ramp + 5_000, 30_000 - ramp]).to(torch.int32).to(torch.uint16)
 
 
-def effects(checkpoint_path: Path) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
+def methods(checkpoint_path: Path) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
     torch.manual_seed(0)
     network = build_network("super_resolution", {"factor": 2})
     enlarging = Checkpoint("super_resolution", network.state_dict(), {}, {"factor": 2})
     stylizer = FeedForwardStylizer(parse_checkpoint(checkpoint_path.read_bytes()), CPU)
-    painting = of_depth(smooth().flip(2), torch.uint8)
+    painting = to_depth(fine_ramp().flip(2), torch.uint8)
     gatys = GatysStylizer(GatysRecipe(iterations=2, levels=1), [(painting, 1.0)], CPU)
     return {
         "fast": stylizer.stylize,
@@ -232,24 +235,24 @@ def effects(checkpoint_path: Path) -> dict[str, Callable[[torch.Tensor], torch.T
 
 
 @pytest.mark.parametrize("method", ["fast", "super_resolution", "gatys"])
-def test_sixteen_bits_come_out_where_they_go_in(checkpoint_path: Path, method: str) -> None:
-    effect = effects(checkpoint_path)[method]
-    deep = effect(smooth())
+def test_every_method_keeps_the_bit_depth(checkpoint_path: Path, method: str) -> None:
+    apply = methods(checkpoint_path)[method]
+    deep = apply(fine_ramp())
     assert deep.dtype == torch.uint16
-    assert len((deep.int() % 257).unique()) > 200, "they are more than 8 bits widened"
-    of_eight = effect(of_depth(smooth(), torch.uint8))
-    assert of_eight.dtype == torch.uint8
-    assert (to_unit_range(deep) - to_unit_range(of_eight)).abs().mean() < 0.01
+    assert len((deep.int() % 257).unique()) > 200, "the result has more than 8 bits of precision"
+    shallow = apply(to_depth(fine_ramp(), torch.uint8))
+    assert shallow.dtype == torch.uint8
+    assert (to_unit_range(deep) - to_unit_range(shallow)).abs().mean() < 0.01
 
 
-def test_an_enlarged_photo_keeps_its_deep_alpha() -> None:
+def test_an_enlarged_photo_keeps_16_bit_alpha() -> None:
     photo = photo_of(np.full((4, 4, 4), 12_345, dtype=np.uint16))
     large = photo.with_pixels(torch.zeros(3, 8, 8, dtype=torch.int32).to(torch.uint16))
     assert large.alpha.dtype == torch.uint16
     assert large.alpha.int().unique().tolist() == [12_345]
 
 
-def test_a_profile_is_converted_with_sixteen_bits() -> None:
+def test_a_color_profile_is_applied_with_16_bits() -> None:
     ramp = np.arange(65_536, dtype=np.uint16).reshape(256, 256, 1).repeat(3, axis=2)
     profile = color_profiles.rgb_profile(color_profiles.ADOBE_RGB, 563 / 256)
     compressed = zlib.compress(profile)
@@ -258,13 +261,13 @@ def test_a_profile_is_converted_with_sixteen_bits() -> None:
     assert photo.icc_profile is not None
 
 
-def test_every_value_of_both_depths_comes_back() -> None:
+def test_every_value_of_both_depths_is_kept() -> None:
     for dtype, count in ((torch.uint8, 256), (torch.uint16, 65_536)):
         pixels = torch.arange(count, dtype=torch.int32).to(dtype)
         assert torch.equal(from_unit_range(to_unit_range(pixels), dtype).int(), pixels.int())
     beyond = torch.tensor([-1.0, 0.0, 1.0, 2.0])
     assert from_unit_range(beyond, torch.uint16).tolist() == [0, 0, 65_535, 65_535]
-    assert of_depth(torch.tensor([0, 128, 255], dtype=torch.uint8), torch.uint16).tolist() == [
+    assert to_depth(torch.tensor([0, 128, 255], dtype=torch.uint8), torch.uint16).tolist() == [
         *(0, 128 * 257, 65_535)
     ]
 
@@ -278,7 +281,7 @@ def test_truncated_and_oversized_files_are_refused(noise, image_format: str) -> 
         decode(data, max_pixels=59_999)
 
 
-def test_gray_of_pillow_is_kept(noise) -> None:
+def test_16_bit_gray_of_pillow_is_read_exactly(noise) -> None:
     gray = noise(7, 5, 1)
     for image_format in ("png", "tiff"):
         photo = decode(file_of(Image.fromarray(gray[..., 0]), image_format))
