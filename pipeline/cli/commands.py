@@ -5,7 +5,6 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from stylebeam.pipeline.cli.summary import (
     report_lines,
     to_json,
 )
-from stylebeam.pipeline.config.file import ConfigError, load_config
+from stylebeam.pipeline.config.file import ConfigError, load_and_resolve, load_config
 from stylebeam.pipeline.config.run_config import RunConfig
 from stylebeam.pipeline.config.schema import schema as schema_of
 from stylebeam.pipeline.methods.options import GatysOptions
@@ -37,10 +36,16 @@ from stylebeam.pipeline.methods.styles import choose, read_checkpoint
 from stylebeam.pipeline.report import write_report
 from stylebeam.pipeline.runs.display import Display
 from stylebeam.pipeline.runs.estimate import estimate
-from stylebeam.pipeline.runs.planning import BatchPlan, output_folders, plan, survey
+from stylebeam.pipeline.runs.planning import (
+    BatchPlan,
+    output_folders,
+    resolve,
+    resolve_gatys,
+    survey,
+)
 from stylebeam.pipeline.runs.preview import preview_sheet, sample_photographs, styles_sheet
 from stylebeam.pipeline.runs.run import RunSummary, run_pipeline
-from stylebeam.pipeline.runs.sweep import load_cells, write_sheets
+from stylebeam.pipeline.runs.sweep import load_sweep, write_sheets
 from stylebeam.transforms.backends import describe_backend, is_worth_compiling
 from stylebeam.transforms.checkpoints import parse_checkpoint, shipped_checkpoints
 from stylebeam.transforms.distillation.distill import DistillationRecipe
@@ -69,11 +74,11 @@ EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED = range(4)
 def run(args: argparse.Namespace) -> int:
     """Stylise the batches of a config."""
     options = parse_beam_options(args.beam_flags)
-    config = load_config(args.config, RunConfig, args.set)
+    find = partial(resolve, retry_failed=args.retry_failed)
+    config, plans = load_and_resolve(args.config, RunConfig, args.set, find)
     _check_device(config, options)
     # Standard output is for the result alone, if that is for a program.
     words = sys.stderr if args.json else sys.stdout
-    plans = plan(config, args.retry_failed)
     counts = survey(plans)
     computing = _what_computes(config, options, _count(counts))
     print(*plan_lines(plans, counts), computing, sep="\n", file=words, flush=True)
@@ -90,8 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 def validate(args: argparse.Namespace) -> int:
     """Check a config and say what a run would do."""
-    config = load_config(args.config, RunConfig, args.set)
-    plans = plan(config)
+    config, plans = load_and_resolve(args.config, RunConfig, args.set, resolve)
     counts = survey(plans)
     print(*plan_lines(plans, counts), sep="\n", flush=True)
     if not args.quick:
@@ -103,8 +107,7 @@ def validate(args: argparse.Namespace) -> int:
 
 def preview(args: argparse.Namespace) -> int:
     """Show what photos of a config's batches become, in a contact sheet."""
-    config = load_config(args.config, RunConfig, args.set)
-    plans = plan(config)
+    config, plans = load_and_resolve(args.config, RunConfig, args.set, resolve)
     photos = (photo for batch in config.batches for photo in inputs.list_images(batch.input))
     _check_output(args.output, (photo.path for photo in photos))
     _write_sheet(preview_sheet(config.run, plans), args.output)
@@ -114,12 +117,11 @@ def preview(args: argparse.Namespace) -> int:
 def sweep(args: argparse.Namespace) -> int:
     """Stylise photos with every combination of two keys' values, in a contact sheet each."""
     options = parse_beam_options(args.beam_flags)
-    config, cells = load_cells(args.config, args.set)
+    loaded = load_sweep(args.config, args.set)
+    config, sheets = loaded.config, loaded.sheets
     _check_device(config, options)
-    batches = tuple(batch for row in cells for batch in row)
-    plans = plan(RunConfig(batches=batches, run=config.run))
-    batch = config.sheets
-    sheets = replace(plans[0], batch=batch)
+    plans = [cell for row in loaded.cells for cell in row]
+    batch = sheets.batch
     counts = survey([sheets, *plans])
     count = counts.pop(batch.name).total()
     print(f"{batch.name}: {count} images in {batch.input}, each in {len(plans)} cells")
@@ -131,7 +133,7 @@ def sweep(args: argparse.Namespace) -> int:
     summary = _run(config, plans, counts, options)
     print_summary(summary, Console())
     if not summary.stopped:
-        write_sheets(config, cells, work)
+        write_sheets(loaded, work)
         print(f"The contact sheet of each image is in {batch.output}.")
     return _exit_code(summary)
 
@@ -256,13 +258,14 @@ def _fast_stylization(args: argparse.Namespace) -> Stylize:
 def _optimisation(args: argparse.Namespace) -> Stylize:
     """Return what optimises towards the painting that the arguments name."""
     settings = [f"style_image={json.dumps(args.style_image)}", *args.set]
-    options = load_config(None, GatysOptions, settings)
+    options, choice = load_and_resolve(None, GatysOptions, settings, resolve_gatys)
     if options.init == "fast" and not args.style:
         raise ConfigError(["init: fast needs --style, the style to begin with"])
     if options.init != "fast" and args.style:
         raise ConfigError(["--style goes with --style-image only for --set init=fast"])
     fast = _fast_stylization(args) if options.init == "fast" else None
-    stylizer = load_gatys_stylizer(options.choose(None), choose_device(args.device), fast)
+    assert choice is not None, "without problems, there is a choice"
+    stylizer = load_gatys_stylizer(choice, choose_device(args.device), fast)
     return lambda pixels: stylizer.stylize([pixels])[0]
 
 

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from stylebeam.pipeline import storage
-from stylebeam.pipeline.archive import inputs
 from stylebeam.pipeline.archive.records import GpsOption, Method
 from stylebeam.pipeline.archive.results import Overwrite
 from stylebeam.pipeline.config.yaml_nodes import Location
@@ -18,8 +17,6 @@ from stylebeam.pipeline.methods.options import (
     Strict,
     SuperResolutionOptions,
 )
-from stylebeam.pipeline.methods.paintings import GatysChoice
-from stylebeam.pipeline.methods.styles import Choice
 from stylebeam.pipeline.storage import DEFAULT_DEADLINE
 from stylebeam.transforms.hardware.devices import DeviceName
 from stylebeam.transforms.images.io import DEFAULT_MAX_PIXELS, DEFAULT_QUALITY
@@ -29,37 +26,23 @@ OutputFormat = Literal["same", "jpeg", "png", "webp", "tiff"]
 
 def _normalized(value: str) -> str:
     """Write a location in one way, so that equal ones compare equal."""
-    if mistake := storage.mistake_in(value):
-        raise ValueError(mistake)
     if storage.is_remote(value):
         scheme, _, path = value.partition("://")
         return f"{scheme}://{path.rstrip('/')}"
     return posixpath.normpath(os.path.expanduser(value))
 
 
-def _listable(location: str) -> str:
-    if mistake := inputs.mistake_in(location):
-        raise ValueError(mistake)
-    return location
-
-
-def _no_file(location: str) -> str:
-    if not storage.is_remote(location) and os.path.isfile(location):
-        raise ValueError(f"{location} is a file, not a folder")
-    return location
-
-
 Folder = Annotated[str, Field(min_length=1), AfterValidator(_normalized)]
-Input = Annotated[Folder, AfterValidator(_listable)]
-Output = Annotated[Folder, AfterValidator(_no_file)]
 
 
 class Batch(Strict):
     """A set of images and what to do with them."""
 
     name: str = Field(min_length=1, description="Names the batch in reports.")
-    input: Input = Field(description="Folder (searched recursively), file, or glob; a path or URI.")
-    output: Output = Field(description="Folder that mirrors the input's tree; a path or URI.")
+    input: Folder = Field(
+        description="Folder (searched recursively), file, or glob; a path or URI."
+    )
+    output: Folder = Field(description="Folder that mirrors the input's tree; a path or URI.")
     method: Method = Field(default="fast", description="How images are stylised.")
     fast: FastOptions | None = Field(default=None, description="Options of method: fast.")
     gatys: GatysOptions | None = Field(default=None, description="Options of method: gatys.")
@@ -87,16 +70,6 @@ class Batch(Strict):
         options = getattr(self, self.method)
         assert options is not None, "_has_the_options_of_its_method sees to it"
         return options
-
-    def choose(self) -> Choice | GatysChoice:
-        """Find the files that the batch's method needs.
-
-        Raises:
-            StyleError: a checkpoint or a painting is not there any more.
-            WeightsUnavailableError: a loss network's weights are not to be had.
-        """
-        options = self.options
-        return options.choose(self.fast) if isinstance(options, GatysOptions) else options.choose()
 
     @model_validator(mode="after")
     def _has_the_options_of_its_method(self) -> "Batch":
@@ -179,11 +152,3 @@ class RunConfig(Strict):
                     ("batches", position, "name"),
                     f"another batch is named {batch.name}; give each a name of its own",
                 )
-            for other in self.batches:
-                if inputs.includes(batch.input, other.output):
-                    yield (
-                        ("batches", position, "input"),
-                        f"{batch.input} includes {other.output}, where batch {other.name} writes;"
-                        " write to a folder outside the input, so that nothing is overwritten and"
-                        " no result is stylised again",
-                    )

@@ -1,5 +1,6 @@
 """The options of each method, as types of the config."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import (
@@ -7,13 +8,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
-from stylebeam.pipeline.methods.paintings import GatysChoice, choose_loss_networks, choose_paintings
-from stylebeam.pipeline.methods.styles import Choice, choose, choose_super_resolution
+from stylebeam.pipeline.methods.styles import Choice, choose
 from stylebeam.transforms.gatys.recipe import PRESETS, GatysRecipe, PresetName
 from stylebeam.transforms.inference.tiling import Statistics
 
@@ -77,20 +75,16 @@ class FastOptions(Strict):
         " which takes the least memory, for photos of hundreds of megapixels.",
     )
 
-    @field_validator("style")
-    @classmethod
-    def _usable(cls, style: dict[str, float], info: ValidationInfo) -> dict[str, float]:
-        if "checkpoint" in info.data:  # Else it is mistaken, and has been said to be.
-            choose(style, info.data["checkpoint"])
-        return style
-
-    def choose(self) -> Choice:
+    def choose(self, find: Callable[[Parts, str | None], Choice] = choose) -> Choice:
         """Find the style.
 
+        Args:
+            find: finds the checkpoint that holds the style.
+
         Raises:
-            StyleError: it is not there any more.
+            StyleError: there is no such style, or its checkpoint cannot be read or used.
         """
-        return choose(self.style, self.checkpoint)._replace(
+        return find(self.style, self.checkpoint)._replace(
             strength=self.strength,
             processing_size=self.processing_size,
             statistics=self.statistics,
@@ -109,20 +103,6 @@ class SuperResolutionOptions(Strict):
         min_length=1,
         description="A shipped network, or the path or URI of a .safetensors checkpoint.",
     )
-
-    @field_validator("checkpoint")
-    @classmethod
-    def _usable(cls, checkpoint: str) -> str:
-        choose_super_resolution(checkpoint)
-        return checkpoint
-
-    def choose(self) -> Choice:
-        """Find the network.
-
-        Raises:
-            StyleError: it is not there any more.
-        """
-        return choose_super_resolution(self.checkpoint)
 
     def __str__(self) -> str:
         """Name the network."""
@@ -161,37 +141,16 @@ class GatysOptions(GatysRecipe):
         preset = PRESETS.get(name, {}) if isinstance(name, str) else {}
         return {**preset, **values}
 
-    @field_validator("style_image")
-    @classmethod
-    def _readable(cls, style_image: dict[str, float]) -> dict[str, float]:
-        choose_paintings(style_image)
-        return style_image
-
     @model_validator(mode="after")
     def _weights_have_a_use(self) -> "GatysOptions":
         if self.weights is not None and self.networks == ("embedded",):
             raise ValueError("weights: are those of VGG, and loss_network: embedded has its own")
         return self
 
-    def choose(self, fast: FastOptions | None) -> GatysChoice:
-        """Find the paintings and the loss networks.
-
-        Args:
-            fast: the batch's, of use if the recipe begins with a fast network.
-
-        Raises:
-            StyleError: a painting or the fast network is not there any more.
-            WeightsUnavailableError: a loss network's weights are not to be had.
-        """
-        values = {name: getattr(self, name) for name in GatysRecipe.model_fields}
-        recipe = GatysRecipe(**values)
-        return GatysChoice(
-            recipe=recipe,
-            paintings=choose_paintings(self.style_image),
-            loss_networks=choose_loss_networks(recipe, self.weights),
-            fast=fast.choose() if fast and self.init == "fast" else None,
-            batch_size=self.batch_size,
-        )
+    @property
+    def plain(self) -> GatysRecipe:
+        """These options without the paintings and what else does not belong to a recipe."""
+        return GatysRecipe(**{name: getattr(self, name) for name in GatysRecipe.model_fields})
 
     def __str__(self) -> str:
         """Name the recipe and the paintings."""

@@ -55,7 +55,7 @@ class Archive:
             [
                 {
                     **batch.model_dump(mode="json", exclude_none=True),
-                    "weights": batch.choose().weights,
+                    "weights": batch.fast.choose().weights,
                 }
                 for batch in batches or [self.batch()]
             ],
