@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stylebeam.pipeline.methods.contract import MethodOptions, Resources
+from stylebeam.pipeline.methods.once import Once
 from stylebeam.pipeline.methods.validation import validate_options
 from stylebeam.transforms.backends.computation import ONE_IMAGE
 from stylebeam.transforms.checkpoints import parse_checkpoint, shipped_checkpoints
@@ -93,7 +94,7 @@ def open_style(
         "processing_size": processing_size,
         "statistics": statistics,
     }
-    return _open(validate_options("fast", options), {}, device, memory)
+    return open_options(validate_options("fast", options), device=device, memory=memory)
 
 
 def open_optimization(
@@ -126,7 +127,7 @@ def open_optimization(
     style_image = painting if isinstance(painting, str) else dict(painting)
     options = validate_options("gatys", {"style_image": style_image, "recipe": recipe, **settings})
     sections = {} if fast is None else {"fast": validate_options("fast", fast)}
-    return _open(options, sections, device, memory)
+    return open_options(options, sections, device=device, memory=memory)
 
 
 def open_super_resolution(
@@ -144,18 +145,30 @@ def open_super_resolution(
         DeviceUnavailableError: the device is not on this machine.
     """
     options = validate_options("super_resolution", {"checkpoint": checkpoint})
-    return _open(options, {}, device, memory)
+    return open_options(options, device=device, memory=memory)
 
 
-def _open(
+def open_options(
     options: MethodOptions,
-    sections: Mapping[str, MethodOptions],
-    device: DeviceName,
-    memory: float | None,
+    sections: Mapping[str, MethodOptions] | None = None,
+    *,
+    device: DeviceName = "auto",
+    memory: float | None = None,
 ) -> Engine:
+    """Return the engine of a method's options.
+
+    Args:
+        options: of the method.
+        sections: the options of other methods that it uses too, by method.
+        device: "auto", "cpu" or "cuda".
+        memory: gigabytes that a photo may take; by default half of the machine's.
+
+    Raises:
+        MethodError, WeightsUnavailableError, DeviceUnavailableError: as `open_optimization`.
+    """
     chosen = choose_device(device)
     available = device_memory(chosen) // 2 if memory is None else int(memory * 1e9)
-    resolved = options.resolve(sections)
+    resolved = options.resolve(sections or {}, Once())
     return resolved.engine(resolved.load(Resources(chosen, ONE_IMAGE, available)))
 
 

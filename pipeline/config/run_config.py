@@ -1,13 +1,11 @@
 """The config of a run, as types. `file.py` reads it from YAML."""
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, create_model, model_validator
 
 from stylebeam.pipeline import storage
-from stylebeam.pipeline.archive import inputs
 from stylebeam.pipeline.archive.records import GpsOption
 from stylebeam.pipeline.archive.results import Overwrite
 from stylebeam.pipeline.config.yaml_nodes import Location
@@ -29,34 +27,20 @@ else:
 
 def _normalized(value: str) -> str:
     """Write a location in one way, so that equal ones compare equal."""
-    if mistake := storage.mistake_in(value):
-        raise ValueError(mistake)
     return storage.normalize(value)
 
 
-def _listable(location: str) -> str:
-    if mistake := inputs.mistake_in(location):
-        raise ValueError(mistake)
-    return location
-
-
-def _no_file(location: str) -> str:
-    if not storage.is_remote(location) and os.path.isfile(location):
-        raise ValueError(f"{location} is a file, not a folder")
-    return location
-
-
 Folder = Annotated[str, Field(min_length=1), AfterValidator(_normalized)]
-Input = Annotated[Folder, AfterValidator(_listable)]
-Output = Annotated[Folder, AfterValidator(_no_file)]
 
 
 class BatchBase(Strict):
     """A set of images and what to do with them, but for the options of the methods."""
 
     name: str = Field(min_length=1, description="Names the batch in reports.")
-    input: Input = Field(description="Folder (searched recursively), file, or glob; a path or URI.")
-    output: Output = Field(description="Folder that mirrors the input's tree; a path or URI.")
+    input: Folder = Field(
+        description="Folder (searched recursively), file, or glob; a path or URI."
+    )
+    output: Folder = Field(description="Folder that mirrors the input's tree; a path or URI.")
     format: OutputFormat = Field(
         default="same", description="File format of the outputs; same keeps each input's."
     )
@@ -196,11 +180,3 @@ class RunConfig(Strict):
                     ("batches", position, "name"),
                     f"another batch is named {batch.name}; give each a name of its own",
                 )
-            for other in self.batches:
-                if inputs.includes(batch.input, other.output):
-                    yield (
-                        ("batches", position, "input"),
-                        f"{batch.input} includes {other.output}, where batch {other.name} writes;"
-                        " write to a folder outside the input, so that nothing is overwritten and"
-                        " no result is stylized again",
-                    )

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from stylebeam.pipeline.methods.once import Once
+
 if TYPE_CHECKING:
     import torch
 
@@ -21,7 +23,17 @@ if TYPE_CHECKING:
 
 
 class MethodError(ValueError):
-    """A style, painting or checkpoint that is not there or cannot be used; says which and why."""
+    """A style, painting or checkpoint that cannot be found or used; says which and why.
+
+    Attributes:
+        option: the option that names it, if one does.
+        beside: other options that make it wrong.
+    """
+
+    def __init__(self, message: str, option: str | None = None, *beside: str) -> None:
+        super().__init__(message)
+        self.option = option
+        self.beside = beside
 
 
 class Strict(BaseModel):
@@ -151,11 +163,23 @@ class MethodOptions(Strict, ABC):
         return ()
 
     @abstractmethod
-    def resolve(self, sections: Mapping[str, MethodOptions | None]) -> Resolved:
+    def check_files(self, once: Once) -> None:
+        """Find the user's files that the options name, without any that must be downloaded.
+
+        Args:
+            once: calls functions that read files.
+
+        Raises:
+            MethodError: a file cannot be found or used.
+        """
+
+    @abstractmethod
+    def resolve(self, sections: Mapping[str, MethodOptions | None], once: Once) -> Resolved:
         """Find the files that the options name, and read what decides their contents.
 
         Args:
             sections: the options of the other methods in the same batch, by method.
+            once: calls functions that read files.
 
         Raises:
             MethodError: a file is not there or cannot be used.

@@ -13,7 +13,8 @@ from stylebeam.pipeline.methods.checkpoints import (
     read_unchanged,
     shipped_styles,
 )
-from stylebeam.pipeline.methods.contract import MethodOptions, Resolved, Resources
+from stylebeam.pipeline.methods.contract import MethodError, MethodOptions, Resolved, Resources
+from stylebeam.pipeline.methods.once import Once
 from stylebeam.pipeline.methods.parts import Parts, describe_parts
 from stylebeam.transforms.inference.tiling import Statistics
 
@@ -59,8 +60,14 @@ class FastOptions(MethodOptions):
         " megapixels.",
     )
 
-    def resolve(self, sections: Mapping[str, MethodOptions | None]) -> "ResolvedFast":
-        checkpoint, styles = find_styles(self.style, self.checkpoint)
+    def check_files(self, once: Once) -> None:
+        try:
+            once(find_styles, self.style, self.checkpoint)
+        except MethodError as error:
+            raise MethodError(str(error), "style", "checkpoint") from error
+
+    def resolve(self, sections: Mapping[str, MethodOptions | None], once: Once) -> "ResolvedFast":
+        checkpoint, styles = once(find_styles, self.style, self.checkpoint)
         return ResolvedFast(
             checkpoint, styles, self.strength, self.processing_size, self.statistics
         )

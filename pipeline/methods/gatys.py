@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from stylebeam.pipeline.methods.contract import MethodOptions, Resolved, Resources
+from stylebeam.pipeline.methods.contract import MethodError, MethodOptions, Resolved, Resources
 from stylebeam.pipeline.methods.fast import FastOptions, ResolvedFast
+from stylebeam.pipeline.methods.once import Once
 from stylebeam.pipeline.methods.parts import Parts, describe_parts
 from stylebeam.pipeline.methods.style_files import (
     KnownFile,
@@ -72,15 +73,22 @@ class GatysOptions(MethodOptions, GatysRecipe):
     def also_uses(self) -> tuple[str, ...]:
         return ("fast",) if self.init == "fast" else ()
 
-    def resolve(self, sections: Mapping[str, MethodOptions | None]) -> "ResolvedGatys":
+    def check_files(self, once: Once) -> None:
+        try:
+            once(find_paintings, self.style_image)
+        except MethodError as error:
+            raise MethodError(str(error), "style_image") from error
+
+    def resolve(self, sections: Mapping[str, MethodOptions | None], once: Once) -> "ResolvedGatys":
         fast = sections.get("fast") if self.init == "fast" else None
-        values = {name: getattr(self, name) for name in GatysRecipe.model_fields}
-        settings = GatysRecipe(**values)
+        settings = GatysRecipe(**{name: getattr(self, name) for name in GatysRecipe.model_fields})
+        layers = sorted({**settings.content_layers, **settings.style_layers})
+        key = (settings.networks, settings.weights_convention, layers, self.weights)
         return ResolvedGatys(
             settings=settings,
-            paintings=find_paintings(self.style_image),
-            loss_networks=find_loss_networks(settings, self.weights),
-            fast=fast.resolve({}) if isinstance(fast, FastOptions) else None,
+            paintings=once(find_paintings, self.style_image),
+            loss_networks=once(find_loss_networks, settings, self.weights, key=key),
+            fast=fast.resolve({}, once) if isinstance(fast, FastOptions) else None,
         )
 
     @classmethod

@@ -13,7 +13,8 @@ from stylebeam.pipeline.methods.checkpoints import (
     read_unchanged,
     shipped_super_resolution,
 )
-from stylebeam.pipeline.methods.contract import MethodOptions, Resolved, Resources
+from stylebeam.pipeline.methods.contract import MethodError, MethodOptions, Resolved, Resources
+from stylebeam.pipeline.methods.once import Once
 
 if TYPE_CHECKING:
     from stylebeam.transforms.inference.super_resolution import SuperResolutionEngine
@@ -31,8 +32,16 @@ class SuperResolutionOptions(MethodOptions):
         description="A shipped network, or the path or URI of a .safetensors checkpoint.",
     )
 
-    def resolve(self, sections: Mapping[str, MethodOptions | None]) -> "ResolvedSuperResolution":
-        return ResolvedSuperResolution(find_super_resolution(self.checkpoint))
+    def check_files(self, once: Once) -> None:
+        try:
+            once(find_super_resolution, self.checkpoint)
+        except MethodError as error:
+            raise MethodError(str(error), "checkpoint") from error
+
+    def resolve(
+        self, sections: Mapping[str, MethodOptions | None], once: Once
+    ) -> "ResolvedSuperResolution":
+        return ResolvedSuperResolution(once(find_super_resolution, self.checkpoint))
 
     @classmethod
     def describe_schema(cls, properties: dict[str, Any]) -> None:

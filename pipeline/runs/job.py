@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from stylebeam.pipeline.beam.options import is_local, parse_beam_options
-from stylebeam.pipeline.config.file import load_config
+from stylebeam.pipeline.config.file import load_and_resolve
 from stylebeam.pipeline.config.run_config import RunConfig
 from stylebeam.pipeline.report import write_report
 from stylebeam.pipeline.runs.display import Display
-from stylebeam.pipeline.runs.planning import BatchPlan, Counts, output_folders, plan
+from stylebeam.pipeline.runs.planning import BatchPlan, Counts, output_folders, resolve
 from stylebeam.pipeline.runs.run import Run, RunSummary
 from stylebeam.transforms.hardware.devices import choose_device
 
@@ -46,15 +47,16 @@ class Job:
             retry_failed: do only the images that failed in the last run.
 
         Raises:
-            ConfigError: the config, an override or a flag is wrong; all mistakes at once.
-            MethodError, WeightsUnavailableError: a file that a method needs cannot be used.
+            ConfigError: the config, a file that it names, an override or a flag is wrong; all
+                mistakes at once.
             DeviceUnavailableError: the workers are on this machine, and it lacks their device.
         """
         beam_options = parse_beam_options(list(beam_flags))
-        config = load_config(path, RunConfig, settings)
+        find = partial(resolve, retry_failed=retry_failed)
+        config, plans = load_and_resolve(path, RunConfig, settings, find)
         if is_local(beam_options):
             choose_device(config.run.device)
-        return cls(config, plan(config, retry_failed), beam_options)
+        return cls(config, plans, beam_options)
 
     def run(self, announce: Callable[[Counts], Display | None] = lambda _: None) -> RunSummary:
         """Stylize the images, write the reports, and return what became of the images.
@@ -93,8 +95,8 @@ def run(
         The counts and the first failures of each batch; `failed` is the number of all failures.
 
     Raises:
-        ConfigError: the config, an override or a flag is wrong; all mistakes at once.
-        MethodError, WeightsUnavailableError: a file that a method needs cannot be used.
+        ConfigError: the config, a file that it names, an override or a flag is wrong; all mistakes
+            at once.
         DeviceUnavailableError: the workers are on this machine, and it lacks their device.
         RunFailedError: the pipeline did not finish.
         StorageError: an input cannot be listed, or an output cannot be written.

@@ -13,9 +13,12 @@ from stylebeam.pipeline.archive.records import Outcome, Recipe, Status, Task
 from stylebeam.pipeline.archive.results import results_in
 from stylebeam.pipeline.archive.tasks import decide, task_for
 from stylebeam.pipeline.config.file import ConfigError
+from stylebeam.pipeline.config.mistakes import Problems
 from stylebeam.pipeline.config.run_config import Batch, RunConfig
-from stylebeam.pipeline.methods.contract import Resolved
+from stylebeam.pipeline.methods.contract import MethodError, Resolved
+from stylebeam.pipeline.methods.once import Once
 from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION
+from stylebeam.transforms.losses.vgg_weights import WeightsUnavailableError
 
 _MISTAKES_SHOWN = 20
 
@@ -95,21 +98,69 @@ class BatchPlan:
         )
 
 
-def plan(config: RunConfig, retry_failed: bool = False) -> list[BatchPlan]:
-    """Return a plan for each batch of a config.
+def resolve(
+    config: RunConfig, problems: Problems, retry_failed: bool = False, once: Once | None = None
+) -> list[BatchPlan]:
+    """Return a plan for each batch of a config; for `load_and_resolve`.
 
     Args:
-        config: the batches.
+        config: a valid config.
+        problems: collects what is wrong with the folders and files that the config names.
         retry_failed: do only what failed in the last run.
+        once: remembers files from one config to the next.
 
-    Raises:
-        MethodError: a style's checkpoint or a painting cannot be read.
-        WeightsUnavailableError: a loss network's weights cannot be found.
+    Returns:
+        The plans; none if there are problems, since weights are not worth a download then.
     """
-    return [
-        BatchPlan(batch, batch.options.resolve(batch.sections), retry_failed)
-        for batch in config.batches
-    ]
+    once = once or Once()
+    _check_folders(config, problems)
+    for position, batch in enumerate(config.batches):
+        for name, options in batch.sections.items():
+            if options is None or name not in {batch.method, *batch.model_fields_set}:
+                continue
+            try:
+                options.check_files(once)
+            except MethodError as error:
+                location = (error.option,) if error.option else ()
+                here = problems.at("batches", position, name)
+                here.add(location, str(error), [(other,) for other in error.beside])
+    if problems:
+        return []
+    plans = []
+    for position, batch in enumerate(config.batches):
+        try:
+            resolved = batch.options.resolve(batch.sections, once)
+        except WeightsUnavailableError as error:
+            problems.at("batches", position, batch.method).add((), str(error))
+            continue
+        plans.append(BatchPlan(batch, resolved, retry_failed))
+    return plans
+
+
+def _check_folders(config: RunConfig, problems: Problems) -> None:
+    """Check the inputs and outputs of the batches, each by itself and beside the others."""
+    readable, writable = [], []
+    for position, batch in enumerate(config.batches):
+        here = problems.at("batches", position)
+        if mistake := storage.mistake_in(batch.input) or inputs.mistake_in(batch.input):
+            here.add(("input",), mistake)
+        else:
+            readable.append((here, batch))
+        if mistake := storage.mistake_in(batch.output):
+            here.add(("output",), mistake)
+        elif not storage.is_remote(batch.output) and os.path.isfile(batch.output):
+            here.add(("output",), f"{batch.output} is a file, not a folder")
+        else:
+            writable.append(batch)
+    for here, batch in readable:
+        for other in writable:
+            if inputs.includes(batch.input, other.output):
+                here.add(
+                    ("input",),
+                    f"{batch.input} includes {other.output}, where batch {other.name} writes;"
+                    " write to a folder outside the input, so that nothing is overwritten and"
+                    " no result is stylized again",
+                )
 
 
 def survey(

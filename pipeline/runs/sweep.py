@@ -1,7 +1,9 @@
 """Sweeps: every combination of the values of two keys, side by side for each photo."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from PIL import Image
@@ -11,10 +13,13 @@ from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import ledger
 from stylebeam.pipeline.archive.records import Outcome, Task
 from stylebeam.pipeline.config import yaml_nodes
-from stylebeam.pipeline.config.file import ConfigError, load_config
-from stylebeam.pipeline.config.run_config import Batch, RunConfig
+from stylebeam.pipeline.config.file import ConfigError, load_and_resolve
+from stylebeam.pipeline.config.mistakes import Problems
+from stylebeam.pipeline.config.run_config import RunConfig
 from stylebeam.pipeline.config.yaml_nodes import Location
 from stylebeam.pipeline.methods.contract import Strict
+from stylebeam.pipeline.methods.once import Once
+from stylebeam.pipeline.runs.planning import BatchPlan, resolve
 from stylebeam.transforms.images.contact_sheet import contact_sheet, largest_cell
 from stylebeam.transforms.images.thumbnails import thumbnail
 
@@ -46,11 +51,6 @@ class SweepConfig(RunConfig):
     """The config of `stylebeam sweep`: that of a run of one batch, and the axes of its sheets."""
 
     sweep: Axes = Field(description="The keys that are swept, and their values.")
-
-    @property
-    def sheets(self) -> Batch:
-        """The batch as if the sheets were its outputs."""
-        return self.batches[0].model_copy(update={"format": "png"})
 
     def mistakes(self) -> Iterator[tuple[Location, str]]:
         """Yield what is wrong with the axes, and what would be with a run."""
@@ -101,8 +101,22 @@ class _Step(NamedTuple):
         return setting_of(self.key, self.value)
 
 
-def load_cells(path: str, settings: Sequence[str]) -> tuple[SweepConfig, list[list[Batch]]]:
-    """Return the config of a sweep, and the batch of each cell, row by row.
+class Sweep(NamedTuple):
+    """A sweep that is ready to run.
+
+    Attributes:
+        config: the config.
+        sheets: the plan of the batch as if the sheets were its outputs.
+        cells: the plan of each cell, row by row.
+    """
+
+    config: SweepConfig
+    sheets: BatchPlan
+    cells: list[list[BatchPlan]]
+
+
+def load_sweep(path: str, settings: Sequence[str]) -> Sweep:
+    """Return the config of a sweep, and the plan of each cell.
 
     Every cell has a folder of its own below the batch's output. Cells are PNG, unless the batch
     has a format.
@@ -114,28 +128,31 @@ def load_cells(path: str, settings: Sequence[str]) -> tuple[SweepConfig, list[li
     Raises:
         ConfigError: the config is wrong, or that of a cell; the mistakes of all cells at once.
     """
-    config = load_config(path, SweepConfig, settings)
+    find = partial(resolve, once=Once())
+    config, [sheets] = load_and_resolve(path, SweepConfig, settings, find)
     mistakes: list[str] = []
-    cells: list[list[Batch]] = []
+    cells: list[list[BatchPlan]] = []
     for row, row_steps in enumerate(_steps("rows", config.sweep.rows), start=1):
         cells.append([])
         for column, column_steps in enumerate(_steps("columns", config.sweep.columns), start=1):
             steps = [*row_steps, *column_steps]
             try:
-                batch = _load_cell(path, settings, steps)
+                cell = _load_cell(path, settings, steps, find)
             except ConfigError as error:
                 mistakes += error.mistakes
                 continue
             values = ", ".join(f"{step.key}={step.label}" for step in steps)
+            batch = cell.batch
             update = {
                 "name": f"{batch.name}: {values}",
                 "output": storage.join(batch.output, f"cells/{row}_{column}"),
                 "format": "png" if batch.format == "same" else batch.format,
             }
-            cells[-1].append(batch.model_copy(update=update))
+            cells[-1].append(replace(cell, batch=batch.model_copy(update=update)))
     if mistakes:
         raise ConfigError(mistakes)
-    return config, cells
+    sheets = replace(sheets, batch=sheets.batch.model_copy(update={"format": "png"}))
+    return Sweep(config, sheets, cells)
 
 
 def setting_of(key: str, value: Any) -> str:
@@ -149,23 +166,21 @@ def setting_of(key: str, value: Any) -> str:
     return f"batches.0.{key}={yaml_nodes.one_line(value)}"
 
 
-def write_sheets(
-    config: SweepConfig, cells: list[list[Batch]], sheets: Iterable[Task | Outcome]
-) -> None:
+def write_sheets(sweep: Sweep, sheets: Iterable[Task | Outcome]) -> None:
     """Put the outputs of a sweep's run together, in one contact sheet for each photo.
 
     Args:
-        config: of the sweep.
-        cells: the batches that were run, as `load_cells` returned them.
+        sweep: what was run.
         sheets: for each photo, where to write its sheet.
 
     Raises:
         StorageError: an output cannot be read, or a sheet not be written.
         ImageError: an output is not the image that was written.
     """
+    config = sweep.config
     rows, columns = config.sweep.rows, config.sweep.columns
-    outputs = [[_outputs(batch) for batch in row] for row in cells]
-    largest = largest_cell(len(cells), len(columns.values))
+    outputs = [[_outputs(cell.batch.output) for cell in row] for row in sweep.cells]
+    largest = largest_cell(len(sweep.cells), len(columns.values))
     axes = [f"{name}: {axis.key}" for name, axis in (("rows", rows), ("columns", columns)) if axis]
     for task in sheets:
         images = [
@@ -190,12 +205,20 @@ def _steps(name: str, axis: Axis | None) -> list[list[_Step]]:
     return [[_Step(f"sweep.{name}", axis.key, value)] for value in axis.values]
 
 
-def _load_cell(path: str, settings: Sequence[str], steps: Sequence[_Step]) -> Batch:
-    """Return the batch of a cell, with the values of both axes."""
+def _load_cell(
+    path: str,
+    settings: Sequence[str],
+    steps: Sequence[_Step],
+    find: Callable[[RunConfig, Problems], list[BatchPlan]],
+) -> BatchPlan:
+    """Return the plan of a cell, with the values of both axes."""
     # In the order of the keys, for a mapping must not replace what is set within it.
     overrides = [step.setting for step in sorted(steps, key=lambda step: step.key)]
     try:
-        return load_config(path, SweepConfig, [*settings, *overrides]).batches[0]
+        # Notes are about the config, and were given when it was loaded without the overrides.
+        settings = [*settings, *overrides]
+        _, [plan] = load_and_resolve(path, SweepConfig, settings, find, note=lambda text: None)
+        return plan
     except ConfigError as error:
         raise ConfigError(_placed(mistake, path, steps) for mistake in error.mistakes) from None
 
@@ -208,9 +231,9 @@ def _placed(mistake: str, path: str, steps: Sequence[_Step]) -> str:
     return mistake
 
 
-def _outputs(batch: Batch) -> dict[str, str]:
+def _outputs(folder: str) -> dict[str, str]:
     """Return where each photo's output of a cell lies, but for those that failed."""
-    outcomes = ledger.read_outcomes(batch.output)
+    outcomes = ledger.read_outcomes(folder)
     return {each.input: each.output for each in outcomes if each.status != "failed"}
 
 

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rich.console import Console
 
@@ -19,15 +18,15 @@ from stylebeam.pipeline.cli.summary import (
     report_lines,
     to_json,
 )
-from stylebeam.pipeline.config.file import load_config
+from stylebeam.pipeline.config.file import load_and_resolve
 from stylebeam.pipeline.config.run_config import RunConfig
 from stylebeam.pipeline.runs.display import Display
 from stylebeam.pipeline.runs.estimate import estimate
 from stylebeam.pipeline.runs.job import Job
-from stylebeam.pipeline.runs.planning import BatchPlan, Counts, Item, plan, survey, total
+from stylebeam.pipeline.runs.planning import BatchPlan, Counts, Item, resolve, survey, total
 from stylebeam.pipeline.runs.preview import preview_sheet
 from stylebeam.pipeline.runs.run import Run, RunSummary
-from stylebeam.pipeline.runs.sweep import load_cells, write_sheets
+from stylebeam.pipeline.runs.sweep import load_sweep, write_sheets
 from stylebeam.transforms.hardware.devices import DeviceName, choose_device
 
 
@@ -54,8 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 def validate(args: argparse.Namespace) -> int:
     """Check a config and say what a run would do."""
-    config = load_config(args.config, RunConfig, args.set)
-    plans = plan(config)
+    config, plans = load_and_resolve(args.config, RunConfig, args.set, resolve)
     counts = survey(plans)
     print(*plan_lines(plans, counts), sep="\n", flush=True)
     if not args.quick:
@@ -67,8 +65,7 @@ def validate(args: argparse.Namespace) -> int:
 
 def preview(args: argparse.Namespace) -> int:
     """Show what photos of a config's batches will look like, in a contact sheet."""
-    config = load_config(args.config, RunConfig, args.set)
-    plans = plan(config)
+    config, plans = load_and_resolve(args.config, RunConfig, args.set, resolve)
     photos = (photo for batch in config.batches for photo in inputs.list_images(batch.input))
     check_output(args.output, (photo.path for photo in photos))
     write_sheet(preview_sheet(config.run, plans), args.output)
@@ -78,17 +75,16 @@ def preview(args: argparse.Namespace) -> int:
 def sweep(args: argparse.Namespace) -> int:
     """Stylize photos with every combination of two keys' values, in a contact sheet each."""
     beam_options = parse_beam_options(args.beam_flags)
-    config, cells = load_cells(args.config, args.set)
-    device = config.run.device if is_local(beam_options) else None
+    loaded = load_sweep(args.config, args.set)
+    run_options = loaded.config.run
+    device = run_options.device if is_local(beam_options) else None
     if device:
         choose_device(device)
-    batches = tuple(batch for row in cells for batch in row)
-    plans = plan(RunConfig(batches=batches, run=config.run))
-    batch = config.sheets
+    plans = [cell for row in loaded.cells for cell in row]
+    batch = loaded.sheets.batch
     sheets: list[Item] = []
-    with Run(config.run, plans, beam_options) as cells_run:
-        counts = cells_run.survey([replace(plans[0], batch=batch)], sheets.append)
-        counts = dict(counts)
+    with Run(run_options, plans, beam_options) as cells_run:
+        counts = dict(cells_run.survey([loaded.sheets], sheets.append))
         count = counts.pop(batch.name).total()
         print(f"{batch.name}: {count} images in {batch.input}, each in {len(plans)} cells")
         if not count:
@@ -98,7 +94,7 @@ def sweep(args: argparse.Namespace) -> int:
         summary = cells_run.execute(_display(counts))
     print_summary(summary, Console())
     if not summary.stopped:
-        write_sheets(config, cells, sheets)
+        write_sheets(loaded, sheets)
         print(f"The contact sheet of each image is in {batch.output}.")
     return _exit_code(summary)
 

@@ -1,15 +1,17 @@
 """The command `stylize`: one image, by the engines of `import stylebeam`."""
 
 import argparse
+import json
 import sys
-from typing import Any
 
 import stylebeam
+from stylebeam.opening import open_options
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.cli import exit_codes
 from stylebeam.pipeline.cli.outputs import check_output, format_of
-from stylebeam.pipeline.config.file import ConfigError
-from stylebeam.pipeline.config.yaml_nodes import YamlError, apply_setting, parse, values
+from stylebeam.pipeline.config.file import ConfigError, load_config
+from stylebeam.pipeline.methods import METHODS
+from stylebeam.pipeline.methods.validation import validate_options
 from stylebeam.transforms.engine import Engine
 from stylebeam.transforms.images.decoding import decode
 from stylebeam.transforms.images.encoding import encode
@@ -50,29 +52,17 @@ def _style(args: argparse.Namespace) -> Engine:
 
 def _optimization(args: argparse.Namespace) -> Engine:
     """Return the engine of the optimization that the arguments name."""
-    settings = _settings(args.set)
-    starts_fast = settings.get("init") == "fast"
-    if starts_fast and not args.style:
+    settings = [f"style_image={json.dumps(args.style_image)}", *args.set]
+    options = load_config(None, METHODS["gatys"], settings)
+    if options.also_uses and not args.style:
         raise ConfigError(["init: fast needs --style, the style to start with"])
-    if not starts_fast and args.style:
+    if args.style and not options.also_uses:
         raise ConfigError(["--style goes with --style-image only for --set init=fast"])
-    fast = {
+    first = {
         "style": dict(args.style),
         "checkpoint": args.checkpoint,
         "strength": args.strength,
         "processing_size": args.processing_size,
     }
-    return stylebeam.open_optimization(
-        args.style_image, device=args.device, fast=fast if starts_fast else None, **settings
-    )
-
-
-def _settings(overrides: list[str]) -> dict[str, Any]:
-    """Return the options in `key=value` arguments, whose values are YAML."""
-    try:
-        root = parse("{}", "--set")
-        for override in overrides:
-            apply_setting(root, override)
-        return values(root)
-    except YamlError as error:
-        raise ConfigError(error.args) from None
+    sections = {name: validate_options(name, first) for name in options.also_uses}
+    return open_options(options, sections, device=args.device)

@@ -1,4 +1,4 @@
-"""Configs: what they mean, and what is said of mistakes."""
+"""Configs of runs: their meaning, and the messages for mistakes in them."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from stylebeam.pipeline.config.file import ConfigError, load_config
+from stylebeam.pipeline.config.file import ConfigError, load_and_resolve, load_config
 from stylebeam.pipeline.config.run_config import RunConfig
+from stylebeam.pipeline.runs.planning import resolve
 from stylebeam.pipeline.runs.sweep import SweepConfig
 from stylebeam.transforms.checkpoints import (
     Checkpoint,
@@ -25,7 +26,7 @@ from stylebeam.transforms.training.super_resolution import SuperResolutionRecipe
 
 @pytest.fixture
 def folder(tmp_path: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a folder of photos and a style."""
+    """Return a working directory with a folder of photos and a style."""
     (tmp_path / "photos").mkdir()
     (tmp_path / "style.safetensors").symlink_to(checkpoint_path)
     monkeypatch.chdir(tmp_path)
@@ -34,7 +35,7 @@ def folder(tmp_path: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def load(text: str, *settings: str) -> RunConfig:
     Path("config.yaml").write_text(text)
-    return load_config("config.yaml", RunConfig, settings)
+    return load_and_resolve("config.yaml", RunConfig, settings, resolve)[0]
 
 
 def mistakes(text: str, *settings: str) -> tuple[str, ...]:
@@ -70,7 +71,7 @@ def test_defaults_fill_in_what_a_batch_leaves_out() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_what_yaml_merges_into_a_batch_goes_before_defaults() -> None:
+def test_yaml_merge_keys_take_precedence_over_defaults() -> None:
     config = load(
         GOOD.replace("  - name: holiday", "  - &first\n    name: holiday").replace(
             "output: out/holiday", "output: out/holiday\n    quality: 50\n    fast: {strength: 0.1}"
@@ -83,7 +84,7 @@ def test_what_yaml_merges_into_a_batch_goes_before_defaults() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_setting_changes_the_batch_that_it_names_and_none_that_shares_its_yaml() -> None:
+def test_a_setting_changes_one_batch_and_not_another_with_an_alias_to_it() -> None:
     text = GOOD.replace(
         "output: out/holiday", "output: out/holiday\n    fast: &fast {strength: 0.2}"
     )
@@ -93,7 +94,7 @@ def test_a_setting_changes_the_batch_that_it_names_and_none_that_shares_its_yaml
 
 
 @pytest.mark.usefixtures("folder")
-def test_locations_are_written_in_one_way() -> None:
+def test_locations_are_normalized() -> None:
     holiday, portraits = load(GOOD).batches
     assert holiday.input == portraits.input == "photos"
     assert portraits.output == "out/portraits"
@@ -123,7 +124,7 @@ def test_settings_override_the_file() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_all_mistakes_are_said_at_once_each_with_its_place() -> None:
+def test_all_mistakes_are_reported_at_once_with_their_places() -> None:
     text = """\
 defaults:
   qualty: 80
@@ -219,6 +220,38 @@ def test_one_mistake_is_one_sentence(text: str, settings: list[str], said: str) 
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("line", "invalid"),
+    [
+        ("qualty: 80", "qualty: there is no such key; did you mean quality?"),
+        ("quality: high", "quality: must be a whole number, not 'high'"),
+    ],
+)
+def test_an_invalid_key_does_not_hide_a_missing_file(line: str, invalid: str) -> None:
+    text = GOOD.replace("    output: out/holiday\n", f"    output: out/holiday\n    {line}\n")
+    assert mistakes(text, "batches.holiday.input=fotos", "batches.1.input=fotos") == (
+        "--set batches.1.input=fotos: batches.portraits.input: fotos does not exist; did you mean"
+        " photos?",
+        "--set batches.holiday.input=fotos: batches.holiday.input: fotos does not exist; did you"
+        " mean photos?",
+        f"config.yaml:8: batches.holiday.{invalid}",
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_invalid_batch_does_not_hide_the_missing_files_of_another() -> None:
+    text = GOOD.replace("output: out/holiday", "fast: 7").replace(
+        "input: photos\n", "input: nowhere\n"
+    )
+    assert mistakes(text) == (
+        "config.yaml:5: batches.holiday.output: this key is missing",
+        "config.yaml:7: batches.holiday.fast: must be a mapping of keys to values, not 7",
+        f"config.yaml:9: batches.portraits.input: nowhere does not exist; it is looked for in"
+        f" {os.getcwd()}",
+    )
+
+
+@pytest.mark.usefixtures("folder")
 def test_two_batches_of_one_name_are_a_mistake() -> None:
     again = "  - {name: holiday, input: photos, output: out/2}\n"
     assert mistakes(GOOD + again) == (
@@ -227,8 +260,8 @@ def test_two_batches_of_one_name_are_a_mistake() -> None:
     )
 
 
-def test_a_checkpoint_that_is_none_is_a_mistake(folder: Path) -> None:
-    (folder / "bad.safetensors").write_bytes(b"nothing of the kind")
+def test_an_invalid_checkpoint_is_a_mistake(folder: Path) -> None:
+    (folder / "bad.safetensors").write_bytes(b"not a checkpoint")
     [mistake] = mistakes(BATCH, "batches.x.fast.style=bad.safetensors")
     assert "bad.safetensors: The file is not a whole safetensors checkpoint" in mistake
     unfit = Checkpoint("johnson", {"out.bias": torch.zeros(3)}, {"unfit": Style()})
@@ -237,10 +270,12 @@ def test_a_checkpoint_that_is_none_is_a_mistake(folder: Path) -> None:
     assert "unfit.safetensors: The checkpoint cannot be used" in mistake
 
 
-def test_styles_are_blended_by_their_parts(folder: Path, two_styles_path: Path) -> None:
+def test_the_parts_of_blended_styles_are_normalized(folder: Path, two_styles_path: Path) -> None:
     (folder / "two.safetensors").symlink_to(two_styles_path)
     blend = "batches.x.fast={checkpoint: two.safetensors, style: {one: 1, two: 0.5}}"
-    assert load(BATCH, blend).batches[0].fast.choose().styles == (("one", 2 / 3), ("two", 1 / 3))
+    Path("config.yaml").write_text(BATCH)
+    _, [plan] = load_and_resolve("config.yaml", RunConfig, [blend], resolve)
+    assert plan.choice.styles == (("one", 2 / 3), ("two", 1 / 3))
     for fast, message in (
         ("{checkpoint: two.safetensors, style: three}", "fast.style: two.safetensors holds no"),
         ("{checkpoint: no.safetensors, style: one}", "fast.style: no.safetensors cannot be read"),
@@ -253,7 +288,7 @@ def test_styles_are_blended_by_their_parts(folder: Path, two_styles_path: Path) 
         assert message in mistake
 
 
-def test_a_config_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_config_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no\.yaml cannot be read: there is no such file"):
         load_config(str(tmp_path / "no.yaml"), RunConfig)
 
@@ -274,7 +309,11 @@ MODELS = {
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_config_is_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CONFIGS.parent)
-    load_config(str(path), MODELS[path.parent.name])
+    model = MODELS[path.parent.name]
+    if issubclass(model, RunConfig):
+        load_and_resolve(str(path), model, (), resolve)
+    else:
+        load_config(str(path), model)
 
 
 @pytest.mark.parametrize("path", list(shipped_checkpoints()), ids=lambda path: path.name)
@@ -290,7 +329,7 @@ def test_every_shipped_checkpoint_has_its_recipe(path: Path) -> None:
         - {"output", "content_images", "style_image", "style_images"},
     )
     for about in [style.training for style in checkpoint.styles.values()] or [checkpoint.training]:
-        # One that was trained before a key came to be does not have it.
+        # A checkpoint lacks the keys that were added after its training.
         assert about == {**about, **{key: decisive[key] for key in decisive.keys() & about.keys()}}
 
 

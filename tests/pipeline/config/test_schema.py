@@ -15,8 +15,11 @@ from pydantic import ValidationError
 from docs.generate import generated
 from stylebeam.pipeline.cli.arguments import CONFIG_KINDS, main
 from stylebeam.pipeline.config import yaml_nodes
-from stylebeam.pipeline.config.file import ConfigError, load_config
+from stylebeam.pipeline.config.file import ConfigError, load_and_resolve, load_config
+from stylebeam.pipeline.config.mistakes import Problems
+from stylebeam.pipeline.config.run_config import RunConfig
 from stylebeam.pipeline.config.schema import TYPES, Schema, merged_schema, schema, section
+from stylebeam.pipeline.runs.planning import resolve
 
 ROOT = Path(__file__).parents[3]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -43,7 +46,10 @@ def refusals(kind: str, text: str) -> set[str]:
 def is_valid(kind: str, text: str) -> bool:
     Path("config.yaml").write_text(text)
     try:
-        load_config("config.yaml", TYPES[kind])
+        if issubclass(TYPES[kind], RunConfig):
+            load_and_resolve("config.yaml", TYPES[kind], (), resolve)
+        else:
+            load_config("config.yaml", TYPES[kind])
     except ConfigError:
         return False
     return True
@@ -254,7 +260,12 @@ def is_accepted(kind: str, values: Any) -> bool:
         config = TYPES[kind].model_validate(values)
     except ValidationError:
         return False
-    return not list(getattr(config, "mistakes", tuple)())
+    if list(getattr(config, "mistakes", tuple)()):
+        return False
+    problems = Problems()
+    if isinstance(config, RunConfig):
+        resolve(config, problems)
+    return not problems
 
 
 @pytest.mark.parametrize(

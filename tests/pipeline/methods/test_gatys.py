@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image, ImageChops
+from stylebeam.pipeline.methods.paintings import GatysChoice, load_gatys_stylizer
+from stylebeam.pipeline.methods.styles import StyleError
 
 from stylebeam.pipeline.archive.ledger import read_outcomes
 from stylebeam.pipeline.archive.records import Recipe
 from stylebeam.pipeline.cli.arguments import main
-from stylebeam.pipeline.config.file import ConfigError, load_config
-from stylebeam.pipeline.config.run_config import Batch, RunConfig
-from stylebeam.pipeline.methods.paintings import GatysChoice, load_gatys_stylizer
-from stylebeam.pipeline.methods.styles import StyleError
+from stylebeam.pipeline.config.file import ConfigError, load_and_resolve, load_config
+from stylebeam.pipeline.config.run_config import RunConfig
+from stylebeam.pipeline.runs.planning import resolve
 
 CONFIG = """\
 defaults:
@@ -50,12 +51,10 @@ def run(*settings: str) -> int:
     return main(["run", "config.yaml", *overrides])
 
 
-def batch(options: str) -> Batch:
-    return load_config("config.yaml", RunConfig, [f"batches.gatys.gatys={options}"]).batches[1]
-
-
 def choose(options: str) -> GatysChoice:
-    choice = batch(options).choose()
+    settings = [f"batches.gatys.gatys={options}"]
+    _, plans = load_and_resolve("config.yaml", RunConfig, settings, resolve)
+    choice = plans[1].choice
     assert isinstance(choice, GatysChoice)
     return choice
 
@@ -172,7 +171,7 @@ def test_without_weights_and_network_a_papers_recipe_is_refused_before_anything_
 )
 def test_what_cannot_be_is_said(options: str, said: str) -> None:
     with pytest.raises(ConfigError) as mistakes:
-        batch(options)
+        choose(options)
     assert len(mistakes.value.mistakes) == 1
     assert said in str(mistakes.value)
 

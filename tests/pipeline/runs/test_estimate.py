@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from stylebeam.pipeline.methods.paintings import GatysChoice, KnownFile
 from torch import Tensor
 
 from stylebeam.pipeline.archive.records import Recipe
 from stylebeam.pipeline.beam.model_handler import Effect, StylizerPool
 from stylebeam.pipeline.cli.arguments import main
 from stylebeam.pipeline.cli.summary import estimate_lines
-from stylebeam.pipeline.config.file import load_config
+from stylebeam.pipeline.config.file import load_and_resolve
 from stylebeam.pipeline.config.run_config import Batch, RunConfig, RunOptions
-from stylebeam.pipeline.methods.paintings import GatysChoice, KnownFile
 from stylebeam.pipeline.runs import estimate as module
 from stylebeam.pipeline.runs.estimate import Estimate, estimate
-from stylebeam.pipeline.runs.planning import BatchPlan, plan
+from stylebeam.pipeline.runs.planning import BatchPlan, resolve
 from stylebeam.pipeline.runs.sampling import evenly
 from stylebeam.transforms.gatys.recipe import GatysRecipe
 
@@ -43,8 +43,8 @@ def test_a_few_are_evenly_spread(count: int, most: int, kept: list[int]) -> None
 
 def test_pixels_are_those_of_what_is_to_do(one_batch: Path, photos: Path) -> None:
     (photos / "bad.jpg").write_text("no image")
-    config = load_config("config.yaml", RunConfig)
-    [found] = estimate(config.run, plan(config)).values()
+    config, plans = load_and_resolve("config.yaml", RunConfig, (), resolve)
+    [found] = estimate(config.run, plans).values()
     # Four are to be done, of which one cannot be read and counts as the others do.
     assert found.pixels == pytest.approx((50 * 41 + 33 * 64 + 64 * 48) / 3 * 4)
     assert found.seconds > 0
@@ -52,15 +52,15 @@ def test_pixels_are_those_of_what_is_to_do(one_batch: Path, photos: Path) -> Non
     (photos / "a.jpg").touch()
     Image.new("RGB", (10, 20)).save(photos / "new.png")
     (photos / "bad.jpg").unlink()
-    [found] = estimate(config.run, plan(config)).values()
+    [found] = estimate(config.run, plans).values()
     assert found.pixels == pytest.approx(10 * 20 + 50 * 41)
 
 
 def test_a_batch_without_photos_is_left_out(one_batch: Path, photos: Path) -> None:
     for path in photos.rglob("*.*"):
         path.unlink()
-    config = load_config("config.yaml", RunConfig)
-    assert estimate(config.run, plan(config)) == {}
+    config, plans = load_and_resolve("config.yaml", RunConfig, (), resolve)
+    assert estimate(config.run, plans) == {}
 
 
 class Clock:

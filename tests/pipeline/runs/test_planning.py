@@ -5,14 +5,19 @@ from pathlib import Path
 import pytest
 
 from stylebeam.pipeline.config.file import ConfigError
+from stylebeam.pipeline.config.mistakes import Problems
 from stylebeam.pipeline.config.run_config import RunConfig
-from stylebeam.pipeline.runs.planning import plan, survey
+from stylebeam.pipeline.runs.planning import BatchPlan, resolve, survey
 from stylebeam.transforms.checkpoints import weights_digest
 
 
 def config(checkpoint: Path, *batches: dict[str, object]) -> RunConfig:
     shared = {"fast": {"style": str(checkpoint)}}
     return RunConfig.model_validate({"batches": [{**shared, **batch} for batch in batches]})
+
+
+def plan(config: RunConfig) -> list[BatchPlan]:
+    return resolve(config, Problems())
 
 
 def test_outputs_mirror_the_tree_of_the_input(photos: Path, checkpoint_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageChops
 
 from stylebeam.pipeline.cli.arguments import main
-from stylebeam.pipeline.config import yaml_nodes
+from stylebeam.pipeline.config import node_edits, yaml_nodes
 from stylebeam.pipeline.config.file import ConfigError
-from stylebeam.pipeline.runs.sweep import Axis, load_cells, setting_of
+from stylebeam.pipeline.runs.sweep import Axis, load_sweep, setting_of
 
 CONFIG = """\
 batches:
@@ -143,8 +143,8 @@ def test_no_images_are_said_and_are_no_failure(capsys: pytest.CaptureFixture[str
 
 def test_cells_are_png_unless_the_batch_has_a_format() -> None:
     for chosen, written in (("same", "png"), ("webp", "webp")):
-        _, cells = load_cells("sweep.yaml", [f"batches.chicago.format={chosen}"])
-        assert {batch.format for row in cells for batch in row} == {written}
+        cells = load_sweep("sweep.yaml", [f"batches.chicago.format={chosen}"]).cells
+        assert {cell.batch.format for row in cells for cell in row} == {written}
 
 
 def test_the_quality_of_jpegs_is_swept() -> None:
@@ -180,7 +180,7 @@ def test_the_quality_of_jpegs_is_swept() -> None:
 def test_a_value_of_any_kind_comes_through_as_it_is(text: str, value: object, label: str) -> None:
     config = yaml_nodes.parse(f"batches: [{{}}]\nvalues: [{text}]", "config.yaml")
     [read] = yaml_nodes.values(config)["values"]
-    yaml_nodes.apply_setting(config, setting_of("a.key", read))
+    node_edits.apply_setting(config, setting_of("a.key", read))
     [batch] = yaml_nodes.values(config)["batches"]
     assert batch == {"a": {"key": value}}
     assert type(batch["a"]["key"]) is type(value)
@@ -191,15 +191,16 @@ def test_a_mapping_does_not_replace_what_the_other_axis_sets_in_it() -> None:
     outer = "{key: fast, values: [{style: one, checkpoint: two.safetensors, strength: 0}]}"
     for rows, columns in (("rows", "columns"), ("columns", "rows")):
         inner = f"sweep.{columns}={{key: fast.strength, values: [0.75]}}"
-        _, [[batch]] = load_cells("sweep.yaml", [f"sweep.{rows}={outer}", inner])
+        [[cell]] = load_sweep("sweep.yaml", [f"sweep.{rows}={outer}", inner]).cells
+        batch = cell.batch
         assert batch.fast is not None
         assert (batch.fast.strength, batch.fast.style) == (0.75, {"one": 1.0})
 
 
 def test_a_batch_may_have_any_name() -> None:
     for name in ("2026", "a.b", "x=1"):
-        _, [[batch, *_], _] = load_cells("sweep.yaml", [f"batches.0.name='{name}'"])
-        assert batch.name == f"{name}: fast.style=one, fast.strength=0.25"
+        [[cell, *_], _] = load_sweep("sweep.yaml", [f"batches.0.name='{name}'"]).cells
+        assert cell.batch.name == f"{name}: fast.style=one, fast.strength=0.25"
 
 
 @pytest.mark.parametrize(
@@ -249,7 +250,7 @@ def test_a_sweep_is_of_one_batch(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_mistakes_of_all_cells_are_said_once_with_the_axis_that_made_them() -> None:
     settings = ["sweep.rows.values=[one, thre, {one: -1}]", "sweep.columns.values=[2, 0.5, much]"]
     with pytest.raises(ConfigError) as caught:
-        load_cells("sweep.yaml", settings)
+        load_sweep("sweep.yaml", settings)
     assert sorted(caught.value.mistakes) == [
         "sweep.yaml: sweep.columns: batches.chicago.fast.strength: must be a number, not 'much'",
         "sweep.yaml: sweep.columns: batches.chicago.fast.strength: must be at most 1.0, not 2",
@@ -258,11 +259,31 @@ def test_the_mistakes_of_all_cells_are_said_once_with_the_axis_that_made_them() 
         " 'thre'; it holds one, two.",
     ]
     with pytest.raises(ConfigError) as caught:
-        load_cells("sweep.yaml", ["sweep.columns.key=fast.strenth"])
+        load_sweep("sweep.yaml", ["sweep.columns.key=fast.strenth"])
     assert caught.value.mistakes == (
         "sweep.yaml: sweep.columns: batches.chicago.fast.strenth: there is no such key; did you"
         " mean strength?",
     )
+
+
+def test_a_file_is_read_once_for_all_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (20, 20)).save("painting.png")
+    paths: list[str] = []
+
+    def read(path: str, *args: float) -> bytes:
+        paths.append(path)
+        return Path(path).read_bytes()
+
+    monkeypatch.setattr("stylebeam.pipeline.storage.read", read)
+    gatys = ["batches.chicago.method=gatys", "batches.chicago.gatys={style_image: painting.png}"]
+    weights = "{key: gatys.style_weight, values: [1.0, 2.0, 3.0]}"
+    for settings in ([], [*gatys, f"sweep.columns={weights}"]):
+        paths.clear()
+        [row] = load_sweep("sweep.yaml", ["sweep.rows=null", *settings]).cells
+        assert len(row) == 3
+        read_once = [path for path in paths if path != "sweep.yaml"]
+        assert "two.safetensors" in read_once
+        assert len(read_once) == len(set(read_once))
 
 
 def test_two_photos_of_one_sheet_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
