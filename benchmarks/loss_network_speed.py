@@ -1,22 +1,21 @@
-"""Compares the embedded loss network with VGG-19: time and memory of an iteration.
+"""Compares the distilled VGG with VGG-19: time and memory of an iteration.
 
-An iteration judges an image of 512x512 pixels by the content loss and five style losses of Gatys et
-al., and finds the gradient. The two networks take turns in one process for the times, and have a
-process each for the peak of its memory.
+python -m benchmarks.loss_network_speed
 
-    python benchmarks/loss_network_speed.py
+An iteration computes the content loss and the five style losses of Gatys et al. for an image of
+512x512 pixels, and the gradient. The two networks are timed in alternation in one process. The peak
+memory of each is measured in a process of its own.
 """
 
 import argparse
 import multiprocessing
-import re
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
+from benchmarks.peak_memory import peak_of_process
 from stylebeam.transforms.hardware.devices import choose_device, fast_precision
 from stylebeam.transforms.losses.distilled_vgg import LAYERS
 from stylebeam.transforms.losses.loss_network import (
@@ -29,10 +28,11 @@ from stylebeam.transforms.losses.perceptual import PerceptualLoss
 NETWORKS: tuple[LossNetworkName, ...] = ("vgg19", "embedded")
 CONTENT_LAYER = "relu4_2"
 ROUNDS = 15
+MIB = 1 << 20
 
 
-def iteration_of(name: LossNetworkName, size: int) -> Callable[[], None]:
-    """Return what does one iteration."""
+def iteration_with(name: LossNetworkName, size: int) -> Callable[[], None]:
+    """Return a function that does one iteration with a network."""
     device = choose_device("auto")
     network = load_loss_network(name, LAYERS, device, fast_precision(device))
     painting, photo, image = torch.rand(3, 1, 3, size, size, device=device)
@@ -51,14 +51,13 @@ def iteration_of(name: LossNetworkName, size: int) -> Callable[[], None]:
 
 
 def peak_memory(name: LossNetworkName, size: int, answer: multiprocessing.SimpleQueue) -> None:
-    """Put the peak of this process's memory, in MB, with a tiny image and after three of a size."""
+    """Put this process's peak memory in bytes: with a tiny image, and with one of `size`."""
     peaks = []
     for side in (64, size):
-        iterate = iteration_of(name, side)
+        iterate = iteration_with(name, side)
         for _ in range(3):
             iterate()
-        status = Path("/proc/self/status").read_text()
-        peaks.append(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)
+        peaks.append(peak_of_process())
     answer.put(peaks)
 
 
@@ -67,14 +66,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=512)
     size = parser.parse_args().size
-    iterations = {name: iteration_of(name, size) for name in NETWORKS}
+    iterations = {name: iteration_with(name, size) for name in NETWORKS}
     seconds: dict[str, list[float]] = {name: [] for name in NETWORKS}
     for number in range(ROUNDS + 1):
         for name, iterate in iterations.items():
             started = time.perf_counter()
             iterate()
-            # The first makes kernels.
-            if number:
+            if number:  # The first round is a warm-up.
                 seconds[name].append(time.perf_counter() - started)
     context = multiprocessing.get_context("spawn")
     for name in NETWORKS:
@@ -84,11 +82,11 @@ def main() -> None:
         tiny, peak = answer.get()
         process.join()
         print(
-            f"{name}: {statistics.median(seconds[name]):.3f} s an iteration (median of {ROUNDS});"
-            f" peak memory {peak:.0f} MB, {tiny:.0f} MB with an image of 64x64"
+            f"{name}: {statistics.median(seconds[name]):.3f} s/iteration (median of {ROUNDS});"
+            f" peak memory {peak / MIB:.0f} MiB, {tiny / MIB:.0f} MiB with an image of 64x64"
         )
     ratio = statistics.median(seconds["vgg19"]) / statistics.median(seconds["embedded"])
-    print(f"embedded is {ratio:.2f} times as fast")
+    print(f"the distilled VGG is {ratio:.2f} times as fast")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Compares the embedded loss network with VGG-19, as the judge in optimisations of images.
+"""Compares the distilled VGG with VGG-19 as the loss network of optimizations.
 
-Each photograph is optimised towards a painting by VGG-19 for some numbers of iterations, by the
-embedded network for as many iterations, and by the embedded network for as long; VGG-19's and
-VGG-16's losses judge the results.
+python -m benchmarks.loss_networks photos paintings out
 
-    python benchmarks/loss_networks.py photos paintings out
+Each photo is optimized with a painting's style: with VGG-19 for several numbers of iterations, and
+with the distilled VGG for the same number of iterations and for the same time. The losses of VGG-19
+and VGG-16 evaluate the results.
 """
 
 import argparse
@@ -32,18 +32,18 @@ from stylebeam.transforms.training.data import list_images, read_style_image
 
 DEVICE = choose_device("auto")
 PRECISION = fast_precision(DEVICE)
-SAME_ITERATIONS = "embedded, same iterations"
-SAME_TIME = "embedded, same time"
+SAME_ITERATIONS = "distilled VGG, same iterations"
+SAME_TIME = "distilled VGG, same time"
 
 
 class Objective(NamedTuple):
-    """What is minimised: weights by layer."""
+    """Loss weights of the content and style losses, by layer."""
 
     content: Mapping[str, float]
     style: Mapping[str, float]
 
 
-EMBEDDED = Objective(
+DISTILLED_VGG = Objective(
     {"relu4_2": 1.0},
     dict.fromkeys(("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), 10.0),
 )
@@ -53,7 +53,7 @@ VGG16 = Objective(
 
 
 def in_units_of_vgg19(objective: Objective) -> Objective:
-    """Return the same objective for VGG-19, whose activations have not a mean square of 1."""
+    """Return the same objective for VGG-19, whose activations do not have a mean square of 1."""
     scales = about_embedded_network()["scales"]
     return Objective(
         {layer: weight / scales[layer] ** 2 for layer, weight in objective.content.items()},
@@ -61,8 +61,8 @@ def in_units_of_vgg19(objective: Objective) -> Objective:
     )
 
 
-class Judge:
-    """An objective for one photograph and one painting."""
+class Evaluator:
+    """The loss of images for one photo and one painting."""
 
     def __init__(
         self, name: LossNetworkName, objective: Objective, photo: Tensor, painting: Tensor
@@ -79,25 +79,25 @@ class Judge:
         return self._loss.terms(image, interior_activations(self._network, image), self._targets)
 
 
-class Optimisation:
-    """One image on its way, with Adam from the photograph."""
+class Optimization:
+    """An optimization with Adam that starts from the photo."""
 
-    def __init__(self, judge: Judge, photo: Tensor) -> None:
-        self._judge = judge
+    def __init__(self, evaluator: Evaluator, photo: Tensor) -> None:
+        self._evaluator = evaluator
         self._image = photo.clone().requires_grad_()
         self._optimizer = torch.optim.Adam([self._image], lr=0.02)
         self.seconds: list[float] = []
 
     @property
     def image(self) -> Tensor:
-        """The image as it is now."""
+        """The current image."""
         return self._image.detach().clone()
 
     def step(self) -> None:
-        """Do one iteration, and time it."""
+        """Do one iteration and record its time."""
         started = time.perf_counter()
         self._optimizer.zero_grad()
-        self._judge(self._image).total.backward()
+        self._evaluator(self._image).total.backward()
         self._optimizer.step()
         with torch.no_grad():
             self._image.clamp_(0, 1)
@@ -105,92 +105,92 @@ class Optimisation:
 
 
 class Comparison(NamedTuple):
-    """What came of a pair by a number of iterations of VGG-19.
+    """The results for a photo and a painting after some iterations with VGG-19.
 
     Attributes:
-        images: by what made them.
-        iterations: likewise.
-        scores: likewise, by judge.
+        images: images by the name of the result.
+        iterations: numbers of iterations by the name of the result.
+        losses: losses by the name of the result and of the loss network.
     """
 
     images: dict[str, Tensor]
     iterations: dict[str, int]
-    scores: dict[str, dict[str, LossTerms]]
+    losses: dict[str, dict[str, LossTerms]]
 
 
 def compare(photo: Tensor, painting: Tensor, budgets: Sequence[int]) -> dict[int, Comparison]:
-    """Optimise a photograph towards a painting, and judge what there is after some iterations."""
-    judges = {
-        "VGG-19": Judge("vgg19", in_units_of_vgg19(EMBEDDED), photo, painting),
-        "VGG-16": Judge("vgg16", VGG16, photo, painting),
+    """Optimize a photo with a painting's style and evaluate it after some numbers of iterations."""
+    evaluators = {
+        "VGG-19": Evaluator("vgg19", in_units_of_vgg19(DISTILLED_VGG), photo, painting),
+        "VGG-16": Evaluator("vgg16", VGG16, photo, painting),
     }
-    by_vgg = Optimisation(judges["VGG-19"], photo)
-    embedded = Optimisation(Judge("embedded", EMBEDDED, photo, painting), photo)
+    vgg = Optimization(evaluators["VGG-19"], photo)
+    distilled = Optimization(Evaluator("embedded", DISTILLED_VGG, photo, painting), photo)
     after: dict[int, Tensor] = {}
     comparisons = {}
     for iteration in range(1, max(budgets) + 1):
-        by_vgg.step()
-        # In turn, so that a slower minute of the machine slows both alike.
-        while sum(embedded.seconds) < sum(by_vgg.seconds):
-            embedded.step()
-            if len(embedded.seconds) in budgets:
-                after[len(embedded.seconds)] = embedded.image
+        vgg.step()
+        # In alternation, so that a slow minute of the machine slows both.
+        while sum(distilled.seconds) < sum(vgg.seconds):
+            distilled.step()
+            if len(distilled.seconds) in budgets:
+                after[len(distilled.seconds)] = distilled.image
         if iteration in budgets:
             images = {
-                "photograph": photo,
-                "VGG-19": by_vgg.image,
+                "photo": photo,
+                "VGG-19": vgg.image,
                 SAME_ITERATIONS: after[iteration],
-                SAME_TIME: embedded.image,
+                SAME_TIME: distilled.image,
             }
-            iterations = (0, iteration, iteration, len(embedded.seconds))
+            iterations = (0, iteration, iteration, len(distilled.seconds))
             comparisons[iteration] = Comparison(
                 images,
                 dict(zip(images, iterations, strict=True)),
-                {name: _judged(image, judges) for name, image in images.items()},
+                {name: _evaluated(image, evaluators) for name, image in images.items()},
             )
     return comparisons
 
 
 @torch.no_grad()
-def _judged(image: Tensor, judges: Mapping[str, Judge]) -> dict[str, LossTerms]:
-    return {by: judge(image) for by, judge in judges.items()}
+def _evaluated(image: Tensor, evaluators: Mapping[str, Evaluator]) -> dict[str, LossTerms]:
+    return {name: evaluator(image) for name, evaluator in evaluators.items()}
 
 
 def report(pair: str, comparison: Comparison) -> None:
-    """Print the rows of a pair."""
-    for name, by_judge in comparison.scores.items():
-        judgements = " | ".join(
+    """Print the rows of a photo and a painting."""
+    for name, by_network in comparison.losses.items():
+        losses = " | ".join(
             " ".join(f"{part.item():.3f}" for part in (terms.content, terms.style, terms.total))
-            for terms in by_judge.values()
+            for terms in by_network.values()
         )
-        print(f"{pair} | {name} | {comparison.iterations[name]} | {judgements}", flush=True)
+        print(f"{pair} | {name} | {comparison.iterations[name]} | {losses}", flush=True)
 
 
 def summarize(budget: int, comparisons: Sequence[Comparison]) -> None:
-    """Print how the results compare with VGG-19's own, over all pairs."""
+    """Print the losses relative to the result with VGG-19, over all pairs."""
     ratios: dict[str, list[float]] = defaultdict(list)
     for comparison in comparisons:
         for name in (SAME_ITERATIONS, SAME_TIME):
-            for by, terms in comparison.scores[name].items():
-                reference = comparison.scores["VGG-19"][by]
+            for network, terms in comparison.losses[name].items():
+                reference = comparison.losses["VGG-19"][network]
                 for part in ("content", "style", "total"):
                     ratio = getattr(terms, part) / getattr(reference, part)
-                    ratios[f"{name}: {part} by {by}"].append(ratio.item())
-    print(f"Relative to VGG-19's own result after {budget} iterations, the median over the pairs:")
-    for what, values in ratios.items():
-        print(f"{what}: {statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})")
-    iterations = statistics.median(each.iterations[SAME_TIME] for each in comparisons)
-    print(f"iterations of embedded in the time of these {budget}: {iterations:.0f}", flush=True)
+                    ratios[f"{name}: {part} loss of {network}"].append(ratio.item())
+    print(f"Relative to the result with VGG-19 after {budget} iterations, median over the pairs:")
+    for title, values in ratios.items():
+        print(f"{title}: {statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})")
+    iterations = statistics.median(comparison.iterations[SAME_TIME] for comparison in comparisons)
+    print(f"iterations with the distilled VGG in the same time: {iterations:.0f}", flush=True)
 
 
 def contact_sheet(painting: Tensor, images: Sequence[Tensor], height: int) -> Tensor:
-    """Return a painting and what was made with it, side by side."""
+    """Return a painting and images side by side."""
     row = [resize(image[0], [height, height * 4 // 3]) for image in (painting, *images)]
     return make_grid(row, nrow=len(row))
 
 
 def main() -> None:
-    """Compare pairs, print a table and write a contact sheet of each."""
+    """Compare pairs of photos and paintings, print a table and write a contact sheet of each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path)
     parser.add_argument("paintings", type=Path)

@@ -1,10 +1,10 @@
-"""Times the style networks, as in the table of Pandey et al. 2018: how much less than Johnson's.
+"""Times the style networks relative to Johnson's, as in the table of Pandey et al. 2018.
 
-The networks take turns in one process, with random weights, on an image of one size, once in
-float32 and once in the precision that stylebeam stylises in: as stylebeam computes them and, as
-published, one layer after the other.
+python -m benchmarks.networks --width 1280 --height 720
 
-    python -m benchmarks.networks --width 1280 --height 720
+The networks have random weights and are timed in alternation in one process, with images of one
+size, in float32 and in stylebeam's precision on this machine. They are computed as stylebeam does
+and, as published, one layer after the other.
 """
 
 import argparse
@@ -37,16 +37,16 @@ NETWORKS: dict[str, tuple[str, dict[str, int | str]]] = {
 DEVICE = choose_device("auto")
 
 
-def made_as(title: str) -> nn.Module:
-    """Return the network that a row of the table is about."""
+def build(title: str) -> nn.Module:
+    """Return the network of a row of the table."""
     network = build_network(*NETWORKS[title]).eval().to(DEVICE)
     if title.endswith(_PLAIN):
         network = PlainJohnson(network)
     return network.to(memory_format=torch.channels_last)
 
 
-def stylization(network: nn.Module, image: torch.Tensor) -> Callable[[], None]:
-    """Return what stylises the image once, and waits for it."""
+def stylization_with(network: nn.Module, image: torch.Tensor) -> Callable[[], None]:
+    """Return a function that stylizes the image once and waits for the result."""
     settings = [torch.zeros(1, style_size(network), device=DEVICE)]
     if isinstance(network, PlainJohnson):
         settings = []
@@ -61,7 +61,7 @@ def stylization(network: nn.Module, image: torch.Tensor) -> Callable[[], None]:
 
 @torch.inference_mode()
 def main() -> None:
-    """Print a table, in Markdown."""
+    """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=720)
@@ -69,8 +69,8 @@ def main() -> None:
     args = parser.parse_args()
     image = torch.rand(1, 3, args.height, args.width, device=DEVICE)
     image = image.contiguous(memory_format=torch.channels_last)
-    networks = {title: made_as(title) for title in NETWORKS}
-    runs = {title: stylization(network, image) for title, network in networks.items()}
+    networks = {title: build(title) for title in NETWORKS}
+    runs = {title: stylization_with(network, image) for title, network in networks.items()}
     precisions = {torch.float32, fast_precision(DEVICE)}
     seconds: dict[tuple[str, torch.dtype], list[float]] = {}
     for number in range(args.rounds + 1):
@@ -79,12 +79,12 @@ def main() -> None:
                 with torch.autocast(DEVICE.type, precision, enabled=precision != torch.float32):
                     started = time.perf_counter()
                     run()
-                taken = time.perf_counter() - started
-                if number:  # The first makes kernels.
-                    seconds.setdefault((title, precision), []).append(taken)
+                elapsed = time.perf_counter() - started
+                if number:  # The first round is a warm-up.
+                    seconds.setdefault((title, precision), []).append(elapsed)
     columns = sorted(precisions, key=str, reverse=True)
-    named = [str(precision).removeprefix("torch.") for precision in columns]
-    titles = [title for name in named for title in (f"{name}, s", "less")]
+    names = [str(precision).removeprefix("torch.") for precision in columns]
+    titles = [title for name in names for title in (f"{name}, s", "reduction")]
     print("| network | parameters | multiply-adds |", " | ".join(titles), "|")
     print("|", " | ".join(["---"] * (3 + len(titles))), "|")
     first = next(iter(NETWORKS))
@@ -95,8 +95,8 @@ def main() -> None:
         cells = [title, f"{count / 1e6:.2f} M", f"{counter.get_total_flops() / 2e9:.1f} G"]
         for precision in columns:
             median = statistics.median(seconds[title, precision])
-            less = 1 - median / statistics.median(seconds[first, precision])
-            cells += [f"{median:.3f}", f"{100 * less:.1f}%"]
+            reduction = 1 - median / statistics.median(seconds[first, precision])
+            cells += [f"{median:.3f}", f"{100 * reduction:.1f}%"]
         print("|", " | ".join(cells), "|")
 
 

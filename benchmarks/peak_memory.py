@@ -1,6 +1,6 @@
 """Runs a command and prints the peak memory of all its processes together (Linux).
 
-    python benchmarks/peak_memory.py stylebeam run configs/samples.yaml
+python -m benchmarks.peak_memory stylebeam run configs/samples.yaml
 
 Memory is the proportional set size: a page that several processes share is counted once.
 """
@@ -13,19 +13,33 @@ from pathlib import Path
 SECONDS_BETWEEN_SAMPLES = 0.1
 
 
+def peak_of_process(pid: int | None = None) -> int:
+    """Return the peak memory of a process so far, in bytes.
+
+    Args:
+        pid: ID of the process; None for this one.
+
+    Raises:
+        ValueError: the process has ended.
+    """
+    lines = Path(f"/proc/{pid or 'self'}/status").read_text().splitlines()
+    [peak] = [1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    return peak
+
+
 def process_tree(pid: int) -> list[int]:
-    """Return the process and all its descendants that still run."""
+    """Return the IDs of a process and of all its running descendants."""
     children: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             children += [int(child) for child in task.read_text().split()]
         except OSError:
-            continue  # The thread ended between listing and reading.
+            continue  # The thread has ended in between.
     return [pid, *(found for child in children for found in process_tree(child))]
 
 
 def proportional_set_size(pid: int) -> int:
-    """Return a process's memory in bytes, or 0 if it has ended."""
+    """Return the memory of a process in bytes, or 0 if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -34,7 +48,7 @@ def proportional_set_size(pid: int) -> int:
 
 
 def main() -> int:
-    """Run the command of the arguments and return its exit code."""
+    """Run the command in the arguments and return its exit code."""
     if len(sys.argv) < 2:
         print(__doc__)
         return 2

@@ -1,4 +1,4 @@
-"""Johnson's network and its separable forms as papers have them: one module after the other."""
+"""Johnson's network and its separable variants as in the papers: one module after the other."""
 
 from collections.abc import Sequence
 
@@ -17,10 +17,10 @@ from stylebeam.transforms.networks.style_network import framed
 
 
 class PlainJohnson(nn.Module):
-    """A network without what `transforms` makes of its convolutions for speed."""
+    """A network without the optimized convolutions of `transforms`."""
 
     def __init__(self, network: JohnsonNetwork) -> None:
-        """Take a network's modules, and so its weights."""
+        """Build the plain network with the weights of a network."""
         super().__init__()
         self.frame = network.frame
         layers: list[nn.Module] = [_activated(layer) for layer in network.down]
@@ -30,17 +30,19 @@ class PlainJohnson(nn.Module):
         self.layers = nn.Sequential(*layers, _plain(network.out))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the stylised images.
+        """Return the stylized images.
 
         Args:
             images: RGB in [0, 1], shape (B, 3, H, W).
 
         Returns:
-            RGB of the same shape, to be clipped to [0, 1].
+            RGB of the same shape, not yet clipped to [0, 1].
         """
-        made = 0.5 + 150 / 255 * torch.tanh(self.layers(2 * framed(images, self.frame) - 1) / 16)
+        stylized = 0.5 + 150 / 255 * torch.tanh(
+            self.layers(2 * framed(images, self.frame) - 1) / 16
+        )
         rows, columns = (slice(self.frame, self.frame + side) for side in images.shape[2:])
-        return made[..., rows, columns]
+        return stylized[..., rows, columns]
 
 
 class _Residual(nn.Module):

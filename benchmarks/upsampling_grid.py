@@ -1,11 +1,11 @@
-"""Looks for the grid that upsampling can leave: peaks in the spectrum at periods of 2 and 4 pixels.
+"""Measures the grid artifact of upsampling: peaks in the spectrum at periods of 2 and 4 pixels.
 
-    python benchmarks/upsampling_grid.py sky.jpg transforms/weights/*.safetensors
+python -m benchmarks.upsampling_grid sky.jpg transforms/weights/*.safetensors
 
-Each style is tried on flat grey and on a photograph, such as one of a sky; the photograph's own
-spectrum comes first. The power is that of many windows, on average, so that a grid counts also if
-it is brighter in one place and darker in another. A ratio is the power at a frequency of the grid
-over the median power around that frequency, the largest of all: about 1 without a grid.
+Each style is applied to a constant gray image and to a photo, for example of a sky. The first row
+is for the images themselves. The spectrum is the mean over many windows, so that a grid also counts
+if its phase varies over the image. The result is the largest ratio between the power at a frequency
+of the grid and the median power around it: about 1 without a grid.
 """
 
 import argparse
@@ -24,19 +24,20 @@ from stylebeam.transforms.training.data import read_style_image
 _SIDE = 512
 _PERIOD = 4
 _WINDOW = 48  # pixels
-_AROUND, _BESIDE = 4, 1  # bins
+# The power around a frequency is that of the bins up to 4 away, without those up to 1 away.
+_OUTER, _INNER = 4, 1
 _STEP = 1 / 255
 
 
 def grid_ratio(image: Tensor) -> float:
-    """Return how far the strongest frequency of a grid stands out.
+    """Return the largest ratio between the power at a grid frequency and the power around it.
 
     Args:
         image: luminance in [0, 1], shape (H, W).
     """
     power = _power(image.double())
-    reach = torch.arange(-_AROUND, _AROUND + 1)
-    far = (reach.abs()[:, None] > _BESIDE) | (reach.abs() > _BESIDE)
+    reach = torch.arange(-_OUTER, _OUTER + 1)
+    far = (reach.abs()[:, None] > _INNER) | (reach.abs() > _INNER)
     ratios = []
     for row, column in itertools.product(range(0, _WINDOW, _WINDOW // _PERIOD), repeat=2):
         if row or column:
@@ -48,22 +49,22 @@ def grid_ratio(image: Tensor) -> float:
 def _power(image: Tensor) -> Tensor:
     """Return the mean power of windows that overlap by half, shape (window, window)."""
     windows = image.unfold(0, _WINDOW, _WINDOW // 2).unfold(1, _WINDOW, _WINDOW // 2)
-    centred = windows - windows.mean((2, 3), keepdim=True)
+    centered = windows - windows.mean((2, 3), keepdim=True)
     hann = torch.hann_window(_WINDOW, dtype=image.dtype)
     hann = hann[:, None] * hann
-    # What is below the noise of rounding to 8 bits is not in the picture.
+    # Power below the noise of rounding to 8 bits does not count.
     rounding = _STEP**2 / 12 * hann.square().sum()
-    return rounding + torch.fft.fft2(centred * hann).abs().square().mean((0, 1))
+    return rounding + torch.fft.fft2(centered * hann).abs().square().mean((0, 1))
 
 
 def main() -> None:
-    """Print the ratios of every style."""
+    """Print the ratios of all styles."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photo", type=Path)
     parser.add_argument("checkpoints", type=Path, nargs="+")
     args = parser.parse_args()
     photo = read_style_image(args.photo, _SIDE)[0]
-    images = {"flat grey": torch.full((3, _SIDE, _SIDE), 0.5), "photograph": photo}
+    images = {"constant gray": torch.full((3, _SIDE, _SIDE), 0.5), "photo": photo}
     print("style |", " | ".join(images))
     print("none |", " | ".join(f"{grid_ratio(image.mean(0)):.1f}" for image in images.values()))
     for path in args.checkpoints:

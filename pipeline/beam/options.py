@@ -1,4 +1,4 @@
-"""Beam's own options, as they follow `stylebeam run`."""
+"""Beam's pipeline options, given as flags to `stylebeam run`."""
 
 import os
 import shlex
@@ -18,15 +18,15 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 from stylebeam.pipeline.config.file import ConfigError
 from stylebeam.pipeline.suggestions import nearest
 
-# The DirectRunner would first try to download another engine.
+# The DirectRunner would first try to download Prism, another runner.
 _LOCAL_RUNNER = "FnApiRunner"
-# Beside a thread for each core, which stylise, so many read and write: a bucket's latency then
-# costs nothing.
-_MORE_THREADS = 2
+# Threads in addition to one per core. While some threads compute, others read and write, which
+# hides the latency of remote storage.
+_EXTRA_THREADS = 2
 
 
 class LocalRunner(FnApiRunner):
-    """Beam's FnApiRunner, whose worker processes are those of `worker.py`."""
+    """Beam's FnApiRunner with `worker.py` as its worker processes."""
 
     def run_via_runner_api(
         self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
@@ -41,11 +41,11 @@ class LocalRunner(FnApiRunner):
 
 
 def parse_beam_options(flags: list[str]) -> PipelineOptions:
-    """Return Beam's options from command-line flags, with the FnApiRunner unless one is named.
+    """Parse command-line flags into Beam's options, with the FnApiRunner as the default runner.
 
     Raises:
-        ConfigError: there is no such runner, or a flag is unknown. (Of a remote runner only that
-            runner knows all flags.)
+        ConfigError: the runner does not exist, or a flag of a run on this machine is unknown. (Only
+            a remote runner itself knows all its flags.)
     """
     options = PipelineOptions(flags)
     standard = options.view_as(StandardOptions)
@@ -57,33 +57,33 @@ def parse_beam_options(flags: list[str]) -> PipelineOptions:
     if is_local(options):
         if mistakes := list(_mistakes(options, flags)):
             raise ConfigError(mistakes)
-        _fill_in(options)
+        _set_defaults(options)
     return options
 
 
 def _mistakes(options: PipelineOptions, flags: list[str]) -> Iterator[str]:
-    """Yield what is wrong with the flags of a run on this machine."""
+    """Yield the mistakes in the flags of a run on this machine."""
     known = {f"--{name}" for name in options.get_all_options()}
     given = {f"--{name}" for name in options.get_all_options(retain_unknown_options=True)}
     for name in sorted(given - known):
         yield f"there is no option {name}{nearest(name, known)}"
     for before, flag in zip(["", *flags], flags, strict=False):
         if not flag.startswith("-") and (not before.startswith("--") or "=" in before):
-            yield f"{flag} is one word too many"
+            yield f"{flag} is an unexpected argument"
     if (options.view_as(DirectOptions).direct_num_workers or 0) < 0:
-        yield "--direct_num_workers must be at least 0 (which takes all cores)"
+        yield "--direct_num_workers must be at least 0 (0 uses all cores)"
 
 
-def _fill_in(options: PipelineOptions) -> None:
-    """Set what the flags of a run on this machine leave open."""
+def _set_defaults(options: PipelineOptions) -> None:
+    """Set the options of a run on this machine that the flags do not set."""
     direct = options.view_as(DirectOptions)
     given = options.get_all_options(drop_default=True)
     if direct.direct_running_mode != "multi_processing" and "direct_num_workers" not in given:
-        direct.direct_num_workers = (os.cpu_count() or 1) + _MORE_THREADS
+        direct.direct_num_workers = (os.cpu_count() or 1) + _EXTRA_THREADS
 
 
 def runner_of(options: PipelineOptions) -> PipelineRunner:
-    """Return the runner that options name."""
+    """Return the runner that the options name."""
     name = options.view_as(StandardOptions).runner
     return LocalRunner() if name == _LOCAL_RUNNER else create_runner(name)
 
@@ -94,7 +94,7 @@ def is_local(options: PipelineOptions) -> bool:
 
 
 def worker_processes(options: PipelineOptions) -> int:
-    """Return how many worker processes a run has on this machine."""
+    """Return the number of worker processes of a run on this machine."""
     direct = options.view_as(DirectOptions)
     if direct.direct_running_mode != "multi_processing":
         return 1

@@ -1,4 +1,4 @@
-"""Shows how far a run is, while it runs: bars on a terminal, else lines of what has changed."""
+"""Shows the progress of a run: bars on a terminal, otherwise lines of text."""
 
 import contextlib
 import threading
@@ -13,16 +13,17 @@ from stylebeam.pipeline.runs.progress import Tally
 from stylebeam.pipeline.runs.stopping import StopSign
 from stylebeam.pipeline.wording import duration
 
-_SECONDS_BETWEEN_LOOKS = 0.25
+_SECONDS_BETWEEN_UPDATES = 0.25
 _SECONDS_BETWEEN_LINES = 30.0
-# Over which a batch's speed is taken: an optimisation takes minutes for an image.
+# Speeds are averages over this many seconds, as one image can take minutes to optimize.
 _SPEED_PERIOD = 600.0
 
 
 class Display:
-    """Shows a run: bars, if the console is a terminal, else now and then lines.
+    """Shows the progress of a run.
 
-    There is a line for each batch in which something has changed since the lines before.
+    On a terminal, each batch has a bar. Elsewhere, each batch whose counts have changed gets a line
+    of text at regular intervals.
     """
 
     def __init__(
@@ -31,12 +32,12 @@ class Display:
         console: Console,
         seconds_between_lines: float = _SECONDS_BETWEEN_LINES,
     ) -> None:
-        """Make a display.
+        """Create a display.
 
         Args:
-            images: how many there are to do, by the batch's name.
-            console: where to show the run.
-            seconds_between_lines: where bars cannot be shown.
+            images: number of images to do, by the name of the batch.
+            console: where to show the progress.
+            seconds_between_lines: interval in seconds between lines of text.
         """
         self._console = console
         self._bars = _Bars(console)
@@ -46,14 +47,14 @@ class Display:
 
     @contextlib.contextmanager
     def watching(self, tally: Tally, sign: StopSign) -> Iterator[None]:
-        """Show a run within a `with`.
+        """Show a run in a background thread within a `with` block.
 
         Args:
-            tally: what became of images so far.
-            sign: says whether the run is to stop.
+            tally: counts the outcomes so far.
+            sign: says whether the run should stop.
         """
         ended = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(tally, sign, ended), daemon=True)
+        watcher = threading.Thread(target=self.watch, args=(tally, sign, ended), daemon=True)
         live = self._console.is_interactive and self._tasks
         with self._bars if live else contextlib.nullcontext():
             watcher.start()
@@ -64,43 +65,50 @@ class Display:
                 watcher.join()
 
     def restore_terminal(self) -> None:
-        """Make up for a display that does not get to its end."""
+        """Show the cursor again, for a process that exits while the run is shown."""
         self._console.show_cursor(True)
 
-    def _watch(self, tally: Tally, sign: StopSign, ended: threading.Event) -> None:
+    def watch(self, tally: Tally, sign: StopSign, ended: threading.Event) -> None:
+        """Show a run until it has ended.
+
+        Args:
+            tally: counts the outcomes so far.
+            sign: says whether the run should stop.
+            ended: set when the run has ended.
+        """
         next_lines = time.monotonic() + self._seconds_between_lines
-        said: dict[TaskID, float] = {}
-        while not ended.wait(_SECONDS_BETWEEN_LOOKS):
-            self._look(tally, sign)
+        printed: dict[TaskID, float] = {}
+        while not ended.wait(_SECONDS_BETWEEN_UPDATES):
+            self._update(tally, sign)
             if self._console.is_interactive:
                 self._bars.refresh()
             elif time.monotonic() >= next_lines:
                 next_lines += self._seconds_between_lines
                 for task in self._bars.tasks:
-                    if said.get(task.id) != task.completed:
-                        said[task.id] = task.completed
-                        self._say(_line(task))
-        # A run that was stopped may have ended before the sign was seen.
-        self._look(tally, sign)
+                    if printed.get(task.id) != task.completed:
+                        printed[task.id] = task.completed
+                        self._print(_line(task))
+        # A stopped run may have ended since the last update.
+        self._update(tally, sign)
 
-    def _look(self, tally: Tally, sign: StopSign) -> None:
-        """Take note of how far the run is."""
+    def _update(self, tally: Tally, sign: StopSign) -> None:
+        """Update the bars, and say so once if the run is stopping."""
         for name, task in self._tasks.items():
             counts = tally.counts(name)
             self._bars.update(task, completed=counts.total(), failed=counts["failed"])
         if not self._is_stopping and (reason := sign.reason):
             self._is_stopping = True
-            self._say(
-                f"stylebeam: stopping once the images under way are done: {reason}. Interrupt to"
+            self._print(
+                f"stylebeam: stopping once the images in progress are done: {reason}. Interrupt to"
                 " stop at once."
             )
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class _Bars(Progress):
-    """A bar for each batch."""
+    """One bar per batch."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(
@@ -119,22 +127,22 @@ class _Bars(Progress):
 
 
 class _Column(ProgressColumn):
-    """A column of words about each batch."""
+    """A column of text."""
 
-    def __init__(self, words: Callable[[Task], str], style: str = "") -> None:
+    def __init__(self, text: Callable[[Task], str], style: str = "") -> None:
         super().__init__()
-        self._words = words
+        self._text = text
         self._style = style
 
     def render(self, task: Task) -> Text:
-        """Return the words."""
-        return Text(self._words(task), style=self._style)
+        """Return the text for a batch."""
+        return Text(self._text(task), style=self._style)
 
 
 def _line(task: Task) -> str:
-    """Return how far a batch is, in a line."""
-    words = [_done(task), _failures(task), _speed(task), _time_left(task)]
-    return f"{task.description}: " + ", ".join(filter(None, words))
+    """Return the progress of a batch as a line of text."""
+    parts = [_done(task), _failures(task), _speed(task), _time_left(task)]
+    return f"{task.description}: " + ", ".join(filter(None, parts))
 
 
 def _done(task: Task) -> str:

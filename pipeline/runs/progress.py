@@ -1,4 +1,4 @@
-"""How far a run is: its workers count what became of images, and whoever watches reads."""
+"""Counts the outcomes of a run: its workers write, and the display reads."""
 
 import hashlib
 import os
@@ -10,13 +10,13 @@ from stylebeam.pipeline.archive.records import STATUSES, Outcome, Status
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts outcomes, on this machine.
+    """Counts outcomes across the worker processes of this machine.
 
-    Workers may be processes: for each outcome they append a byte to the file of its batch and
-    status, which needs no lock.
+    For each outcome, a worker appends one byte to the file of the batch and status. This needs no
+    lock; the size of the file is the count.
 
     Attributes:
-        folder: an empty one, of this run alone.
+        folder: a folder for this run alone, empty at its start.
     """
 
     folder: str
@@ -27,16 +27,16 @@ class Tally:
             file.write(b".")
 
     def counts(self, batch: str) -> Counter[Status]:
-        """Return how many outcomes of a batch there are so far, by status."""
-        found: Counter[Status] = Counter()
+        """Return the number of outcomes of a batch so far, by status."""
+        counts: Counter[Status] = Counter()
         for status in STATUSES:
             try:
-                found[status] = os.stat(self._path(batch, status)).st_size
+                counts[status] = os.stat(self._path(batch, status)).st_size
             except FileNotFoundError:
                 continue
-        return found
+        return counts
 
     def _path(self, batch: str, status: Status) -> str:
-        # A batch may have any name, a file may not.
+        # A batch can have a name that is not valid for a file.
         name = hashlib.sha256(batch.encode(errors="surrogateescape")).hexdigest()[:32]
         return os.path.join(self.folder, f"{name}.{status}")

@@ -1,4 +1,4 @@
-"""A few of many."""
+"""Picks a few evenly spaced items out of many."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -6,12 +6,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def evenly(items: Iterable[T], most: int) -> tuple[list[T], int]:
-    """Return a few of many items, evenly spread, and how many there are.
+def evenly(items: Iterable[T], limit: int) -> tuple[list[T], int]:
+    """Return evenly spaced items of an iterable, and the total number of items.
 
     Args:
-        items: read once, and never held all at once.
-        most: how many to return of as many items or more; of fewer, all.
+        items: iterated once; at most `2 * limit` items are kept in memory.
+        limit: number of items to return; all of them if there are fewer.
     """
     kept: list[T] = []
     stride = 1
@@ -19,37 +19,37 @@ def evenly(items: Iterable[T], most: int) -> tuple[list[T], int]:
     for count, item in enumerate(items, start=1):
         if (count - 1) % stride:
             continue
-        if len(kept) == 2 * most:
-            # Every other one, and from here on as rarely.
+        if len(kept) == 2 * limit:
+            # Keep every other item, and from now on take half as many.
             kept = kept[::2]
             stride *= 2
             if (count - 1) % stride:
                 continue
         kept.append(item)
-    return spread(kept, min(most, len(kept))), count
+    return spread(kept, min(limit, len(kept))), count
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
-    """Return exactly so many of the items, at even distances, the first among them.
+    """Return `count` evenly spaced items, starting with the first.
 
     Args:
-        items: at least `count`.
-        count: how many to return.
+        items: at least `count` items.
+        count: number of items to return.
     """
-    return [items[number * len(items) // count] for number in range(count)]
+    return [items[index * len(items) // count] for index in range(count)]
 
 
-def fair_shares(counts: Sequence[int], most: int) -> list[int]:
-    """Return how many of each batch's things to show.
+def fair_shares(counts: Sequence[int], limit: int) -> list[int]:
+    """Return how many items of each batch to show.
 
-    What small batches leave of their equal shares, large ones have.
+    Every batch has the same share of the limit. What small batches do not use goes to larger ones.
 
     Args:
-        counts: how many things each batch has.
-        most: how many may be shown altogether.
+        counts: number of items in each batch.
+        limit: total number of items to show.
     """
     shares = [0] * len(counts)
-    smallest_first = sorted(range(len(counts)), key=lambda place: counts[place])
-    for done, place in enumerate(smallest_first):
-        shares[place] = min(counts[place], (most - sum(shares)) // (len(counts) - done))
+    smallest_first = sorted(range(len(counts)), key=lambda index: counts[index])
+    for done, index in enumerate(smallest_first):
+        shares[index] = min(counts[index], (limit - sum(shares)) // (len(counts) - done))
     return shares

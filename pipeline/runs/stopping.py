@@ -1,6 +1,6 @@
-"""How a run is stopped before its end: by a signal, or by too many failures.
+"""Stops a run early, after a signal or too many failures.
 
-The images under way are finished, the others are left out, and all of them are recorded.
+Images in progress are completed, the others are not started, and the outcome of each is recorded.
 """
 
 import contextlib
@@ -19,14 +19,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True)
 class StopSign:
-    """Says to all workers of a machine whether to begin with another image.
+    """Tells all workers on a machine to start no more images.
 
-    It stands in a folder, for workers may be processes. On a machine where the folder is not, it is
-    made, and the workers there count their own failures.
+    Workers can be processes, so the state is kept in files. On a machine that does not have the
+    folder, the workers create it and count the failures of that machine alone.
 
     Attributes:
-        folder: an empty one, of this run alone.
-        max_failures: stop after more failures than that; None for never.
+        folder: a folder for this run alone.
+        max_failures: more failures than this stop the run; None for no limit.
     """
 
     folder: str
@@ -34,24 +34,24 @@ class StopSign:
 
     @property
     def reason(self) -> str | None:
-        """Why no more images are to be begun with; None while they are."""
+        """Why no more images should be started; None as long as they should."""
         try:
             with open(self._path("reason"), encoding="utf-8") as file:
                 return file.read()
         except FileNotFoundError:
             return None
 
-    def put_up(self, reason: str) -> None:
-        """Have no more images begun with."""
+    def set(self, reason: str) -> None:
+        """Tell the workers to start no more images."""
         os.makedirs(self.folder, exist_ok=True)
-        # Several threads and processes may find a reason at once.
-        descriptor, unread = tempfile.mkstemp(dir=self.folder)
+        # Several threads and processes can do this at once: readers must see one whole reason.
+        descriptor, unfinished = tempfile.mkstemp(dir=self.folder)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(reason)
-        os.replace(unread, self._path("reason"))
+        os.replace(unfinished, self._path("reason"))
 
     def count_failure(self) -> None:
-        """Count a failure, and put the sign up if it was one too many."""
+        """Count a failure, and stop the run if there are more than `max_failures`."""
         if self.max_failures is None:
             return
         os.makedirs(self.folder, exist_ok=True)
@@ -60,34 +60,35 @@ class StopSign:
             file.flush()
             failures = os.fstat(file.fileno()).st_size
         if failures > self.max_failures and self.reason is None:
-            self.put_up(f"more than {self.max_failures} images failed (max_failures)")
+            self.set(f"more than {self.max_failures} images failed (max_failures)")
 
     def _path(self, name: str) -> str:
         return os.path.join(self.folder, name)
 
 
 def leave_interrupts_to(process: int) -> None:
-    """Ignore Ctrl-C from here on, unless this is the process that is to see to it.
+    """Ignore Ctrl-C from now on, unless this is the process that handles it.
 
-    A terminal sends it to the workers too, which would break off in the midst of an image.
+    A terminal also sends the signal to the workers, which would then stop in the middle of an
+    image.
 
     Args:
-        process: the number of the process that decides when to stop.
+        process: ID of the process that decides when to stop.
     """
     if sys.platform == "linux" and os.getpid() != process:
-        # Python itself lets none but the main thread do so, which workers do not get to.
+        # The signal module only works in the main thread, and workers run in another one.
         ctypes.CDLL(None).signal(signal.SIGINT.value, signal.SIG_IGN.value)
 
 
 @contextlib.contextmanager
 def stopped_by_signals(sign: StopSign, before_exit: Callable[[], None]) -> Iterator[None]:
-    """Within a `with`, let SIGINT and SIGTERM put up the sign; if it is up, they end the process.
+    """Within a `with` block, stop the run on SIGINT or SIGTERM, and exit at once on a second one.
 
-    Signals reach the main thread alone; in any other this does nothing.
+    Only the main thread can handle signals: in any other thread this does nothing.
 
     Args:
-        sign: of the run.
-        before_exit: called before the process is ended.
+        sign: the stop sign of the run.
+        before_exit: called before the process exits.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -97,11 +98,11 @@ def stopped_by_signals(sign: StopSign, before_exit: Callable[[], None]) -> Itera
         if sign.reason:
             before_exit()
             os._exit(128 + number)
-        sign.put_up("the run was interrupted")
+        sign.set("the run was interrupted")
 
-    before = {number: signal.signal(number, receive) for number in _SIGNALS}
+    previous = {number: signal.signal(number, receive) for number in _SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

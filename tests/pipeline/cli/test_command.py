@@ -307,7 +307,7 @@ def test_an_empty_folder_is_said_and_is_no_failure(
         (["--set", "batches.all.input=nowhere"], "nowhere does not exist"),
         (["--set", "run.device=cuda"], "no CUDA GPU on this machine"),
         (["--direct_nm_workers=2"], "no option --direct_nm_workers; did you mean --direct_num"),
-        (["other.yaml"], "other.yaml is one word too many"),
+        (["other.yaml"], "other.yaml is an unexpected argument"),
         (["--runner=Nope"], "--runner=Nope: Unexpected pipeline runner"),
         (["--direct_num_workers=-1"], "--direct_num_workers must be at least 0"),
         (["--set", "batches.all.format=jpeg", "--set", "batches.jpegs.output=out/all"], None),

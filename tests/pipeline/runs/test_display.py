@@ -1,4 +1,4 @@
-"""What is shown while a run goes on: bars on a terminal, else lines."""
+"""The display of a run: bars on a terminal, otherwise lines of text."""
 
 import io
 import os
@@ -6,8 +6,6 @@ import pty
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,6 +19,7 @@ from stylebeam.pipeline.runs.display import Display
 from stylebeam.pipeline.runs.progress import Tally
 from stylebeam.pipeline.runs.stopping import StopSign
 from stylebeam.pipeline.wording import duration
+from tests.helpers.waiting import wait_until
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
@@ -34,24 +33,20 @@ def add_many(folder: str, status: Status) -> None:
         Tally(folder).add(outcome("all", status))
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 class Screen:
-    """A console, and all that was ever written to it."""
+    """A console, and everything that was written to it."""
 
-    def __init__(self, terminal: bool) -> None:
+    def __init__(self, is_terminal: bool) -> None:
         self.file = io.StringIO()
         self.console = Console(
-            file=self.file, force_terminal=terminal, width=120, _environ={"TERM": "xterm"}
+            file=self.file, force_terminal=is_terminal, width=120, _environ={"TERM": "xterm"}
         )
 
-    def shows(self, *words: str) -> Callable[[], bool]:
-        return lambda: all(word in self.file.getvalue() for word in words)
+    def wait_for(self, *words: str) -> None:
+        def is_shown() -> bool:
+            return all(word in self.file.getvalue() for word in words)
+
+        wait_until(is_shown, f"the display shows {words}")
 
 
 def test_processes_count_together(tmp_path: Path) -> None:
@@ -65,80 +60,82 @@ def test_processes_count_together(tmp_path: Path) -> None:
 
 
 def test_bars_follow_the_tally(tmp_path: Path) -> None:
-    screen, tally = Screen(terminal=True), Tally(str(tmp_path))
+    screen, tally = Screen(is_terminal=True), Tally(str(tmp_path))
     names = {"a/b: [bold]c[/bold] \udcff": 3, "later": 2, "empty": 0}
     display = Display(names, screen.console)
     first = next(iter(names))
     with display.watching(tally, StopSign(str(tmp_path / "sign"))):
-        wait_for(screen.shows("[bold]c[/bold]", "0 of 3", "0 of 2"))
+        screen.wait_for("[bold]c[/bold]", "0 of 3", "0 of 2")
         tally.add(outcome(first, "done"))
         tally.add(outcome(first, "failed"))
-        wait_for(screen.shows("2 of 3", "1 failed"))
+        screen.wait_for("2 of 3", "1 failed")
     assert "empty" not in screen.file.getvalue()
     assert screen.file.getvalue().rindex(SHOW_CURSOR) > screen.file.getvalue().rindex(HIDE_CURSOR)
 
 
-def test_lines_where_bars_cannot_be(tmp_path: Path) -> None:
-    screen, tally = Screen(terminal=False), Tally(str(tmp_path))
+def test_without_a_terminal_lines_follow_the_tally(tmp_path: Path) -> None:
+    screen, tally = Screen(is_terminal=False), Tally(str(tmp_path))
     display = Display({"all": 3, "other": 1}, screen.console, seconds_between_lines=0.01)
     with display.watching(tally, StopSign(str(tmp_path / "sign"))):
-        wait_for(screen.shows("all: 0 of 3", "other: 0 of 1"))
+        screen.wait_for("all: 0 of 3", "other: 0 of 1")
         tally.add(outcome("all", "failed"))
-        wait_for(screen.shows("all: 1 of 3, 1 failed"))
+        screen.wait_for("all: 1 of 3, 1 failed")
         tally.add(outcome("other", "done"))
-        wait_for(screen.shows("other: 1 of 1"))
+        screen.wait_for("other: 1 of 1")
     lines = screen.file.getvalue().splitlines()
-    assert len(lines) == 4, "what has not changed is not said again"
+    assert len(lines) == 4, "a batch is not shown again before it changes"
     assert "\x1b" not in screen.file.getvalue()
 
 
-def test_that_a_run_is_to_stop_is_said_once(tmp_path: Path) -> None:
-    screen, sign = Screen(terminal=False), StopSign(str(tmp_path / "sign"))
+def test_a_stopping_run_says_so_once(tmp_path: Path) -> None:
+    screen, sign = Screen(is_terminal=False), StopSign(str(tmp_path / "sign"))
     tally = Tally(str(tmp_path))
     display = Display({"all": 3}, screen.console, seconds_between_lines=0.01)
     with display.watching(tally, sign):
-        sign.put_up("enough is enough")
-        wait_for(screen.shows("stopping once the images under way are done: enough is enough."))
+        sign.set("enough is enough")
+        screen.wait_for("stopping once the images in progress are done: enough is enough.")
         tally.add(outcome("all", "done"))
-        wait_for(screen.shows("all: 1 of 3"))
+        screen.wait_for("all: 1 of 3")
     assert screen.file.getvalue().count("stopping") == 1
 
 
-def test_a_run_that_ends_as_it_is_stopped_says_so(tmp_path: Path) -> None:
-    screen, sign = Screen(terminal=False), StopSign(str(tmp_path / "sign"))
+def test_a_run_that_ends_while_it_is_stopped_says_so(tmp_path: Path) -> None:
+    screen, sign = Screen(is_terminal=False), StopSign(str(tmp_path / "sign"))
     with Display({"all": 3}, screen.console).watching(Tally(str(tmp_path)), sign):
-        sign.put_up("enough")
+        sign.set("enough")
     assert "enough" in screen.file.getvalue()
 
 
-def test_a_display_that_is_broken_off_gives_the_cursor_back(tmp_path: Path) -> None:
-    screen = Screen(terminal=True)
+def test_an_interrupted_display_shows_the_cursor_again(tmp_path: Path) -> None:
+    screen = Screen(is_terminal=True)
     display = Display({"all": 3}, screen.console)
     with display.watching(Tally(str(tmp_path)), StopSign(str(tmp_path / "sign"))):
-        wait_for(screen.shows("0 of 3"))
+        screen.wait_for("0 of 3")
         display.restore_terminal()
         assert screen.file.getvalue().endswith(SHOW_CURSOR)
 
 
 def on_a_terminal(command: list[str]) -> tuple[int, str]:
-    """Run a command on a terminal of its own; return its exit code and what it wrote, bare."""
-    mine, its = pty.openpty()
+    """Run a command in a terminal; return its exit code and its output without escape codes."""
+    controller, terminal = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
-    with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment) as process:
-        os.close(its)
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    with subprocess.Popen(command, env=environment, **pipes) as process:
+        os.close(terminal)
         written = b""
         while True:
             try:
-                part = os.read(mine, 65536)
-            except OSError:  # So Linux says that the other end is closed.
+                part = os.read(controller, 65536)
+            except OSError:  # Linux raises this when the other end is closed.
                 break
             if not part:
                 break
             written += part
-    os.close(mine)
+    os.close(controller)
     return process.returncode, re.sub(r"\x1b\[[\d;?]*\w", "", written.decode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
 def test_a_run_on_a_terminal(one_batch: Path, photos: Path, mode: str) -> None:
     (photos / "bad.jpg").write_text("no image")
@@ -170,5 +167,5 @@ def test_a_run_on_a_terminal(one_batch: Path, photos: Path, mode: str) -> None:
         (4 * 86400 + 3 * 3600 + 59, "4 d 3 h"),
     ],
 )
-def test_times_are_said_as_people_do(seconds: float, words: str) -> None:
+def test_durations_have_one_or_two_units(seconds: float, words: str) -> None:
     assert duration(seconds) == words

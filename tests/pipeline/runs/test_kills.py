@@ -1,6 +1,6 @@
-"""Runs that are killed at random moments, and gone on with, lose nothing and do nothing twice.
+"""Runs that are killed at random moments and continued lose nothing and do nothing twice.
 
-`pytest tests/test_kills.py --kills=20` kills as often as that.
+`pytest tests/pipeline/runs/test_kills.py --kills=20` kills 20 runs.
 """
 
 import json
@@ -21,22 +21,25 @@ from PIL import Image
 
 from stylebeam.pipeline.cli.arguments import main
 from tests.helpers.faulty_proxy import FaultyProxy
+from tests.helpers.waiting import wait_until
 
-IMAGES_A_KILL = 15
+pytestmark = pytest.mark.slow
+
+IMAGES_PER_KILL = 15
 
 
 @pytest.fixture
 def kills(request: pytest.FixtureRequest) -> int:
-    """How often to kill the run."""
+    """The number of times to kill the run."""
     return request.config.getoption("--kills")
 
 
 @pytest.fixture
 def images(kills: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """Photos, all different, and enough for that many kills. The working directory is empty."""
+    """Enough different photos for the kills. The working directory is empty."""
     monkeypatch.chdir(tmp_path)
     images = {}
-    for number in range(max(60, IMAGES_A_KILL * kills)):
+    for number in range(max(60, IMAGES_PER_KILL * kills)):
         noise = random.Random(number).randbytes(40 * 30 * 3)
         path = tmp_path / "noise.png"
         Image.frombytes("RGB", (40, 30), noise).save(path)
@@ -52,24 +55,26 @@ run: {{device: cpu}}
 """)
 
 
-def run_until_killed(kills: int, images: int, written: Callable[[], int]) -> None:
-    """Kill the run so often, each time after a random number of images, then let it end."""
-    generator = random.Random(kills)
-    # Of its own session: nothing of it may go on.
+def run_and_kill(is_time: Callable[[], bool], delay: float) -> None:
+    """Start the run, and kill it `delay` seconds after it is time."""
     command = [sys.executable, "-m", "stylebeam", "run", "config.yaml"]
+    with subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        wait_until(lambda: is_time() or process.poll() is not None, "it is time to kill", 120)
+        time.sleep(delay)
+        # The whole session, so that no worker continues.
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL, "the run ended before it was killed"
+
+
+def run_with_kills(kills: int, images: int, written: Callable[[], int]) -> None:
+    """Kill the run `kills` times, each after a random number of images, then complete it."""
+    generator = random.Random(kills)
     for _ in range(kills):
-        enough = written() + generator.randrange(2 * IMAGES_A_KILL * images // (images + 30))
-        with subprocess.Popen(
-            command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as process:
-            deadline = time.monotonic() + 120
-            while written() < enough and process.poll() is None:
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
-            # Any moment between two images, or in the midst of one.
-            time.sleep(generator.uniform(0, 0.1))
-            os.killpg(process.pid, signal.SIGKILL)
-        assert process.returncode == -signal.SIGKILL, "it had ended before it was killed"
+        enough = written() + generator.randrange(2 * IMAGES_PER_KILL * images // (images + 30))
+        # The delay makes it a random moment of an image.
+        run_and_kill(lambda enough=enough: written() >= enough, generator.uniform(0, 0.1))
     assert main(["run", "config.yaml"]) == 0
 
 
@@ -89,14 +94,14 @@ def test_on_the_local_disk(images: dict[str, bytes], kills: int, checkpoint_path
     write_config("photos", "whole", checkpoint_path)
     assert main(["run", "config.yaml"]) == 0
     write_config("photos", "out", checkpoint_path)
-    run_until_killed(kills, len(images), lambda: len(list(Path("out").rglob("*.png"))))
+    run_with_kills(kills, len(images), lambda: len(list(Path("out").rglob("*.png"))))
     assert outputs("out").keys() == images.keys()
     assert outputs("out") == outputs("whole")
     journal = Path("out/_stylebeam/journal.jsonl").read_text().splitlines()
     lines = [json.loads(line) for line in journal if line]
-    begun = Counter(line["output"] for line in lines if "stamp" not in line)
-    print(f"{kills} kills, {len(images)} images, begun twice: {begun.total() - len(begun)}")
-    assert begun.total() - len(begun) <= kills
+    started = Counter(line["output"] for line in lines if "stamp" not in line)
+    print(f"{kills} kills, {len(images)} images, started twice: {started.total() - len(started)}")
+    assert started.total() - len(started) <= kills
 
 
 def test_in_a_bucket(
@@ -128,7 +133,7 @@ def test_in_a_bucket(
             found = (re.search(rb'"name": "(out/[^"]*png)"', each.begin) for each in proxy.requests)
             return [match[1] for match in found if match]
 
-        run_until_killed(kills, len(images), lambda: len(uploads()))
+        run_with_kills(kills, len(images), lambda: len(uploads()))
     assert outputs("out").keys() == images.keys()
     assert outputs("out") == outputs("whole")
     twice = len(uploads()) - len(set(uploads()))
