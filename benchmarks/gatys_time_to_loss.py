@@ -1,9 +1,9 @@
-"""Measures how soon `recipe: default`, finished by VGG-19, is as good as plain `gatys2016`.
+"""Measures when `recipe: default`, finished by VGG-19, is as good as plain `gatys2016`.
 
-Each photograph is optimised towards a painting by gatys2016, from the photograph, for so many
-iterations, and by the default recipe with the same weights of the losses. VGG-19 judges both, by
-the loss that gatys2016 minimises. In float32 some of gatys2016's iterations are timed before and
-after each of the default recipe's runs, since machines are not equally fast all the time.
+Each photo is optimized towards a painting with gatys2016, starting from the photo, for a number of
+iterations, and with the default preset and the same loss weights. Both are compared by VGG-19's
+loss, the one that gatys2016 minimizes. Some of gatys2016's iterations in float32 are timed before
+and after each run of the default preset, since the speed of a machine changes over time.
 
     python benchmarks/gatys_time_to_loss.py out chicago.jpg,starry_night.jpg ...
 """
@@ -21,9 +21,9 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
-from stylebeam.transforms.gatys.descent import Progress
-from stylebeam.transforms.gatys.recipe import PRESETS, GatysRecipe
-from stylebeam.transforms.gatys.stylizer import GatysStylizer
+from stylebeam.transforms.gatys.descent import Evaluation
+from stylebeam.transforms.gatys.engine import OptimizationEngine
+from stylebeam.transforms.gatys.settings import PRESETS, OptimizationSettings
 from stylebeam.transforms.images.contact_sheet import contact_sheet
 
 CPU = torch.device("cpu")
@@ -31,12 +31,12 @@ FLOAT32_ITERATIONS = 5
 
 
 class Trace(NamedTuple):
-    """An optimisation.
+    """The course of an optimization.
 
     Attributes:
-        image: what came of it, RGB, uint8.
-        seconds: from the beginning to each evaluation of the loss.
-        losses: what each found.
+        image: the result, RGB, uint8.
+        seconds: from the start to each evaluation of the loss.
+        losses: of each evaluation.
     """
 
     image: Tensor
@@ -47,17 +47,17 @@ class Trace(NamedTuple):
 def optimize(
     photo: Tensor, painting: Tensor, precision: torch.dtype | None = None, **options: Any
 ) -> Trace:
-    """Optimise a photograph and take the time, that of loading the networks included."""
+    """Optimize a photo, and measure the time from before the networks are loaded."""
     started = time.perf_counter()
     seconds, losses = [], []
 
-    def take_note(progress: Progress) -> None:
+    def record(evaluation: Evaluation) -> None:
         seconds.append(time.perf_counter() - started)
-        losses.append(progress.terms[0].total.item())
+        losses.append(evaluation.terms.total.item())
 
-    stylizer = GatysStylizer(GatysRecipe(**options), [(painting, 1.0)], CPU, precision)
-    [image] = stylizer.stylize([photo], take_note)
-    return Trace(image, seconds, losses)
+    settings = OptimizationSettings(**options)
+    engine = OptimizationEngine(settings, [(painting, 1.0)], CPU, precision)
+    return Trace(engine.transform(photo, on_evaluation=record), seconds, losses)
 
 
 def compare(photo: Tensor, painting: Tensor, iterations: int, finish: int) -> list[Image.Image]:
@@ -74,7 +74,7 @@ def compare(photo: Tensor, painting: Tensor, iterations: int, finish: int) -> li
     others: list[float] = []
 
     def time_float32() -> float:
-        """Return how long so many iterations take, by the medians of all that were timed."""
+        """Estimate the seconds of all iterations from the medians of those timed so far."""
         few = {**paper, "iterations": FLOAT32_ITERATIONS}
         seconds = optimize(photo, painting, torch.float32, **few).seconds
         firsts.append(seconds[0])
@@ -83,13 +83,14 @@ def compare(photo: Tensor, painting: Tensor, iterations: int, finish: int) -> li
 
     plain = optimize(photo, painting, **{**paper, "iterations": iterations})
     total = plain.seconds[-1]
-    judge = GatysStylizer(GatysRecipe(**paper), [(painting, 1.0)], CPU, torch.float32)
-    aim = judge.judge(plain.image, photo).total.item()
+    settings = OptimizationSettings(**paper)
+    judge = OptimizationEngine(settings, [(painting, 1.0)], CPU, torch.float32)
+    aim = judge.loss_terms(plain.image, photo).total.item()
     print(f"gatys2016: a loss of {aim:.4g} after {total:.0f} s", flush=True)
     pictures = [photo, plain.image]
 
     def show(name: str, trace: Trace) -> float:
-        loss = judge.judge(trace.image, photo).total.item()
+        loss = judge.loss_terms(trace.image, photo).total.item()
         print(f"{name}: {loss / aim:.3f} of its loss after {trace.seconds[-1]:.1f} s", flush=True)
         pictures.append(trace.image)
         return loss
@@ -100,7 +101,7 @@ def compare(photo: Tensor, painting: Tensor, iterations: int, finish: int) -> li
     best = optimize(photo, painting, **{**ours, "finish_iterations": finish})
     of_float32 = time_float32()
     print(f"gatys2016 in float32: {of_float32:.0f} s", flush=True)
-    # A written image is rounded to 8 bits, the images that the trace has the losses of are not.
+    # Losses of the trace are of images that are not yet rounded to 8 bits.
     rounding = show(f"default, {finish} evaluations by VGG-19", best) / (
         best.losses[-1] * 256 * places
     )
@@ -134,13 +135,13 @@ def main() -> None:
     """Compare pairs, print their figures and write a contact sheet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="a folder for the contact sheet")
-    parser.add_argument("pairs", nargs="+", help="a photograph and a painting: PHOTO,PAINTING")
+    parser.add_argument("pairs", nargs="+", help="a photo and a painting: PHOTO,PAINTING")
     parser.add_argument("--size", type=int, default=512, help="long side in pixels")
     parser.add_argument("--iterations", type=int, default=500, help="of gatys2016")
     parser.add_argument("--finish", type=int, default=100, help="evaluations by VGG-19")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    columns = ["photograph", "gatys2016", "default", f"default, {args.finish} by VGG-19"]
+    columns = ["photo", "gatys2016", "default", f"default, {args.finish} by VGG-19"]
     rows, labels = [], []
     for pair in args.pairs:
         photo, painting = pair.split(",")

@@ -23,7 +23,7 @@ from stylebeam.pipeline.runs.stopping import leave_interrupts_to
 from stylebeam.transforms.backends import images_at_once, is_computed_by_openvino
 from stylebeam.transforms.backends.computation import Workload
 from stylebeam.transforms.checkpoints import Checkpoint
-from stylebeam.transforms.gatys.stylizer import GatysStylizer, Stylize
+from stylebeam.transforms.gatys.engine import OptimizationEngine, Stylize
 from stylebeam.transforms.hardware.devices import DeviceName, choose_device, device_memory
 from stylebeam.transforms.hardware.memory import (
     keep_blocks_of_images,
@@ -199,14 +199,15 @@ class StylizerPool:
     def _by_network(self, apply: Apply) -> Effect:
         return Effect(apply, lambda _: self._places.count // self._workload.at_once)
 
-    def _optimizing(self, stylizer: GatysStylizer) -> Effect:
+    def _optimizing(self, stylizer: OptimizationEngine) -> Effect:
         def places(photos: Sequence[Tensor]) -> int:
             if self._memory is None:
                 return 1
-            part = stylizer.memory_for(photos) / self._memory
+            height, width = photos[0].shape[1:]
+            part = stylizer.memory_needed(width, height) / self._memory
             return min(self._places.count, math.ceil(part * self._places.count))
 
-        return Effect(lambda photos, _: stylizer.stylize(photos), places)
+        return Effect(lambda photos, _: list(map(stylizer.transform, photos)), places)
 
     def _stylize_by(self, choice: Choice) -> Stylize:
         """Return what a fast network makes of an image by a choice of its styles."""

@@ -45,9 +45,9 @@ from stylebeam.transforms.backends import describe_backend, is_worth_compiling
 from stylebeam.transforms.checkpoints import parse_checkpoint, shipped_checkpoints
 from stylebeam.transforms.distillation.distill import DistillationRecipe
 from stylebeam.transforms.distillation.distill import distill as distill_network
-from stylebeam.transforms.evaluation.evaluate import EvaluationRecipe
+from stylebeam.transforms.evaluation.config import EvaluationConfig
 from stylebeam.transforms.evaluation.evaluate import evaluate as evaluate_checkpoints
-from stylebeam.transforms.gatys.stylizer import Stylize
+from stylebeam.transforms.gatys.engine import Stylize
 from stylebeam.transforms.hardware.devices import (
     choose_device,
     device_memory,
@@ -165,7 +165,7 @@ def train_super_resolution(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Measure what checkpoints make of photographs."""
-    recipe = load_config(args.config, EvaluationRecipe, args.set)
+    recipe = load_config(args.config, EvaluationConfig, args.set)
     print(evaluate_checkpoints(recipe, report=_say))
     print(f"The table is in {recipe.output / 'table.md'}, pictures are in grid.png beside it.")
     return EXIT_DONE
@@ -263,7 +263,7 @@ def _optimisation(args: argparse.Namespace) -> Stylize:
         raise ConfigError(["--style goes with --style-image only for --set init=fast"])
     fast = _fast_stylization(args) if options.init == "fast" else None
     stylizer = load_gatys_stylizer(options.choose(None), choose_device(args.device), fast)
-    return lambda pixels: stylizer.stylize([pixels])[0]
+    return stylizer.transform
 
 
 def _format_of(path: str) -> ImageFormat | None:

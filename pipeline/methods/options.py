@@ -14,7 +14,7 @@ from pydantic import (
 
 from stylebeam.pipeline.methods.paintings import GatysChoice, choose_loss_networks, choose_paintings
 from stylebeam.pipeline.methods.styles import Choice, choose, choose_super_resolution
-from stylebeam.transforms.gatys.recipe import PRESETS, GatysRecipe, PresetName
+from stylebeam.transforms.gatys.settings import PRESETS, OptimizationSettings, PresetName
 from stylebeam.transforms.inference.tiling import Statistics
 
 
@@ -129,7 +129,7 @@ class SuperResolutionOptions(Strict):
         return self.checkpoint
 
 
-class GatysOptions(GatysRecipe):
+class GatysOptions(OptimizationSettings):
     """Options of the optimisation: a recipe by name, and what is to be other than it says."""
 
     recipe: PresetName = Field(
@@ -183,8 +183,8 @@ class GatysOptions(GatysRecipe):
             StyleError: a painting or the fast network is not there any more.
             WeightsUnavailableError: a loss network's weights are not to be had.
         """
-        values = {name: getattr(self, name) for name in GatysRecipe.model_fields}
-        recipe = GatysRecipe(**values)
+        values = {name: getattr(self, name) for name in OptimizationSettings.model_fields}
+        recipe = OptimizationSettings(**values)
         return GatysChoice(
             recipe=recipe,
             paintings=choose_paintings(self.style_image),

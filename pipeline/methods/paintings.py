@@ -11,13 +11,17 @@ from torch import Tensor
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.methods.styles import Choice, StyleError
-from stylebeam.transforms.gatys.recipe import GatysRecipe
-from stylebeam.transforms.gatys.stylizer import GatysStylizer, Stylize, VggFile
+from stylebeam.transforms.gatys.engine import OptimizationEngine, Stylize
+from stylebeam.transforms.gatys.settings import OptimizationSettings
 from stylebeam.transforms.images.io import ImageError, decode
 from stylebeam.transforms.losses.distilled_vgg import SHIPPED_WEIGHTS
 from stylebeam.transforms.losses.loss_network import LossNetworkName
 from stylebeam.transforms.losses.vgg import load_vgg
-from stylebeam.transforms.losses.vgg_weights import WeightsUnavailableError, find_vgg_weights
+from stylebeam.transforms.losses.vgg_weights import (
+    WeightsFile,
+    WeightsUnavailableError,
+    find_vgg_weights,
+)
 
 
 class KnownFile(NamedTuple):
@@ -43,7 +47,7 @@ class GatysChoice(NamedTuple):
         batch_size: how many photos of one size are optimised at once.
     """
 
-    recipe: GatysRecipe
+    recipe: OptimizationSettings
     paintings: tuple[tuple[KnownFile, float], ...]
     loss_networks: tuple[tuple[LossNetworkName, KnownFile], ...]
     fast: Choice | None
@@ -71,7 +75,7 @@ class GatysChoice(NamedTuple):
     def identity(self) -> dict[str, Any]:
         """What decides pixels, as plain values: neither where files lie nor the batch size."""
         return {
-            "gatys": self.recipe.model_dump(mode="json"),
+            "gatys": self.recipe.identity(),
             "paintings": [(file.digest, part) for file, part in self.paintings],
             "loss_networks": [(name, file.digest) for name, file in self.loss_networks],
             "fast": self.fast and self.fast.identity,
@@ -103,7 +107,7 @@ def choose_paintings(parts: Mapping[str, float]) -> tuple[tuple[KnownFile, float
 
 
 def choose_loss_networks(
-    recipe: GatysRecipe, weights: str | None
+    recipe: OptimizationSettings, weights: str | None
 ) -> tuple[tuple[LossNetworkName, KnownFile], ...]:
     """Return the networks that judge, with the files of their weights.
 
@@ -134,7 +138,7 @@ def choose_loss_networks(
 
 def load_gatys_stylizer(
     choice: GatysChoice, device: torch.device, fast: Stylize | None
-) -> GatysStylizer:
+) -> OptimizationEngine:
     """Return what optimises photos as was chosen.
 
     Args:
@@ -149,12 +153,12 @@ def load_gatys_stylizer(
     paintings = [
         (_decoded(_unchanged(file), file.location), part) for file, part in choice.paintings
     ]
-    weights: dict[str, VggFile] = {
+    weights: dict[str, WeightsFile] = {
         name: _named_stream(_unchanged(file), file.location)
         for name, file in choice.loss_networks
         if name != "embedded"
     }
-    return GatysStylizer(choice.recipe, paintings, device, weights=weights, fast=fast)
+    return OptimizationEngine(choice.recipe, paintings, device, weights=weights, fast=fast)
 
 
 def _known_painting(location: str) -> KnownFile:

@@ -78,7 +78,7 @@ READ_LAYERS = ("relu1_1", "relu2_1")
 _FORMAT = "stylebeam-loss-network-2"
 
 
-class EmbeddedNetwork(nn.Module):
+class DistilledVgg(nn.Module):
     """A small network that returns what stands for the activations of chosen layers of VGG-19."""
 
     def __init__(self, layers: Iterable[str] = LAYERS) -> None:
@@ -187,7 +187,7 @@ def readout_of(linear_map: Tensor) -> Tensor:
     return torch.linalg.qr(linear_map).R * (small_channels / channels) ** 0.5
 
 
-def save_embedded_network(network: EmbeddedNetwork, about: Mapping[str, Any], path: Path) -> None:
+def save_distilled_vgg(network: DistilledVgg, about: Mapping[str, Any], path: Path) -> None:
     """Write the network, its tensors as float16, whole or not at all.
 
     Args:
@@ -206,8 +206,8 @@ def save_embedded_network(network: EmbeddedNetwork, about: Mapping[str, Any], pa
     write_whole(path, safetensors.torch.save(tensors, metadata))
 
 
-def about_embedded_network(weights: Path = SHIPPED_WEIGHTS) -> dict[str, Any]:
-    """Return what `save_embedded_network` was told of how a network was made.
+def about_distilled_vgg(weights: Path = SHIPPED_WEIGHTS) -> dict[str, Any]:
+    """Return what `save_distilled_vgg` was told of how a network was made.
 
     Args:
         weights: a file that it wrote; by default the one that is shipped.
@@ -223,20 +223,18 @@ def about_embedded_network(weights: Path = SHIPPED_WEIGHTS) -> dict[str, Any]:
         raise _unreadable(weights, error) from error
 
 
-def load_embedded_network(
-    layers: Iterable[str], weights: Path = SHIPPED_WEIGHTS
-) -> EmbeddedNetwork:
+def load_distilled_vgg(layers: Iterable[str], weights: Path = SHIPPED_WEIGHTS) -> DistilledVgg:
     """Return the network with its weights in float32, frozen.
 
     Args:
         layers: the layers that are wanted.
-        weights: a file that `save_embedded_network` wrote; by default the one that is shipped.
+        weights: a file that `save_distilled_vgg` wrote; by default the one that is shipped.
 
     Raises:
         ValueError: a layer does not exist in this network.
         WeightsUnavailableError: the file cannot be read or holds something else.
     """
-    network = EmbeddedNetwork(layers)
+    network = DistilledVgg(layers)
     try:
         tensors = safetensors.torch.load_file(weights)
         chosen = {name: tensors[name].float() for name in network.state_dict()}

@@ -16,7 +16,7 @@ from stylebeam.pipeline.beam.model_handler import LoadedPhoto, StylizeModelHandl
 from stylebeam.pipeline.methods.paintings import GatysChoice
 from stylebeam.pipeline.methods.styles import Choice, StyleError
 from stylebeam.transforms.checkpoints import Checkpoint, save_checkpoint, weights_digest
-from stylebeam.transforms.gatys.recipe import GatysRecipe
+from stylebeam.transforms.gatys.settings import OptimizationSettings
 from stylebeam.transforms.images.io import Photo
 from stylebeam.transforms.networks import build_network
 
@@ -213,14 +213,14 @@ def test_optimisations_share_cores_as_they_do_memory(
 ) -> None:
     together = threading.Barrier(at_once)
 
-    def stylize(photos: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def transform(pixels: torch.Tensor) -> torch.Tensor:
         # Fails after a while if fewer are at work.
         together.wait(60)
-        return [torch.full_like(pixels, torch.get_num_threads()) for pixels in photos]
+        return torch.full_like(pixels, torch.get_num_threads())
 
-    stylizer = SimpleNamespace(stylize=stylize, memory_for=lambda photos: memory)
+    stylizer = SimpleNamespace(transform=transform, memory_needed=lambda width, height: memory)
     monkeypatch.setattr(model_handler, "load_gatys_stylizer", lambda *_: stylizer)
-    choice = GatysChoice(GatysRecipe(), (), (), None, 1)
+    choice = GatysChoice(OptimizationSettings(), (), (), None, 1)
     of = Recipe("gatys", choice, "png", 92)
     pool = StylizerPool("cpu", memory=100)
     pixels = torch.zeros(3, 16, 16, dtype=torch.uint8)
