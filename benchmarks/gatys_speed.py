@@ -1,4 +1,4 @@
-"""Measures optimizations: time per iteration, the loss in bfloat16, and peak memory.
+"""Measures optimizations: seconds per iteration, the loss in bfloat16, and peak memory.
 
 python -m benchmarks.gatys_speed photo.jpg painting.jpg
 """
@@ -17,9 +17,9 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from benchmarks.peak_memory import peak_of_process
-from stylebeam.transforms.gatys.descent import Progress
-from stylebeam.transforms.gatys.recipe import PRESETS, GatysRecipe
-from stylebeam.transforms.gatys.stylizer import GatysStylizer
+from stylebeam.transforms.gatys.descent import Evaluation
+from stylebeam.transforms.gatys.engine import OptimizationEngine
+from stylebeam.transforms.gatys.settings import PRESETS, OptimizationSettings
 from stylebeam.transforms.hardware.memory import join_freed_blocks, keep_few_kernels
 
 CPU = torch.device("cpu")
@@ -27,7 +27,7 @@ PAPER = {**PRESETS["gatys2016"], "init": "content"}
 ITERATIONS = 6
 IMAGES_IN_A_ROW = 10
 MIB = 1 << 20
-# More than the history size of L-BFGS, so that its memory is at its peak.
+# More than L-BFGS remembers: the default preset's own number, and fewer than gatys2016's.
 ITERATIONS_FOR_MEMORY = {"default": 100, "gatys2016": 22}
 
 
@@ -37,50 +37,45 @@ def read(path: str, size: tuple[int, int]) -> Tensor:
         return pil_to_tensor(ImageOps.fit(image.convert("RGB"), size, Image.Resampling.LANCZOS))
 
 
-def iteration_seconds(stylizer: GatysStylizer, photo: Tensor) -> list[float]:
-    """Return the seconds that each iteration of a short optimization takes."""
-    times: list[float] = []
+def steps(engine: OptimizationEngine, photo: Tensor) -> list[float]:
+    """Return the seconds of each iteration of a short optimization."""
+    at: list[float] = []
 
-    def record(progress: Progress) -> None:
-        times.append(time.perf_counter())
+    def record(_: Evaluation) -> None:
+        at.append(time.perf_counter())
 
-    stylizer.stylize([photo], record)
-    return [later - earlier for earlier, later in itertools.pairwise(times)]
+    engine.transform(photo, on_evaluation=record)
+    return [later - earlier for earlier, later in itertools.pairwise(at)]
 
 
 def seconds_per_iteration(
-    stylizer: GatysStylizer, photos: list[Tensor], at_once: int, cores: int
+    engine: OptimizationEngine, photos: list[Tensor], at_once: int, cores: int
 ) -> float:
-    """Return the median time of an iteration, divided by the number of images at once.
-
-    Args:
-        stylizer: the optimization.
-        photos: the images.
-        at_once: number of images that are optimized at once.
-        cores: number of cores for each image.
-    """
+    """Return the median per image, with `at_once` images in parallel and `cores` for each."""
     with ThreadPoolExecutor(
         at_once, initializer=torch.set_num_threads, initargs=(cores,)
     ) as threads:
-        seconds = threads.map(partial(iteration_seconds, stylizer), photos)
-        return statistics.median(itertools.chain(*seconds)) / at_once
+        each = threads.map(partial(steps, engine), photos)
+        return statistics.median(itertools.chain(*each)) / at_once
 
 
 def compare_speeds(photo: Tensor, painting: Tensor) -> None:
-    """Print the time per iteration by precision, optimizer and number of images."""
+    """Print seconds by precision, optimizer and number of images."""
     all_cores = torch.get_num_threads()
     print(
         f"| precision | optimizer | 1 image, {all_cores} cores | 1 image, 1 core"
-        f" | 4 images, {all_cores} at once, 1 core each |\n| --- | --- | --- | --- | --- |"
+        f" | 4 images, {all_cores} at once with 1 core each |\n| --- | --- | --- | --- | --- |"
     )
     four = [photo.roll(31 * n, 2) for n in range(4)]
     for precision, optimizer in itertools.product(
         (torch.float32, torch.bfloat16), ("lbfgs", "adam")
     ):
-        recipe = GatysRecipe(**{**PAPER, "optimizer": optimizer, "iterations": ITERATIONS})
-        stylizer = GatysStylizer(recipe, [(painting, 1.0)], CPU, precision)
+        settings = OptimizationSettings(
+            **{**PAPER, "optimizer": optimizer, "iterations": ITERATIONS}
+        )
+        engine = OptimizationEngine(settings, [(painting, 1.0)], CPU, precision)
         seconds = (
-            seconds_per_iteration(stylizer, photos, at_once, cores)
+            seconds_per_iteration(engine, photos, at_once, cores)
             for photos, at_once, cores in (
                 (four[:1], 1, all_cores),
                 (four[:1], 1, 1),
@@ -95,13 +90,13 @@ def compare_speeds(photo: Tensor, painting: Tensor) -> None:
 
 
 def compare_losses(photo: Tensor, painting: Tensor, iterations: int) -> None:
-    """Print the final losses of optimizations in both precisions, evaluated in float32."""
-    recipe = GatysRecipe(**{**PAPER, "iterations": iterations})
-    evaluator = GatysStylizer(recipe, [(painting, 1.0)], CPU, torch.float32)
+    """Print the final losses of both precisions, evaluated in float32."""
+    settings = OptimizationSettings(**{**PAPER, "iterations": iterations})
+    judge = OptimizationEngine(settings, [(painting, 1.0)], CPU, torch.float32)
     losses = {}
     for precision in (torch.float32, torch.bfloat16):
-        [image] = GatysStylizer(recipe, [(painting, 1.0)], CPU, precision).stylize([photo])
-        losses[precision] = evaluator.judge(image, photo).total.item()
+        picture = OptimizationEngine(settings, [(painting, 1.0)], CPU, precision).transform(photo)
+        losses[precision] = judge.loss_terms(picture, photo).total.item()
         print(f"{precision}: {losses[precision]:.5g} after {iterations} iterations", flush=True)
     ratio = losses[torch.bfloat16] / losses[torch.float32]
     print(f"The loss in bfloat16 is {ratio:.4f} times the loss in float32.")
@@ -114,15 +109,17 @@ def peak_memory(
     painting: str,
     answer: multiprocessing.SimpleQueue,
 ) -> None:
-    """Put this process's peak memory in bytes: when loaded, after one image, and after the last."""
+    """Put the peaks of this process's memory, in MB: loaded, after one image, after the last."""
     keep_few_kernels()
     iterations = ITERATIONS_FOR_MEMORY[preset]
-    recipe = GatysRecipe(**{**PRESETS[preset], "tolerance": 0.0, "iterations": iterations})
-    stylizer = GatysStylizer(recipe, [(read(painting, size), 1.0)], CPU)
+    settings = OptimizationSettings(
+        **{**PRESETS[preset], "tolerance": 0.0, "iterations": iterations}
+    )
+    engine = OptimizationEngine(settings, [(read(painting, size), 1.0)], CPU)
     pixels = read(photo, size)
     peaks = [peak_of_process()]
     for number in range(IMAGES_IN_A_ROW):
-        stylizer.stylize([pixels.roll(31 * number, 2)])
+        engine.transform(pixels.roll(31 * number, 2))
         if number in (0, IMAGES_IN_A_ROW - 1):
             peaks.append(peak_of_process())
     answer.put(peaks)

@@ -17,13 +17,13 @@ import torch
 
 from benchmarks.peak_memory import peak_of_process
 from stylebeam.transforms.hardware.devices import choose_device, fast_precision
+from stylebeam.transforms.losses.borders import ReflectedMargin
 from stylebeam.transforms.losses.distilled_vgg import LAYERS
 from stylebeam.transforms.losses.loss_network import (
     LossNetworkName,
-    interior_activations,
     load_loss_network,
 )
-from stylebeam.transforms.losses.perceptual import PerceptualLoss
+from stylebeam.transforms.losses.perceptual import LossSettings, PerceptualLoss
 
 NETWORKS: tuple[LossNetworkName, ...] = ("vgg19", "embedded")
 CONTENT_LAYER = "relu4_2"
@@ -36,14 +36,14 @@ def iteration_with(name: LossNetworkName, size: int) -> Callable[[], None]:
     device = choose_device("auto")
     network = load_loss_network(name, LAYERS, device, fast_precision(device))
     painting, photo, image = torch.rand(3, 1, 3, size, size, device=device)
-    style_weights = {layer: 1.0 for layer in LAYERS if layer != CONTENT_LAYER}
-    loss = PerceptualLoss(network, [painting], {CONTENT_LAYER: 1.0}, style_weights, 0.0)
-    targets = loss.targets_of(photo)
+    style_layers = {layer: 1.0 for layer in LAYERS if layer != CONTENT_LAYER}
+    settings = LossSettings({CONTENT_LAYER: 1.0}, style_layers)
+    loss = PerceptualLoss(ReflectedMargin(network), settings)
+    content, style = loss.content_targets(photo), loss.style_targets([painting])
     image.requires_grad_()
 
     def iterate() -> None:
-        activations = interior_activations(network, image)
-        loss.terms(image, activations, targets).total.backward()
+        loss(image, content, style).total.backward()
         if device.type == "cuda":
             torch.cuda.synchronize()
 

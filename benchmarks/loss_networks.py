@@ -21,13 +21,13 @@ from torchvision.transforms.v2.functional import resize, to_pil_image
 from torchvision.utils import make_grid
 
 from stylebeam.transforms.hardware.devices import choose_device, fast_precision
-from stylebeam.transforms.losses.distilled_vgg import about_embedded_network
+from stylebeam.transforms.losses.borders import ReflectedMargin
+from stylebeam.transforms.losses.distilled_vgg import about_distilled_vgg
 from stylebeam.transforms.losses.loss_network import (
     LossNetworkName,
-    interior_activations,
     load_loss_network,
 )
-from stylebeam.transforms.losses.perceptual import LossTerms, PerceptualLoss
+from stylebeam.transforms.losses.perceptual import LossSettings, LossTerms, PerceptualLoss
 from stylebeam.transforms.training.data import list_images, read_style_image
 
 DEVICE = choose_device("auto")
@@ -53,8 +53,8 @@ VGG16 = Objective(
 
 
 def in_units_of_vgg19(objective: Objective) -> Objective:
-    """Return the same objective for VGG-19, whose activations do not have a mean square of 1."""
-    scales = about_embedded_network()["scales"]
+    """Return the same objective for VGG-19, whose activations have not a mean square of 1."""
+    scales = about_distilled_vgg()["scales"]
     return Objective(
         {layer: weight / scales[layer] ** 2 for layer, weight in objective.content.items()},
         {layer: weight / scales[layer] ** 4 for layer, weight in objective.style.items()},
@@ -67,16 +67,15 @@ class Evaluator:
     def __init__(
         self, name: LossNetworkName, objective: Objective, photo: Tensor, painting: Tensor
     ) -> None:
-        layers = {**objective.content, **objective.style}
-        self._network = load_loss_network(name, layers, DEVICE, PRECISION)
-        self._loss = PerceptualLoss(
-            self._network, [painting], objective.content, objective.style, 0.0
-        )
-        self._targets = self._loss.targets_of(photo)
+        settings = LossSettings(objective.content, objective.style)
+        network = load_loss_network(name, settings.layers, DEVICE, PRECISION)
+        self._loss = PerceptualLoss(ReflectedMargin(network), settings)
+        self._content = self._loss.content_targets(photo)
+        self._style = self._loss.style_targets([painting])
 
     def __call__(self, image: Tensor) -> LossTerms:
         """Return the terms of the loss of an image."""
-        return self._loss.terms(image, interior_activations(self._network, image), self._targets)
+        return self._loss(image, self._content, self._style)
 
 
 class Optimization:

@@ -10,7 +10,7 @@ from typing import Any
 
 from stylebeam.pipeline.config import yaml_nodes
 from stylebeam.pipeline.config.schema import TYPES, Schema, merged_schema, schema, section
-from stylebeam.transforms.gatys.recipe import PRESETS, GatysRecipe
+from stylebeam.transforms.gatys.settings import PRESETS, OptimizationSettings
 
 ROOT = Path(__file__).parents[1]
 
@@ -109,7 +109,7 @@ def _recipes() -> Iterator[str]:
     yield _OF_RECIPES
     yield f"\n| key | {' | '.join(f'`{recipe}`' for recipe in PRESETS)} |\n"
     yield f"|{' --- |' * (1 + len(PRESETS))}\n"
-    for name, field in GatysRecipe.model_fields.items():
+    for name, field in OptimizationSettings.model_fields.items():
         if any(name in preset for preset in PRESETS.values()):
             values = (preset.get(name, field.default) for preset in PRESETS.values())
             yield f"| `{name}` | {' | '.join(_code(value) for value in values)} |\n"

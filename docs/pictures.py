@@ -17,8 +17,8 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 from stylebeam.transforms.checkpoints import parse_checkpoint, shipped_checkpoints
-from stylebeam.transforms.gatys.recipe import PRESETS, GatysRecipe
-from stylebeam.transforms.gatys.stylizer import GatysStylizer
+from stylebeam.transforms.gatys.engine import OptimizationEngine
+from stylebeam.transforms.gatys.settings import PRESETS, OptimizationSettings
 from stylebeam.transforms.images.contact_sheet import contact_sheet
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 from stylebeam.transforms.inference.super_resolution import SuperResolver
@@ -55,9 +55,8 @@ def methods(painting: Tensor) -> dict[str, Effect]:
     styles = FeedForwardStylizer(parse_checkpoint(checkpoint("multi_style").read_bytes()), CPU)
 
     def optimized(**options: object) -> Effect:
-        recipe = GatysRecipe(**{**PRESETS["default"], **options})
-        stylizer = GatysStylizer(recipe, [(painting, 1.0)], CPU)
-        return lambda photo: stylizer.stylize([photo])[0]
+        recipe = OptimizationSettings(**{**PRESETS["default"], **options})
+        return OptimizationEngine(recipe, [(painting, 1.0)], CPU).transform
 
     return {
         "fast: starry_night": lambda photo: styles.stylize(photo, styles={"starry_night": 1.0}),

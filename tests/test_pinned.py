@@ -34,8 +34,9 @@ METHODS = {
     "johnson": f"{FAST}\n    format: png\n    fast: {{style: johnson_udnie}}",
     "gatys": f"{GATYS}\n    gatys: {{style_image: swirls.jpg, iterations: 20, size: 96}}",
     "many_keys": f"{GATYS}\n    gatys: {{style_image: {{swirls.jpg: 1, other.jpg: 3}}, size: 64,"
-    " levels: 1, iterations: 2, memory: 7, tolerance: 0.01, bounded: false, colors: luminance,"
-    " init: noise, gram_normalized: false, content_normalized: false, style_distance: charbonnier}",
+    " levels: 1, iterations: 2, history_size: 7, tolerance: 0.01, bounded: false,"
+    " colors: luminance, init: noise, gram_normalized: false, content_normalized: false,"
+    " style_distance: charbonnier}",
     "super_resolution": "method: super_resolution\n    format: webp",
 }
 PRESETS = ("gatys2016", "sum_of_squares", "frobenius")

@@ -11,7 +11,7 @@ from stylebeam.pipeline.config.run_config import RunConfig
 from stylebeam.pipeline.methods import METHODS
 from stylebeam.pipeline.runs.sweep import SweepConfig
 from stylebeam.transforms.distillation.distill import DistillationRecipe
-from stylebeam.transforms.evaluation.evaluate import EvaluationRecipe
+from stylebeam.transforms.evaluation.config import EvaluationConfig
 from stylebeam.transforms.networks import STYLE_NETWORK_NAMES
 from stylebeam.transforms.training.style_recipe import TrainingRecipe
 from stylebeam.transforms.training.super_resolution import SuperResolutionRecipe
@@ -23,7 +23,7 @@ TYPES: Mapping[str, type[BaseModel]] = {
     "sweep": SweepConfig,
     "train": TrainingRecipe,
     "train-super-resolution": SuperResolutionRecipe,
-    "evaluate": EvaluationRecipe,
+    "evaluate": EvaluationConfig,
     "distill": DistillationRecipe,
 }
 """The type of each kind of config, by the command that takes it."""

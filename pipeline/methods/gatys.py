@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -20,13 +20,13 @@ from stylebeam.pipeline.methods.style_files import (
     read_loss_network,
     read_painting,
 )
-from stylebeam.transforms.gatys.recipe import PRESETS, GatysRecipe, PresetName
+from stylebeam.transforms.gatys.settings import PRESETS, OptimizationSettings, PresetName
 from stylebeam.transforms.losses.loss_network import LossNetworkName
 
 if TYPE_CHECKING:
     import torch
 
-    from stylebeam.transforms.gatys.stylizer import GatysStylizer
+    from stylebeam.transforms.gatys.engine import OptimizationEngine
 
 # Enough to show what the result of an optimization looks like.
 _PREVIEW_EVALUATIONS = 40
@@ -34,11 +34,16 @@ _PREVIEW_EVALUATIONS = 40
 _FEW_EVALUATIONS = 3
 
 
-class GatysOptions(MethodOptions, GatysRecipe):
+class GatysOptions(MethodOptions, OptimizationSettings):
     """Options of the optimization: a recipe by name, and values that differ from the recipe's."""
 
     summary = "optimization of the photo's own pixels"
     example = "{style_image: painting.jpg}"
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {"memory": "history_size"}
+    removed_keys: ClassVar[Mapping[str, str]] = {
+        "batch_size": "photos are optimized one at a time on each core; results never depended on it"
+    }
 
     recipe: PresetName = Field(
         default="default", description="Gives every option that is not given here its value."
@@ -81,7 +86,9 @@ class GatysOptions(MethodOptions, GatysRecipe):
 
     def resolve(self, sections: Mapping[str, MethodOptions | None], once: Once) -> "ResolvedGatys":
         fast = sections.get("fast") if self.init == "fast" else None
-        settings = GatysRecipe(**{name: getattr(self, name) for name in GatysRecipe.model_fields})
+        settings = OptimizationSettings(
+            **{name: getattr(self, name) for name in OptimizationSettings.model_fields}
+        )
         layers = sorted({**settings.content_layers, **settings.style_layers})
         key = (settings.networks, settings.weights_convention, layers, self.weights)
         return ResolvedGatys(
@@ -121,7 +128,7 @@ class ResolvedGatys(Resolved):
         fast: the fast network whose result the optimization starts from, if it does.
     """
 
-    settings: GatysRecipe
+    settings: OptimizationSettings
     paintings: tuple[tuple[KnownFile, float], ...]
     loss_networks: tuple[tuple[LossNetworkName, KnownFile], ...]
     fast: ResolvedFast | None = None
@@ -131,7 +138,7 @@ class ResolvedGatys(Resolved):
     @property
     def identity(self) -> Mapping[str, Any]:
         return {
-            "gatys": self.settings.model_dump(mode="json"),
+            "gatys": self.settings.identity(),
             "paintings": [(file.digest, part) for file, part in self.paintings],
             "loss_networks": [(name, file.digest) for name, file in self.loss_networks],
             "fast": self.fast and self.fast.identity,
@@ -141,10 +148,10 @@ class ResolvedGatys(Resolved):
     def network_key(self) -> str:
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
 
-    def load(self, resources: Resources) -> "GatysStylizer":
-        from stylebeam.transforms.gatys.stylizer import GatysStylizer  # noqa: PLC0415
+    def load(self, resources: Resources) -> "OptimizationEngine":
+        from stylebeam.transforms.gatys.engine import OptimizationEngine  # noqa: PLC0415
 
-        return GatysStylizer(
+        return OptimizationEngine(
             self.settings,
             [(read_painting(file), part) for file, part in self.paintings],
             resources.device,
@@ -162,21 +169,8 @@ class ResolvedGatys(Resolved):
             return None
         return self.fast.engine(self.fast.load(resources)).transform
 
-    def engine(self, network: "GatysStylizer") -> "Any":
-        from stylebeam.transforms.engine import Engine
-
-        class Adapter(Engine):
-            cores_wanted = 1
-
-            def transform(self, pixels: Any, control: Any = None) -> Any:
-                return network.stylize([pixels])[0]
-
-            def memory_needed(self, width: int, height: int) -> int:
-                import torch
-
-                return network.memory_for([torch.empty(3, height, width, device="meta")])
-
-        return Adapter()
+    def engine(self, network: "OptimizationEngine") -> "OptimizationEngine":
+        return network
 
     def computation(self, device: "torch.device", images: int) -> list[str]:
         import torch  # noqa: PLC0415

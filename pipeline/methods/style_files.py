@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.methods.contract import MethodError
-from stylebeam.transforms.gatys.recipe import GatysRecipe
+from stylebeam.transforms.gatys.settings import OptimizationSettings
 from stylebeam.transforms.images.decoding import decode
 from stylebeam.transforms.images.formats import ImageError
 from stylebeam.transforms.losses.distilled_vgg import SHIPPED_WEIGHTS
@@ -50,7 +50,7 @@ def find_paintings(parts: Mapping[str, float]) -> tuple[tuple[KnownFile, float],
 
 
 def find_loss_networks(
-    settings: GatysRecipe, weights: str | None
+    settings: OptimizationSettings, weights: str | None
 ) -> tuple[tuple[LossNetworkName, KnownFile], ...]:
     """Return the loss networks of an optimization, each with the file of its weights.
 

@@ -21,7 +21,7 @@ from stylebeam.transforms.images.contact_sheet import contact_sheet
 from stylebeam.transforms.images.photo import Photo
 from stylebeam.transforms.images.pixels import to_depth
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
-from stylebeam.transforms.losses.vgg_normalization import reference_photographs
+from stylebeam.transforms.losses.vgg_normalization import reference_photos
 
 _PHOTOS = 4
 _EXCERPT_SIDE, _SHOWN_SIDE = 2048, 384  # pixels
@@ -64,7 +64,7 @@ def preview_sheet(run_options: RunOptions, plans: Sequence[BatchPlan]) -> Image.
 
 def sample_photographs() -> list[Tensor]:
     """Return six photographs that are shipped, RGB, uint8, of shape (3, 256, 256)."""
-    together = (reference_photographs()[0] * 255).round().to(torch.uint8)
+    together = (reference_photos()[0] * 255).round().to(torch.uint8)
     return [each for row in together.split(256, 1) for each in row.split(256, 2)]
 
 

@@ -20,7 +20,7 @@ from stylebeam.transforms.checkpoints import (
     save_checkpoint,
     shipped_checkpoints,
 )
-from stylebeam.transforms.losses.distilled_vgg import LAYERS, SHIPPED_WEIGHTS, EmbeddedNetwork
+from stylebeam.transforms.losses.distilled_vgg import LAYERS, SHIPPED_WEIGHTS, DistilledVgg
 from stylebeam.transforms.networks import build_network, style_size
 
 
@@ -123,7 +123,7 @@ def test_the_shipped_distilled_vgg_is_a_checkpoint_though_its_metadata_are_older
     assert b"stylebeam-loss-network-2" in data[:10_000]
     checkpoint = parse_checkpoint(data)
     assert (checkpoint.network, checkpoint.styles) == (DISTILLED_VGG, {})
-    assert checkpoint.tensors.keys() == EmbeddedNetwork(LAYERS).state_dict().keys()
+    assert checkpoint.tensors.keys() == DistilledVgg(LAYERS).state_dict().keys()
     assert checkpoint.training["iterations"] == 6000
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from stylebeam.transforms.distillation.crops import with_details_of
 from stylebeam.transforms.distillation.teacher import Teacher
-from stylebeam.transforms.losses.distilled_vgg import WIDTHS, EmbeddedNetwork, convolution_of
+from stylebeam.transforms.losses.distilled_vgg import WIDTHS, DistilledVgg, convolution_of
 from stylebeam.transforms.losses.functional import (
     feature_reconstruction_loss,
     gram_matrix,
@@ -30,7 +30,7 @@ _SEED = 1
 
 @torch.no_grad()
 def calibrate(
-    network: EmbeddedNetwork,
+    network: DistilledVgg,
     teacher: Teacher,
     photographs: Sequence[Path],
     paintings: Sequence[Path],
@@ -90,7 +90,7 @@ def _loss(layer: str, activations: Tensor, readout: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def scale(network: EmbeddedNetwork, layer: str, gain: float) -> None:
+def scale(network: DistilledVgg, layer: str, gain: float) -> None:
     """Multiply what a layer returns, through its readout if it has one, and nothing else.
 
     Args:

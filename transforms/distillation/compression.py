@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stylebeam.transforms.losses.distilled_vgg import (
     WIDTHS,
-    EmbeddedNetwork,
+    DistilledVgg,
     Width,
     halves_the_resolution,
 )
@@ -29,7 +29,7 @@ _IMAGES_AT_ONCE = 8
 
 
 @torch.no_grad()
-def compress(teacher: LossNetwork, images: Tensor) -> EmbeddedNetwork:
+def compress(teacher: LossNetwork, images: Tensor) -> DistilledVgg:
     """Return the embedded network that predicts VGG-19 best, convolution by convolution.
 
     Its features are in units of their own: each layer's mean square is 1.
@@ -39,7 +39,7 @@ def compress(teacher: LossNetwork, images: Tensor) -> EmbeddedNetwork:
         images: RGB in [0, 1], shape (B, 3, H, W), each side at least 32.
     """
     generator = torch.Generator().manual_seed(0)
-    student = EmbeddedNetwork()
+    student = DistilledVgg()
     values = normalize(images)
     for name, width in WIDTHS.items():
         if halves_the_resolution(name):

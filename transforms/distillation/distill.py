@@ -14,15 +14,15 @@ from torchvision.transforms.v2 import functional
 from stylebeam.transforms.distillation.calibration import calibrate
 from stylebeam.transforms.distillation.compression import compress
 from stylebeam.transforms.distillation.crops import DistillationCrops
-from stylebeam.transforms.distillation.optimized_images import OptimisedImages
+from stylebeam.transforms.distillation.optimized_images import OptimizedImages
 from stylebeam.transforms.distillation.student import Student
 from stylebeam.transforms.distillation.teacher import Teacher
 from stylebeam.transforms.losses.distilled_vgg import (
     LAYERS,
     WIDTHS,
-    about_embedded_network,
-    load_embedded_network,
-    save_embedded_network,
+    about_distilled_vgg,
+    load_distilled_vgg,
+    save_distilled_vgg,
 )
 from stylebeam.transforms.losses.loss_network import interior_activations, load_loss_network
 from stylebeam.transforms.training.data import list_images, read_style_image
@@ -100,7 +100,7 @@ def distill(
         f"Going on from {recipe.start}." if recipe.start else "Compressing VGG-19 in closed form."
     )
     student, teacher = _begin(recipe.start, crops, device, precision)
-    optimised = OptimisedImages(
+    optimised = OptimizedImages(
         student,
         images.photographs,
         images.paintings,
@@ -150,9 +150,9 @@ def distill(
         "unexplained_variance": unexplained,
         "scales": teacher.scales,
         "gains": gains,
-        "start": about_embedded_network(recipe.start) if recipe.start else None,
+        "start": about_distilled_vgg(recipe.start) if recipe.start else None,
     }
-    save_embedded_network(embedded, about, recipe.output)
+    save_distilled_vgg(embedded, about, recipe.output)
     finished.state.unlink(missing_ok=True)
     return unexplained
 
@@ -188,7 +188,7 @@ def _begin(
 ) -> tuple[Student, Teacher]:
     """Return the student as its first network or compression makes it, and its teacher."""
     if start:
-        encoder = load_embedded_network(LAYERS, start)
+        encoder = load_distilled_vgg(LAYERS, start)
     else:
         vgg19 = load_loss_network("vgg19", WIDTHS, torch.device("cpu"), precision)
         encoder = compress(vgg19, _batch(crops, range(_IMAGES_FOR_START)))

@@ -1,7 +1,7 @@
-"""Images on the way of an optimisation, which a loss network must judge well above all others.
+"""Images in the course of an optimization, which a loss network must judge well above all others.
 
-An optimisation finds whatever a loss network is mistaken about. Images that were optimised by the
-network in training show it its own mistakes.
+An optimization exploits whatever a loss network gets wrong. Images that are optimized with the
+network during its training show it its own mistakes.
 """
 
 import math
@@ -12,16 +12,18 @@ import torch
 from torch import Tensor
 
 from stylebeam.transforms.distillation.calibration import CONTENT_LAYER
+from stylebeam.transforms.gatys.minimizers import Adam
+from stylebeam.transforms.losses.borders import ReflectedMargin
 from stylebeam.transforms.losses.loss_network import LossNetwork
-from stylebeam.transforms.losses.perceptual import PerceptualLoss
+from stylebeam.transforms.losses.perceptual import LossSettings, PerceptualLoss
 from stylebeam.transforms.training.data import Draw, random_crop
 
 _STYLE_WEIGHTS = (5.0, 80.0)
 _LEARNING_RATES = (0.02, 0.06)
 
 
-class OptimisedImages:
-    """Photographs on their way to paintings; each way is `steps` long, then new ones begin."""
+class OptimizedImages:
+    """Crops of photos that are optimized towards paintings; new ones start every `steps` steps."""
 
     def __init__(
         self,
@@ -33,19 +35,19 @@ class OptimisedImages:
         steps: int,
         seed: int,
     ) -> None:
-        """Take note of what to draw from.
+        """Store what to draw from.
 
         Args:
-            network: judges the images; the mean square of its layers is about 1.
-            photographs: paths of images.
-            paintings: paths of images.
+            network: the loss network; the mean square of its layers is about 1.
+            photographs: image files.
+            paintings: image files.
             size: side of an image in pixels.
-            count: how many images are on their way at a time.
-            steps: how long a way is.
-            seed: decides what is drawn.
+            count: number of images that are optimized together.
+            steps: number of steps of each optimization.
+            seed: decides all random choices.
         """
-        self._network = network
-        self._photographs = photographs
+        self._network = ReflectedMargin(network)
+        self._photos = photographs
         self._paintings = paintings
         self._size = size
         self._count = count
@@ -53,52 +55,47 @@ class OptimisedImages:
         self._seed = seed
 
     def at(self, step: int, device: torch.device) -> Tensor:
-        """Return the images to be judged at a step, shape (count, 3, size, size).
+        """Return the images at a step, shape (count, 3, size, size).
 
-        A way begins at the multiples of `steps`, and depends on the seed and on that number alone.
+        An optimization starts at each multiple of `steps`, and depends on the seed and on that
+        number alone.
 
         Raises:
             OSError: an image cannot be read.
-            ImageError: it cannot be decoded.
+            ImageError: an image cannot be decoded.
         """
         if step % self._steps == 0:
-            self._begin(step, device)
-        return self._images.detach().clone().requires_grad_()
+            self._start(step, device)
+        return self._minimizer.trial.detach().clone().requires_grad_()
 
     def advance(self, images: Tensor, activations: Mapping[str, Tensor]) -> None:
-        """Take a step down the perceptual loss.
+        """Take a step that lowers the perceptual loss.
 
         Args:
-            images: what `at` returned.
-            activations: the network's, of these images, with their graph, which is kept.
+            images: the result of `at`.
+            activations: the network's features of these images, with a reflected margin, and with
+                their graph, which is kept.
         """
-        loss = self._loss.terms(images, activations, self._targets).total * self._count
-        [self._images.grad] = torch.autograd.grad(loss, [images], retain_graph=True)
-        self._optimizer.step()
-        with torch.no_grad():
-            self._images.clamp_(0, 1)
+        terms = self._loss.terms(images, activations, self._content, self._style)
+        loss = terms.total * self._count
+        [gradient] = torch.autograd.grad(loss, [images], retain_graph=True)
+        self._minimizer.update(loss.item(), gradient)
 
-    def _begin(self, step: int, device: torch.device) -> None:
+    def _start(self, step: int, device: torch.device) -> None:
         draw = Draw(self._seed, step)
-        photographs, paintings = (
-            torch.stack([self._crop_of(files, draw) for _ in range(self._count)]).to(device)
-            for files in (self._photographs, self._paintings)
+        photos, paintings = (
+            torch.stack([self._crop(files, draw) for _ in range(self._count)]).to(device)
+            for files in (self._photos, self._paintings)
         )
         weight = _log_uniform(draw, *_STYLE_WEIGHTS)
-        style_layers = self._network.layers - {CONTENT_LAYER}
-        self._loss = PerceptualLoss(
-            self._network,
-            paintings.split(1),
-            {CONTENT_LAYER: 1.0},
-            dict.fromkeys(sorted(style_layers), weight),
-            total_variation_weight=0.0,
-        )
-        self._targets = self._loss.targets_of(photographs)
-        self._images = photographs.requires_grad_()
-        rate = _log_uniform(draw, *_LEARNING_RATES)
-        self._optimizer = torch.optim.Adam([self._images], lr=rate)
+        style_layers = sorted(self._network.layers - {CONTENT_LAYER})
+        settings = LossSettings({CONTENT_LAYER: 1.0}, dict.fromkeys(style_layers, weight))
+        self._loss = PerceptualLoss(self._network, settings)
+        self._style = self._loss.style_targets(paintings.split(1))
+        self._content = self._loss.content_targets(photos)
+        self._minimizer = Adam(photos, _log_uniform(draw, *_LEARNING_RATES), bounded=True)
 
-    def _crop_of(self, files: Sequence[Path], draw: Draw) -> Tensor:
+    def _crop(self, files: Sequence[Path], draw: Draw) -> Tensor:
         return random_crop(files[draw.integer(0, len(files) - 1)], self._size, draw, 0.3)
 
 

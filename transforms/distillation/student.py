@@ -11,7 +11,7 @@ from stylebeam.transforms.distillation.teacher import Teacher
 from stylebeam.transforms.losses.distilled_vgg import (
     LAYERS,
     READ_LAYERS,
-    EmbeddedNetwork,
+    DistilledVgg,
     linear,
     readout_of,
 )
@@ -32,7 +32,7 @@ class Student(nn.Module):
 
     layers = frozenset(LAYERS)
 
-    def __init__(self, encoder: EmbeddedNetwork, teacher: Teacher, images: Tensor) -> None:
+    def __init__(self, encoder: DistilledVgg, teacher: Teacher, images: Tensor) -> None:
         """Take an encoder as the beginning, and solve for the maps.
 
         Args:
@@ -86,9 +86,9 @@ class Student(nn.Module):
         """Say that distances are taken of the predicted activations as they are."""
 
     @torch.no_grad()
-    def embedded(self) -> EmbeddedNetwork:
+    def embedded(self) -> DistilledVgg:
         """Return the network that ships: the encoder, with what is kept of the maps."""
-        network = EmbeddedNetwork().to(next(self.parameters()).device)
+        network = DistilledVgg().to(next(self.parameters()).device)
         network.convolutions.load_state_dict(self._tensors())
         for layer, linear_map in self.maps.items():
             network.readouts[layer].copy_(readout_of(linear_map))
@@ -143,7 +143,7 @@ class Student(nn.Module):
 
 
 @torch.no_grad()
-def _input_means(encoder: EmbeddedNetwork, images: Tensor) -> dict[str, Tensor]:
+def _input_means(encoder: DistilledVgg, images: Tensor) -> dict[str, Tensor]:
     """Return the mean of each channel that a convolution is given, by the convolution's name."""
     means: dict[str, Tensor] = {}
     hooks = [

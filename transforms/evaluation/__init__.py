@@ -1,1 +1,1 @@
-"""Measures what checkpoints make of photos that nothing learned from."""
+"""Evaluation of checkpoints on photos that they were not trained on."""

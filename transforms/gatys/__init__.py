@@ -1,5 +1,6 @@
-"""Optimisation of the image itself (Gatys et al. 2016): no network is trained, each image is.
+"""Optimization of a photo's own pixels (Gatys et al. 2016): no network is trained.
 
-`recipe` says what is minimised and how, with presets of the literature; `objective` is the loss;
-`minimizers` go down it; `stylizer` does it to photographs.
+`settings` has the options and the presets of the literature, `engine` stylizes photos,
+`optimization` runs through the levels of one photo, `descent` is the loop that minimizes a loss,
+and `minimizers` are the algorithms.
 """

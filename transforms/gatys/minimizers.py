@@ -1,7 +1,7 @@
-"""Minimisers of one image each, which ask for the loss where they want to know it.
+"""Minimizers of a loss over the pixels of an image: Adam, and L-BFGS with a line search.
 
-A minimiser names an image, its `trial`, and is told the loss and the gradient there. So the images
-of a batch take turns, and each goes its own way: none takes a step because of another.
+A minimizer does not call the loss: it has a `trial`, the image at which it needs the loss next, and
+the caller passes it the loss and the gradient there.
 """
 
 from collections import deque
@@ -12,24 +12,24 @@ from torch import Tensor
 
 from stylebeam.transforms.gatys.preconditioner import Preconditioner
 
-# Of the loss: what its rounding in bfloat16 may add to it without counting as a rise.
+# Relative to the loss: a rise this small may come from rounding in bfloat16, and is accepted.
 _ROUNDING = 1e-5
-# A step must lower the loss by this part of what its slope promises (Armijo's condition).
+# A step must lower the loss by this fraction of what its slope predicts (Armijo's condition).
 _SUFFICIENT = 1e-4
 _MOST_SHORTER_STEPS = 10
-# The cosine between a step and the change of the gradient that makes the pair worth remembering.
+# A step and the change of the gradient are remembered if the cosine between them is larger.
 _LEAST_COSINE = 1e-6
-# The first step, of which nothing is known, changes colours by this much on average.
+# The mean change of a color in the first step, when the curvature is unknown.
 _FIRST_STEP = 0.02
-# The scale of a preconditioner, as the last step's curvature has it, times this: the loss curves
-# less in the directions that are not remembered than in those that it has been lowered along.
+# Factor of the preconditioner's scale, which comes from the curvature along the last step: in
+# directions that are not remembered, the loss curves less than along past steps.
 _UNSEEN = 2.0
-# The first step down another loss, times this: its curvature is not quite what is remembered.
+# Factor of the first step after a restart: the new loss curves a little differently.
 _RESTART = 0.25
 
 
 class Minimizer(Protocol):
-    """Goes down a loss."""
+    """Lowers a loss step by step."""
 
     @property
     def image(self) -> Tensor:
@@ -37,24 +37,24 @@ class Minimizer(Protocol):
 
     @property
     def trial(self) -> Tensor:
-        """The image whose loss is asked for."""
+        """The image at which the loss is needed next."""
 
     def restart(self) -> None:
-        """Go on from the best image, for another loss of much the same shape."""
+        """Continue from the best image with another loss of similar curvature."""
 
     def update(self, loss: float, gradient: Tensor) -> None:
-        """Take note of the loss of `trial` and its gradient, and choose the next."""
+        """Use the loss of `trial` and its gradient to choose the next trial."""
 
 
 class Adam:
-    """Adam (Kingma and Ba 2015) of one image."""
+    """Adam (Kingma and Ba 2015)."""
 
     def __init__(self, image: Tensor, learning_rate: float, bounded: bool) -> None:
-        """Begin.
+        """Start at an image.
 
         Args:
             image: of any shape.
-            learning_rate: about how much a value changes in a step.
+            learning_rate: about the change of a value in a step.
             bounded: keep values within [0, 1].
         """
         self.image = image.clone()
@@ -63,14 +63,14 @@ class Adam:
 
     @property
     def trial(self) -> Tensor:
-        """The image whose loss is asked for."""
+        """The image at which the loss is needed next."""
         return self.image
 
     def restart(self) -> None:
-        """Go on: of a loss, Adam remembers only what its gradient was like."""
+        """Do nothing: Adam's running means of the gradient serve another loss too."""
 
     def update(self, loss: float, gradient: Tensor) -> None:
-        """Take a step. Only the gradient counts."""
+        """Take a step along the gradient; the loss is not used."""
         self.image.grad = gradient
         self._optimizer.step()
         if self._bounded:
@@ -78,15 +78,15 @@ class Adam:
 
 
 class _Line(NamedTuple):
-    """A line along which a lower loss is sought.
+    """A line search.
 
     Attributes:
-        loss: where the line begins.
-        gradient: likewise.
+        loss: at the start of the line.
+        gradient: at the start of the line.
         direction: of the line.
-        slope: of the loss along it, at its beginning.
-        step: how far to go next.
-        shortened: how often the step has been.
+        slope: of the loss along the direction, at the start.
+        step: the length of the next step, in units of the direction.
+        shortened: number of times that the step has been shortened.
     """
 
     loss: float
@@ -98,11 +98,13 @@ class _Line(NamedTuple):
 
     @property
     def highest_accepted(self) -> float:
-        """The loss that counts as lower."""
+        """The largest loss after the step that is accepted."""
         return self.loss + _SUFFICIENT * self.step * self.slope + _ROUNDING * abs(self.loss)
 
     def shorter(self, loss: float) -> "_Line":
-        """Return the line with a shorter step, to the minimum of a parabola through what is known.
+        """Return the line with a shorter step, to the minimum of a parabola.
+
+        The parabola has the loss and the slope at the start, and the loss at the last step.
 
         Args:
             loss: at the step that was too long; it may be NaN.
@@ -114,51 +116,50 @@ class _Line(NamedTuple):
 
 
 class Lbfgs:
-    """L-BFGS (Liu and Nocedal 1989) of one image, with a backtracking line search.
+    """L-BFGS (Liu and Nocedal 1989) with a backtracking line search.
 
     With bounds it is projected: values at a bound stay there while the gradient pushes them
-    outwards, and steps are clipped.
+    outward, and steps are clipped.
     """
 
     def __init__(
         self,
         image: Tensor,
-        memory: int,
+        history_size: int,
         bounded: bool,
         preconditioner: Preconditioner | None = None,
         precision: torch.dtype | None = None,
     ) -> None:
-        """Begin.
+        """Start at an image.
 
         Args:
             image: of any shape.
-            memory: how many of the last steps are remembered.
+            history_size: number of past steps that are remembered.
             bounded: keep values within [0, 1].
-            preconditioner: a first guess of the inverse Hessian, up to a factor; by default the
-                identity.
-            precision: in which steps are remembered, by default the image's. A half of its bits
-                serves as well where gradients are no more exact.
+            preconditioner: the initial inverse Hessian, up to a factor; by default the identity.
+            precision: of the remembered steps, by default the image's. A lower one does as well if
+                gradients are computed in it.
         """
         self.image = image.clone()
         self.trial = self.image
         self._bounded = bounded
         self._preconditioner = preconditioner
-        # Made at once and used again: among the blocks of ever other activations, pairs that come
-        # and go would leave holes in memory.
+        # Allocated once and reused: pairs that are allocated and freed between activations of
+        # different sizes would fragment the memory.
         self._spare = [
             (torch.empty_like(image, dtype=precision), torch.empty_like(image, dtype=precision))
-            for _ in range(memory + 1)
+            for _ in range(history_size + 1)
         ]
         self._pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque()
         self._line: _Line | None = None
 
     def restart(self) -> None:
-        """Go on from the best image. The curvature of the loss before is kept."""
+        """Continue from the best image. The curvature of the last loss is kept."""
         self.trial = self.image
         self._line = None
 
     def update(self, loss: float, gradient: Tensor) -> None:
-        """Move to `trial` if that lowered the loss, else try a shorter step."""
+        """Move to `trial` if its loss is lower, otherwise try a shorter step."""
         line = self._line
         if line is None:
             line = self._line_from(loss, gradient)
@@ -170,21 +171,21 @@ class Lbfgs:
         elif line.shortened < _MOST_SHORTER_STEPS:
             self._line = line.shorter(loss)
         else:
-            # What is remembered misleads; or the loss is level up to its rounding.
+            # The remembered steps mislead, or the loss cannot fall further than its rounding.
             self._forget(len(self._pairs))
             self._line = self._line_from(line.loss, line.gradient)
         moved = self.image + self._line.step * self._line.direction
         self.trial = moved.clamp_(0, 1) if self._bounded else moved
 
     def _line_from(self, loss: float, gradient: Tensor) -> "_Line":
-        """Return where to look for a lower loss from the best image on."""
+        """Return a new line search that starts at the best image."""
         free = gradient
         if self._bounded:
-            outwards = (self.image <= 0) & (gradient > 0) | (self.image >= 1) & (gradient < 0)
-            free = gradient.masked_fill(outwards, 0)
+            outward = (self.image <= 0) & (gradient > 0) | (self.image >= 1) & (gradient < 0)
+            free = gradient.masked_fill(outward, 0)
         direction = -self._inverse_hessian_times(free)
         if self._bounded:
-            direction.masked_fill_(outwards, 0)
+            direction.masked_fill_(outward, 0)
         slope = _dot(free, direction).item()
         if slope >= 0 and self._pairs:
             self._forget(len(self._pairs))
@@ -196,7 +197,7 @@ class Lbfgs:
     def _remember(self, before: Tensor, gradient: Tensor) -> None:
         """Remember the step to `trial` and the change of the gradient, if the loss curves there."""
         step, change = self._spare.pop()
-        # What is remembered is rounded, and its curvature that of what is remembered.
+        # The curvature must fit the pair as it is stored, which is rounded.
         moved = step.copy_(self.trial - self.image).to(gradient.dtype)
         changed = change.copy_(gradient - before).to(gradient.dtype)
         curvature = _dot(moved, changed)
@@ -209,13 +210,13 @@ class Lbfgs:
             self._spare.append((step, change))
 
     def _forget(self, oldest: int) -> None:
-        """Forget so many of the oldest pairs."""
+        """Forget this many of the oldest pairs."""
         for _ in range(oldest):
             step, change, _ = self._pairs.popleft()
             self._spare.append((step, change))
 
     def _inverse_hessian_times(self, gradient: Tensor) -> Tensor:
-        """The two loops of Nocedal 1980, between them the preconditioner."""
+        """Apply the two-loop recursion of Nocedal 1980, with the preconditioner in the middle."""
         result = gradient.clone()
         parts = []
         for step, change, curvature in reversed(self._pairs):

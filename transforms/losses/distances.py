@@ -1,38 +1,58 @@
-"""The distances that losses are taken with: of features, of Gram matrices, of pixels."""
+"""Distances between features, Gram matrices or pixels, and their options in configs."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from stylebeam.transforms.losses.edges import canny_edges
 
 DistanceName = Literal["squared_error", "frobenius", "charbonnier", "msce"]
 
+# Annotations of the fields that several configs have in common.
+ContentDistance = Annotated[
+    DistanceName, Field(description="The distance between features in the content loss.")
+]
+StyleDistance = Annotated[
+    DistanceName, Field(description="The distance between Gram matrices in the style loss.")
+]
+CharbonnierEpsilon = Annotated[
+    float,
+    Field(
+        gt=0,
+        strict=True,
+        description="The Charbonnier distance is quadratic for errors below this, and linear above"
+        " it.",
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Distance:
-    """How far values are from others. With D their difference, and a sum over all entries:
+    """A distance between values and their targets.
+
+    With the difference D and sums over all entries:
 
         squared_error   sum of D^2, the squared Frobenius norm (Johnson et al. 2016)
         frobenius       sqrt(sum of D^2), the Frobenius norm (Pandey et al. 2018)
-        charbonnier     sum of sqrt(D^2 + epsilon^2), which outliers weigh less in
-        msce            sum of D^2 of the Canny edges of both, each in [0, 1]: where the edges lie
-                        counts, and nothing else (Pandey et al. 2018, "MSCE: An Edge Preserving
-                        Robust Loss Function for Improving Super-Resolution Algorithms")
+        charbonnier     sum of sqrt(D^2 + epsilon^2), which is robust to outliers
+        msce            sum of D^2 of the Canny edges of both, each in [0, 1]: only the position of
+                        edges counts (Pandey et al. 2018, "MSCE: An Edge Preserving Robust Loss
+                        Function for Improving Super-Resolution Algorithms")
 
     Attributes:
-        name: which of them.
-        epsilon: the Charbonnier distance's, in units of the values: below it errors count as their
-            square, above it as they are.
+        name: one of the four.
+        epsilon: of the Charbonnier distance, in units of the values: the distance is quadratic for
+            errors below it, and linear above it.
     """
 
     name: DistanceName = "squared_error"
     epsilon: float = 1e-3
 
     def __post_init__(self) -> None:
-        """Refuse what would fail or mean nothing later.
+        """Check the name and epsilon.
 
         Raises:
             ValueError: there is no such distance, or epsilon is not positive.
@@ -45,12 +65,12 @@ class Distance:
             raise ValueError(f"epsilon must be positive, not {self.epsilon}")
 
     def __call__(self, values: Tensor, target: Tensor, count: float = 1) -> Tensor:
-        """Return the distance of each member of a batch, shape (B,), in float32 or wider.
+        """Return the distance for each member of a batch, shape (B,), in float32 or wider.
 
         Args:
             values: of shape (B, C, H, W) or (B, C, C).
             target: of the same shape, or (1, C, C).
-            count: what the sum is divided by: 1, or the number of entries for their mean.
+            count: the divisor of the sum: 1, or the number of entries for the mean.
         """
         if self.name == "msce":
             values, target = _edges(values), _edges(target)

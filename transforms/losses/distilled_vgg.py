@@ -79,7 +79,7 @@ READ_LAYERS = ("relu1_1", "relu2_1")
 """The layers that have a readout."""
 
 
-class EmbeddedNetwork(nn.Module):
+class DistilledVgg(nn.Module):
     """A small network that returns what stands for the activations of chosen layers of VGG-19."""
 
     def __init__(self, layers: Iterable[str] = LAYERS) -> None:
@@ -188,7 +188,7 @@ def readout_of(linear_map: Tensor) -> Tensor:
     return torch.linalg.qr(linear_map).R * (small_channels / channels) ** 0.5
 
 
-def save_embedded_network(network: EmbeddedNetwork, about: Mapping[str, Any], path: Path) -> None:
+def save_distilled_vgg(network: DistilledVgg, about: Mapping[str, Any], path: Path) -> None:
     """Write the network as a checkpoint.
 
     Args:
@@ -203,8 +203,8 @@ def save_embedded_network(network: EmbeddedNetwork, about: Mapping[str, Any], pa
     save_checkpoint(checkpoint, path)
 
 
-def about_embedded_network(weights: Path = SHIPPED_WEIGHTS) -> dict[str, Any]:
-    """Return how a network was made, as `save_embedded_network` was told.
+def about_distilled_vgg(weights: Path = SHIPPED_WEIGHTS) -> dict[str, Any]:
+    """Return how a network was made, as `save_distilled_vgg` was told.
 
     Args:
         weights: a checkpoint of this network, by default the one that is shipped.
@@ -215,9 +215,7 @@ def about_embedded_network(weights: Path = SHIPPED_WEIGHTS) -> dict[str, Any]:
     return _read(weights).training
 
 
-def load_embedded_network(
-    layers: Iterable[str], weights: Path = SHIPPED_WEIGHTS
-) -> EmbeddedNetwork:
+def load_distilled_vgg(layers: Iterable[str], weights: Path = SHIPPED_WEIGHTS) -> DistilledVgg:
     """Return the network with its weights in float32, frozen.
 
     Args:
@@ -228,7 +226,7 @@ def load_embedded_network(
         ValueError: a layer does not exist in this network.
         WeightsUnavailableError: the file cannot be read, or holds something else.
     """
-    network = EmbeddedNetwork(layers)
+    network = DistilledVgg(layers)
     tensors = _read(weights).tensors
     try:
         network.load_state_dict({name: tensors[name].float() for name in network.state_dict()})

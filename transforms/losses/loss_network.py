@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylebeam.transforms.losses.distilled_vgg import EmbeddedNetwork, load_embedded_network
+from stylebeam.transforms.losses.distilled_vgg import DistilledVgg, load_distilled_vgg
 from stylebeam.transforms.losses.vgg import Vgg, load_vgg
 
 LossNetworkName = Literal["embedded", "vgg16", "vgg19"]
@@ -38,7 +38,7 @@ def load_loss_network(
     layers: Iterable[str],
     device: torch.device,
     precision: torch.dtype,
-) -> EmbeddedNetwork | Vgg:
+) -> DistilledVgg | Vgg:
     """Return a loss network with its weights, frozen.
 
     Args:
@@ -51,8 +51,8 @@ def load_loss_network(
         ValueError: a layer does not exist in this network.
         WeightsUnavailableError: the weights are not there and cannot be downloaded, or do not fit.
     """
-    network: EmbeddedNetwork | Vgg = (
-        load_embedded_network(layers) if name == "embedded" else load_vgg(name, layers)
+    network: DistilledVgg | Vgg = (
+        load_distilled_vgg(layers) if name == "embedded" else load_vgg(name, layers)
     )
     network.to(device, precision)
     return network.to(memory_format=torch.channels_last)
@@ -65,7 +65,7 @@ def check_layers(name: LossNetworkName, layers: Iterable[str]) -> None:
         ValueError: a layer does not exist in this network.
     """
     with torch.device("meta"):
-        _ = EmbeddedNetwork(layers) if name == "embedded" else Vgg(name, layers)
+        _ = DistilledVgg(layers) if name == "embedded" else Vgg(name, layers)
 
 
 def vgg_channels(layer: str) -> int:

@@ -1,8 +1,7 @@
 """VGG-16 and VGG-19, cut at named layers, with ImageNet weights."""
 
 from collections.abc import Callable, Collection, Iterable
-from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional
@@ -13,6 +12,7 @@ from stylebeam.transforms.losses.vgg_weights import (
     IMAGENET_STD,
     VggName,
     WeightsConvention,
+    WeightsFile,
     WeightsUnavailableError,
     empty_features,
     find_vgg_weights,
@@ -116,7 +116,7 @@ def normalize(images: Tensor) -> Tensor:
 def load_vgg(
     name: VggName,
     layers: Iterable[str],
-    weights: Path | BinaryIO | None = None,
+    weights: WeightsFile | None = None,
     convention: WeightsConvention = "torchvision",
     pooling: Pooling = "max",
 ) -> Vgg:

@@ -19,7 +19,7 @@ from stylebeam.transforms.losses.vgg import Vgg, normalize
 _REFERENCE_PHOTOGRAPHS = Path(__file__).parents[1] / "weights" / "loss_network" / "photographs.jpg"
 
 
-def reference_photographs() -> Tensor:
+def reference_photos() -> Tensor:
     """Return what activations are measured on: six photographs side by side, shipped with us.
 
     Returns:

@@ -20,6 +20,9 @@ caffe: BGR in 0..255, with ImageNet's mean subtracted. Such are Simonyan & Zisse
 and Gatys's file of their VGG-19 (https://github.com/leongatys/PytorchNeuralStyleTransfer).
 """
 
+WeightsFile = Path | BinaryIO
+"""A file that torch.save wrote."""
+
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
 
@@ -66,7 +69,7 @@ def find_vgg_weights(name: VggName) -> Path:
 
 
 def read_vgg_weights(
-    name: VggName, file: Path | BinaryIO, convention: WeightsConvention
+    name: VggName, file: WeightsFile, convention: WeightsConvention
 ) -> dict[str, Tensor]:
     """Return the weights of VGG's convolutions for torchvision's input convention.
 
@@ -104,7 +107,7 @@ def read_vgg_weights(
     return weights
 
 
-def unfit(name: VggName, file: Path | BinaryIO, why: str) -> WeightsUnavailableError:
+def unfit(name: VggName, file: WeightsFile, why: str) -> WeightsUnavailableError:
     """Return the error that says why the weights in a file are not a network's."""
     return WeightsUnavailableError(
         f"The weights in {_name_of(file)} are not those of {name}: {why}."
@@ -133,7 +136,7 @@ def layer_names(features: nn.Sequential) -> list[str]:
     return names
 
 
-def _convolutions(name: VggName, content: Any, file: Path | BinaryIO) -> dict[str, Tensor]:
+def _convolutions(name: VggName, content: Any, file: WeightsFile) -> dict[str, Tensor]:
     """Return the convolutions among what a file holds, by torchvision's keys, in float32."""
     features = empty_features(name)
     shapes = {f"features.{key}": values.shape for key, values in features.state_dict().items()}
@@ -174,7 +177,7 @@ def _from_caffe(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     return weight * (255 * std)[:, None, None], bias + weight.sum((2, 3)) @ offset
 
 
-def _name_of(file: Path | BinaryIO) -> str:
+def _name_of(file: WeightsFile) -> str:
     return str(file if isinstance(file, Path) else getattr(file, "name", "the given file"))
 
 

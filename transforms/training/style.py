@@ -16,7 +16,7 @@ from stylebeam.transforms.checkpoints import (
     save_checkpoint,
 )
 from stylebeam.transforms.losses.functional import grid_loss
-from stylebeam.transforms.losses.perceptual import PerceptualLoss
+from stylebeam.transforms.losses.perceptual import StylizationLoss
 from stylebeam.transforms.networks import build_network, style_size
 from stylebeam.transforms.training.data import (
     ContentCrops,
@@ -226,7 +226,7 @@ def _held_out(
 def _validation(
     recipe: TrainingRecipe,
     files: Sequence[ImageFile],
-    perceptual_loss: PerceptualLoss,
+    perceptual_loss: StylizationLoss,
     styles: int,
     device: torch.device,
 ) -> Callable[[nn.Module], Validation] | None:
@@ -247,7 +247,7 @@ def _validation(
 
 def _terms(
     recipe: TrainingRecipe,
-    perceptual_loss: PerceptualLoss,
+    perceptual_loss: StylizationLoss,
     stylized: Tensor,
     content: Tensor,
     styles: Sequence[int],

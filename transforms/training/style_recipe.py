@@ -8,12 +8,12 @@ from pydantic import Field, model_validator
 from stylebeam.transforms.networks import STYLE_NETWORK_NAMES
 from stylebeam.transforms.training.loop_recipe import NetworkRecipe
 from stylebeam.transforms.training.optimizers import OptimizerName
-from stylebeam.transforms.training.perceptual_recipe import PerceptualLossRecipe
+from stylebeam.transforms.training.perceptual_config import PerceptualLossConfig
 
 _RATE_OF_VECTORS = 5e-2
 
 
-class TrainingRecipe(NetworkRecipe, PerceptualLossRecipe):
+class TrainingRecipe(NetworkRecipe, PerceptualLossConfig):
     """Everything that decides what a training makes: a network, or a style for one."""
 
     style_image: Path | None = Field(default=None, description="The painting.")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stylebeam.transforms.checkpoints import Checkpoint, save_checkpoint
 from stylebeam.transforms.inference.super_resolution import reduced
-from stylebeam.transforms.losses.distances import Distance, DistanceName
+from stylebeam.transforms.losses.distances import CharbonnierEpsilon, Distance, DistanceName
 from stylebeam.transforms.losses.functional import feature_reconstruction_loss, pixel_loss
 from stylebeam.transforms.losses.loss_network import (
     LossNetworkName,
@@ -54,13 +54,7 @@ class SuperResolutionRecipe(NetworkRecipe):
     distance: DistanceName = Field(
         default="squared_error", description="What the losses take of two images or activations."
     )
-    charbonnier_epsilon: float = Field(
-        default=1e-3,
-        gt=0,
-        strict=True,
-        description="The Charbonnier distance counts errors below it as their square, above it as"
-        " they are.",
-    )
+    charbonnier_epsilon: CharbonnierEpsilon = 1e-3
 
     @model_validator(mode="after")
     def _can_be_trained(self) -> "SuperResolutionRecipe":

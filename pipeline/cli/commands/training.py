@@ -8,7 +8,7 @@ from stylebeam.pipeline.cli import exit_codes
 from stylebeam.pipeline.config.file import load_config
 from stylebeam.transforms.distillation.distill import DistillationRecipe
 from stylebeam.transforms.distillation.distill import distill as distill_network
-from stylebeam.transforms.evaluation.evaluate import EvaluationRecipe
+from stylebeam.transforms.evaluation.config import EvaluationConfig
 from stylebeam.transforms.evaluation.evaluate import evaluate as evaluate_checkpoints
 from stylebeam.transforms.training.style import train as train_network
 from stylebeam.transforms.training.style_recipe import TrainingRecipe
@@ -47,7 +47,7 @@ def train_super_resolution(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Measure what checkpoints make of photos."""
-    config = load_config(args.config, EvaluationRecipe, args.set)
+    config = load_config(args.config, EvaluationConfig, args.set)
     print(evaluate_checkpoints(config, report=_say))
     print(f"The table is in {config.output / 'table.md'}; pictures are in grid.png beside it.")
     return exit_codes.DONE

@@ -18,7 +18,7 @@ from stylebeam.transforms.checkpoints import (
     shipped_checkpoints,
 )
 from stylebeam.transforms.distillation.distill import DistillationRecipe
-from stylebeam.transforms.evaluation.evaluate import EvaluationRecipe
+from stylebeam.transforms.evaluation.config import EvaluationConfig
 from stylebeam.transforms.losses.distilled_vgg import SHIPPED_WEIGHTS
 from stylebeam.transforms.training.style_recipe import TrainingRecipe
 from stylebeam.transforms.training.super_resolution import SuperResolutionRecipe
@@ -299,7 +299,7 @@ CONFIGS = Path(__file__).parents[3] / "configs"
 MODELS = {
     "configs": RunConfig,
     "distill": DistillationRecipe,
-    "evaluate": EvaluationRecipe,
+    "evaluate": EvaluationConfig,
     "sweep": SweepConfig,
     "train": TrainingRecipe,
     "train_super_resolution": SuperResolutionRecipe,

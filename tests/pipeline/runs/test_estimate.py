@@ -20,7 +20,7 @@ from stylebeam.pipeline.runs import estimate as module
 from stylebeam.pipeline.runs.estimate import Estimate, estimate
 from stylebeam.pipeline.runs.planning import BatchPlan, resolve
 from stylebeam.pipeline.runs.sampling import evenly
-from stylebeam.transforms.gatys.recipe import GatysRecipe
+from stylebeam.transforms.gatys.settings import OptimizationSettings
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_an_optimisation_is_estimated_from_a_few_evaluations(
     for number in range(3):
         Image.new("RGB", (200, 100)).save(tmp_path / f"{number}.png")
     painting = KnownFile("painting.jpg", "digest")
-    choice = GatysChoice(GatysRecipe(**options), ((painting, 1.0),), (), None, 1)
+    choice = GatysChoice(OptimizationSettings(**options), ((painting, 1.0),), (), None, 1)
     batch = Batch.model_construct(name="best", input=str(tmp_path), output=str(tmp_path / "out"))
     [found] = estimate(RunOptions(device="cpu"), [BatchPlan(batch, choice)]).values()
     assert found.pixels == 3 * 200 * 100

@@ -9,20 +9,20 @@ from PIL import Image
 
 from stylebeam.transforms.distillation import calibration
 from stylebeam.transforms.distillation.calibration import calibrate, scale
-from stylebeam.transforms.losses.distilled_vgg import LAYERS, EmbeddedNetwork
+from stylebeam.transforms.losses.distilled_vgg import LAYERS, DistilledVgg
 from stylebeam.transforms.losses.functional import gram_matrix
 
 
-def network_of(seed: int) -> EmbeddedNetwork:
+def network_of(seed: int) -> DistilledVgg:
     torch.manual_seed(seed)
-    network = EmbeddedNetwork().requires_grad_(False)
+    network = DistilledVgg().requires_grad_(False)
     for name, parameter in network.convolutions.named_parameters():
         if name.endswith("weight"):
             torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
     return network
 
 
-def distance_squared(network: EmbeddedNetwork, layer: str, images: torch.Tensor) -> float:
+def distance_squared(network: DistilledVgg, layer: str, images: torch.Tensor) -> float:
     grams = gram_matrix(network(images)[layer], network.readout(layer))
     return (grams[0] - grams[1]).square().sum().item()
 

@@ -16,10 +16,10 @@ from stylebeam.transforms.distillation.teacher import Teacher
 from stylebeam.transforms.losses.distilled_vgg import (
     LAYERS,
     READ_LAYERS,
-    EmbeddedNetwork,
-    about_embedded_network,
-    load_embedded_network,
-    save_embedded_network,
+    DistilledVgg,
+    about_distilled_vgg,
+    load_distilled_vgg,
+    save_distilled_vgg,
 )
 from stylebeam.transforms.losses.functional import feature_reconstruction_loss
 from stylebeam.transforms.losses.loss_network import interior_activations
@@ -39,10 +39,10 @@ def random_vgg(name: VggName, layers: Iterable[str], *_: object) -> Vgg:
     return network.eval().requires_grad_(False)
 
 
-def random_encoder() -> EmbeddedNetwork:
+def random_encoder() -> DistilledVgg:
     """Instead of the beginning in closed form, which takes seconds."""
     torch.manual_seed(0)
-    network = EmbeddedNetwork()
+    network = DistilledVgg()
     for name, parameter in network.convolutions.named_parameters():
         if name.endswith("weight"):
             torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
@@ -93,7 +93,7 @@ def test_it_explains_more_the_longer_it_trains(recipe: DistillationRecipe) -> No
     for kind in ("photographs", "paintings"):
         assert longer[kind].keys() == set(LAYERS)
         assert longer[kind]["relu3_1"] < short[kind]["relu3_1"]
-    network = load_embedded_network(["relu2_1"], recipe.output)
+    network = load_distilled_vgg(["relu2_1"], recipe.output)
     assert network(torch.rand(1, 3, 32, 32))["relu2_1"].isfinite().all()
 
 
@@ -183,7 +183,7 @@ def test_it_improves_a_network_that_is_there(
     recipe: DistillationRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = tmp_path / "first.safetensors"
-    save_embedded_network(random_encoder(), {"iterations": 7}, start)
+    save_distilled_vgg(random_encoder(), {"iterations": 7}, start)
     monkeypatch.setattr(distillation, "compress", None)  # Not called.
     lines: list[str] = []
     distill(
@@ -191,10 +191,10 @@ def test_it_improves_a_network_that_is_there(
         lines.append,
     )
     assert lines[0] == f"Going on from {start}."
-    assert about_embedded_network(recipe.output)["start"] == {"iterations": 7}
+    assert about_distilled_vgg(recipe.output)["start"] == {"iterations": 7}
     layers = sorted(set(LAYERS) - set(READ_LAYERS))  # The readouts are solved for anew.
     images = torch.rand(1, 3, 64, 64)
-    before, after = (load_embedded_network(layers, path)(images) for path in (start, recipe.output))
+    before, after = (load_distilled_vgg(layers, path)(images) for path in (start, recipe.output))
     for layer in layers:
         # Each layer is scaled anew.
         similarity = torch.cosine_similarity(before[layer].flatten(), after[layer].flatten(), 0)

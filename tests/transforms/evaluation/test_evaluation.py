@@ -1,4 +1,4 @@
-"""Evaluation: figures against direct computations, a table and a picture of every checkpoint."""
+"""Evaluation: numbers against direct computations, the table and the grid of pictures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from stylebeam.transforms.checkpoints import Checkpoint, Style, parse_checkpoint, save_checkpoint
-from stylebeam.transforms.evaluation.evaluate import EvaluationRecipe, evaluate
+from stylebeam.transforms.evaluation.config import EvaluationConfig
+from stylebeam.transforms.evaluation.evaluate import evaluate
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 from stylebeam.transforms.networks import build_network, style_size
 from stylebeam.transforms.training.data import read_style_image
@@ -18,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def recipe(tmp_path: Path, photos: Path, gradient: Callable) -> EvaluationRecipe:
+def config(tmp_path: Path, photos: Path, gradient: Callable) -> EvaluationConfig:
     (tmp_path / "paintings").mkdir()
     for name in ("one", "two"):
         gradient(90, 70 + len(name)).rotate(90).save(tmp_path / "paintings" / f"{name}.png")
@@ -41,7 +42,7 @@ def recipe(tmp_path: Path, photos: Path, gradient: Callable) -> EvaluationRecipe
         Checkpoint("super_resolution", x2.state_dict(), {}, {"factor": 2}),
         tmp_path / "x2.safetensors",
     )
-    return EvaluationRecipe(
+    return EvaluationConfig(
         checkpoints=[tmp_path / f"{name}.safetensors" for name in ("single", "many", "x2")],
         content_images=photos,
         style_images=tmp_path / "paintings",
@@ -57,35 +58,35 @@ def rows_of(table: str) -> dict[str, list[str]]:
     return {line[0]: line[1:] for line in lines}
 
 
-def test_every_style_and_network_is_measured_and_pictured(recipe: EvaluationRecipe) -> None:
-    table = evaluate(recipe, lambda line: None)
-    assert (recipe.output / "table.md").read_text() == table
+def test_every_style_and_network_is_in_the_table_and_the_grid(config: EvaluationConfig) -> None:
+    table = evaluate(config, lambda line: None)
+    assert (config.output / "table.md").read_text() == table
     rows = rows_of(table)
     assert {"single", "many: one", "many: two", "bicubic x2", "x2"} < rows.keys()
     assert rows["single"][-2] == "1.68 M"
-    with Image.open(recipe.output / "grid.png") as grid:
-        # Three photographs, and beside each what five made of it.
+    with Image.open(config.output / "grid.png") as grid:
+        # Three photos, each beside five pictures.
         assert grid.width == 6 * (384 + 2) + 2
 
 
-def test_an_optimisation_of_each_photograph_is_better_than_a_network_without_training(
-    recipe: EvaluationRecipe,
+def test_an_optimization_of_each_photo_is_better_than_an_untrained_network(
+    config: EvaluationConfig,
 ) -> None:
     rows = rows_of(
-        evaluate(recipe.model_copy(update={"optimisation_iterations": 10}), lambda line: None)
+        evaluate(config.model_copy(update={"optimization_iterations": 10}), lambda line: None)
     )
     for style, painting in (("single", "one"), ("many: one", "one"), ("many: two", "two")):
         assert float(rows[f"{painting}, 10 iterations"][3]) < float(rows[style][3])
     assert list(rows)[2:6] == ["one, 10 iterations", "single", "many: one", "two, 10 iterations"]
 
 
-def test_the_figures_are_means_over_the_photographs(recipe: EvaluationRecipe) -> None:
-    row = rows_of(evaluate(recipe, lambda line: None))["many: two"]
-    checkpoint = parse_checkpoint(recipe.checkpoints[1].read_bytes())
+def test_losses_are_means_over_the_photos(config: EvaluationConfig) -> None:
+    row = rows_of(evaluate(config, lambda line: None))["many: two"]
+    checkpoint = parse_checkpoint(config.checkpoints[1].read_bytes())
     stylizer = FeedForwardStylizer(checkpoint, CPU)
-    loss = recipe.perceptual_loss([recipe.style_images / "two.png"], CPU, stylizer.precision)
+    loss = config.perceptual_loss([config.style_images / "two.png"], CPU, stylizer.precision)
     content = style = 0.0
-    for path in recipe.content_images.rglob("*.*"):
+    for path in config.content_images.rglob("*.*"):
         photo = read_style_image(path, 64)
         made = stylizer.stylize((photo[0] * 255).round().byte(), 1.0, {"two": 1.0})
         terms = loss(made[None] / 255, photo)
@@ -95,17 +96,17 @@ def test_the_figures_are_means_over_the_photographs(recipe: EvaluationRecipe) ->
     )
 
 
-def test_multiply_adds_are_those_of_the_convolutions(
-    recipe: EvaluationRecipe, tmp_path: Path, gradient: Callable
+def test_multiply_adds_are_counted(
+    config: EvaluationConfig, tmp_path: Path, gradient: Callable
 ) -> None:
     (tmp_path / "one").mkdir()
     gradient(64, 64).save(tmp_path / "one" / "photo.png")
-    change = {"content_images": tmp_path / "one", "checkpoints": recipe.checkpoints[:1]}
-    row = rows_of(evaluate(recipe.model_copy(update=change), lambda line: None))["single"]
-    # A frame of 16 pixels is stylised along.
+    change = {"content_images": tmp_path / "one", "checkpoints": config.checkpoints[:1]}
+    row = rows_of(evaluate(config.model_copy(update=change), lambda line: None))["single"]
+    # The network computes a frame of 16 pixels, too.
     sizes = [(3, 32, 9, 96), (32, 64, 3, 48), (64, 128, 3, 24), *[(128, 128, 3, 24)] * 10]
-    # On the way up each feature, and one more around them, spreads over 4x4 pixels; at last each
-    # block of 4x4 pixels is made of 12x12.
+    # Upsampling convolutions have 4x4 kernels, and see one more feature on each side. The last
+    # convolution computes 4x4 pixels from 12x12.
     sizes += [(128, 64, 4, 26), (64, 32, 4, 50), (32, 3 * 4**2, 12, 24)]
     expected = sum(before * after * kernel**2 * side**2 for before, after, kernel, side in sizes)
     assert row[-1] == f"{expected / 1e9:.1f} G"
@@ -120,15 +121,13 @@ def test_multiply_adds_are_those_of_the_convolutions(
         ({"style_images": Path("nowhere")}, "nowhere/one.png cannot be read"),
     ],
 )
-def test_what_cannot_be_evaluated_is_said(
-    recipe: EvaluationRecipe, change: dict[str, object], message: str
+def test_errors_name_the_missing_file(
+    config: EvaluationConfig, change: dict[str, object], message: str
 ) -> None:
     with pytest.raises(RecipeError, match=message):
-        evaluate(recipe.model_copy(update=change), print)
+        evaluate(config.model_copy(update=change), print)
 
 
-def test_a_style_without_its_painting_is_said(
-    recipe: EvaluationRecipe, checkpoint_path: Path
-) -> None:
-    with pytest.raises(RecipeError, match="does not say of which painting random is"):
-        evaluate(recipe.model_copy(update={"checkpoints": (checkpoint_path,)}), print)
+def test_a_style_must_name_its_painting(config: EvaluationConfig, checkpoint_path: Path) -> None:
+    with pytest.raises(RecipeError, match="does not name the painting of the style random"):
+        evaluate(config.model_copy(update={"checkpoints": (checkpoint_path,)}), print)

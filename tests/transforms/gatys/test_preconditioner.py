@@ -1,4 +1,4 @@
-"""The first guess of an inverse Hessian: what it makes of waves, and of curvature that it met."""
+"""The initial inverse Hessian: its weights for frequencies and for learned curvature."""
 
 import math
 
@@ -13,7 +13,7 @@ def random(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
-def test_a_wave_is_weighed_by_its_frequency() -> None:
+def test_a_wave_is_weighted_by_its_frequency() -> None:
     image = torch.zeros(1, 3, 64, 32)
     precondition = Preconditioner(image, 1.5)
     rows = torch.arange(64)
@@ -47,7 +47,7 @@ def test_it_is_symmetric_and_positive_definite(learned: int) -> None:
 def test_steps_are_longer_where_the_loss_curves_less(size: tuple[int, int]) -> None:
     image = torch.zeros(1, 3, *size, dtype=torch.float64)
     precondition = Preconditioner(image, 0.0)
-    # Nine times as steep on the right, and four times as steep for blue.
+    # Nine times as steep on the right, and four times for blue.
     curvature = torch.ones_like(image)
     curvature[..., size[1] // 2 :] *= 9
     curvature[:, 2] *= 4
@@ -59,12 +59,11 @@ def test_steps_are_longer_where_the_loss_curves_less(size: tuple[int, int]) -> N
     assert (left[0] / left[2]).item() == pytest.approx(2, rel=0.02)
 
 
-def test_where_nothing_moved_it_is_as_if_nothing_were_known() -> None:
+def test_curvature_is_average_where_nothing_moved() -> None:
     image = torch.zeros(1, 3, 64, 96, dtype=torch.float64)
     precondition = Preconditioner(image, 0.0)
     step = random(1, 3, 64, 96)
     step[..., 48:] = 0
     precondition.learn(step, 5 * step)
     weights = precondition(torch.ones_like(image))
-    # As steep everywhere as on the average of all that moved.
     torch.testing.assert_close(weights, torch.ones_like(image), rtol=0.05, atol=0)

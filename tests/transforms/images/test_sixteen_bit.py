@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from stylebeam.transforms.checkpoints import Checkpoint, parse_checkpoint
-from stylebeam.transforms.gatys.recipe import GatysRecipe
-from stylebeam.transforms.gatys.stylizer import GatysStylizer
+from stylebeam.transforms.gatys.engine import OptimizationEngine
+from stylebeam.transforms.gatys.settings import OptimizationSettings
 from stylebeam.transforms.images import tiff
 from stylebeam.transforms.images.decoding import decode
 from stylebeam.transforms.images.encoding import encode
@@ -226,11 +226,12 @@ def methods(checkpoint_path: Path) -> dict[str, Callable[[torch.Tensor], torch.T
     enlarging = Checkpoint("super_resolution", network.state_dict(), {}, {"factor": 2})
     stylizer = FeedForwardStylizer(parse_checkpoint(checkpoint_path.read_bytes()), CPU)
     painting = to_depth(fine_ramp().flip(2), torch.uint8)
-    gatys = GatysStylizer(GatysRecipe(iterations=2, levels=1), [(painting, 1.0)], CPU)
+    settings = OptimizationSettings(iterations=2, levels=1)
+    gatys = OptimizationEngine(settings, [(painting, 1.0)], CPU)
     return {
         "fast": stylizer.stylize,
         "super_resolution": SuperResolutionEngine(enlarging, CPU).transform,
-        "gatys": lambda pixels: gatys.stylize([pixels])[0],
+        "gatys": gatys.transform,
     }
 
 

@@ -1,4 +1,4 @@
-"""The embedded loss network: losses on it are those on what it predicts."""
+"""The distilled VGG: its losses equal those of the activations that it predicts."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from stylebeam.transforms.losses.distilled_vgg import (
     LAYERS,
     SHIPPED_WEIGHTS,
     WIDTHS,
-    EmbeddedNetwork,
+    DistilledVgg,
     channels_of,
     linear,
-    load_embedded_network,
+    load_distilled_vgg,
     readout_of,
-    save_embedded_network,
+    save_distilled_vgg,
 )
 from stylebeam.transforms.losses.functional import (
     feature_reconstruction_loss,
@@ -33,11 +33,11 @@ def linear_map() -> Tensor:
     return torch.randn(CHANNELS, SMALL_CHANNELS, dtype=torch.float64)
 
 
-def test_of_its_layers_it_returns_those_that_are_wanted() -> None:
-    network, images = EmbeddedNetwork(), torch.rand(1, 3, 32, 32)
-    wanted = network(images, ["relu2_1", "relu1_1"])
-    assert wanted.keys() == {"relu1_1", "relu2_1"}
-    assert torch.equal(wanted["relu2_1"], network(images)["relu2_1"])
+def test_only_the_requested_layers_are_returned() -> None:
+    network, images = DistilledVgg(), torch.rand(1, 3, 32, 32)
+    chosen = network(images, ["relu2_1", "relu1_1"])
+    assert chosen.keys() == {"relu1_1", "relu2_1"}
+    assert torch.equal(chosen["relu2_1"], network(images)["relu2_1"])
 
 
 def features() -> tuple[Tensor, Tensor]:
@@ -45,32 +45,32 @@ def features() -> tuple[Tensor, Tensor]:
     return small.requires_grad_(), other
 
 
-def assert_same_with_gradients(small: Tensor, embedded: Tensor, explicit: Tensor) -> None:
-    [gradient] = torch.autograd.grad(embedded, small)
+def assert_same_with_gradients(small: Tensor, loss: Tensor, explicit: Tensor) -> None:
+    [gradient] = torch.autograd.grad(loss, small)
     [explicit_gradient] = torch.autograd.grad(explicit, small)
-    torch.testing.assert_close(embedded, explicit, rtol=1e-9, atol=0)
+    torch.testing.assert_close(loss, explicit, rtol=1e-9, atol=0)
     torch.testing.assert_close(gradient, explicit_gradient, rtol=1e-9, atol=1e-12)
 
 
-def test_the_content_loss_is_that_of_the_predicted_activations(linear_map: Tensor) -> None:
+def test_the_content_loss_equals_that_of_the_predicted_activations(linear_map: Tensor) -> None:
     small, other = features()
     readout = readout_of(linear_map)
-    embedded = feature_reconstruction_loss(small, other, readout)
+    loss = feature_reconstruction_loss(small, other, readout)
     explicit = feature_reconstruction_loss(linear(small, linear_map), linear(other, linear_map))
-    assert_same_with_gradients(small, embedded, explicit)
+    assert_same_with_gradients(small, loss, explicit)
 
 
-def test_the_style_loss_is_that_of_the_predicted_activations(linear_map: Tensor) -> None:
+def test_the_style_loss_equals_that_of_the_predicted_activations(linear_map: Tensor) -> None:
     small, other = features()
     readout = readout_of(linear_map)
-    embedded = style_reconstruction_loss(gram_matrix(small, readout), gram_matrix(other, readout))
+    loss = style_reconstruction_loss(gram_matrix(small, readout), gram_matrix(other, readout))
     explicit = style_reconstruction_loss(
         gram_matrix(linear(small, linear_map)), gram_matrix(linear(other, linear_map))
     )
-    assert_same_with_gradients(small, embedded, explicit)
+    assert_same_with_gradients(small, loss, explicit)
 
 
-def test_the_losses_are_those_of_the_small_matrices(linear_map: Tensor) -> None:
+def test_the_losses_equal_those_of_the_small_matrices(linear_map: Tensor) -> None:
     """||A D A^T||^2 = tr(M D M D) and ||A d||^2 = sum of d^T M d, with M = A^T A."""
     small, other = features()
     metric = linear_map.T @ linear_map
@@ -88,12 +88,12 @@ def test_the_losses_are_those_of_the_small_matrices(linear_map: Tensor) -> None:
     assert_same_with_gradients(small, content, distance)
 
 
-def test_a_saved_network_computes_the_same_when_it_is_loaded(tmp_path: Path) -> None:
-    network = EmbeddedNetwork()
+def test_a_network_can_be_saved_and_loaded(tmp_path: Path) -> None:
+    network = DistilledVgg()
     for parameter in network.parameters():
         parameter.data = parameter.data.half().float()
-    save_embedded_network(network, {"why": "a test"}, tmp_path / "embedded.safetensors")
-    loaded = load_embedded_network(["relu2_1", "relu5_1"], tmp_path / "embedded.safetensors")
+    save_distilled_vgg(network, {"why": "a test"}, tmp_path / "embedded.safetensors")
+    loaded = load_distilled_vgg(["relu2_1", "relu5_1"], tmp_path / "embedded.safetensors")
     images = torch.rand(1, 3, 48, 33)
     expected = network(images)
     for layer, values in loaded(images).items():
@@ -101,36 +101,35 @@ def test_a_saved_network_computes_the_same_when_it_is_loaded(tmp_path: Path) -> 
     assert loaded.layers == {"relu2_1", "relu5_1"}
 
 
-def test_it_ends_at_the_deepest_layer_asked_for() -> None:
-    assert list(EmbeddedNetwork(["relu2_1"]).convolutions) == [
+def test_the_network_ends_at_the_deepest_layer() -> None:
+    assert list(DistilledVgg(["relu2_1"]).convolutions) == [
         "conv1_1", "conv1_2", "conv2_1",
     ]  # fmt: skip
 
 
-def test_an_unknown_layer_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_layer_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match="embedded has no layer relu9_1; it has relu1_1, relu2_1"):
-        EmbeddedNetwork(["relu9_1"])
+        DistilledVgg(["relu9_1"])
 
 
-def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.safetensors").write_bytes(b"something else")
     with pytest.raises(WeightsUnavailableError, match="cannot be read from"):
-        load_embedded_network(["relu1_1"], tmp_path / "other.safetensors")
+        load_distilled_vgg(["relu1_1"], tmp_path / "other.safetensors")
     with pytest.raises(WeightsUnavailableError, match="cannot be read from"):
-        load_embedded_network(["relu1_1"], tmp_path / "nowhere.safetensors")
+        load_distilled_vgg(["relu1_1"], tmp_path / "nowhere.safetensors")
 
 
-def test_the_shipped_weights_have_all_layers_in_at_most_4_mb() -> None:
-    network = load_embedded_network(LAYERS)
+def test_the_shipped_weights_have_all_layers_in_4_mb() -> None:
+    network = load_distilled_vgg(LAYERS)
     assert SHIPPED_WEIGHTS.stat().st_size <= 4e6
     activations = network(torch.rand(1, 3, 64, 64))
     assert all(values.isfinite().all() and values.std() > 0 for values in activations.values())
 
 
-def test_the_deep_layers_have_the_channels_of_vgg_19() -> None:
-    """There, features are compared as they are; a layer with fewer has a readout."""
+def test_layers_have_vggs_channels_or_a_readout() -> None:
     of_vgg = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512, "relu5_1": 512}
-    network = EmbeddedNetwork()
+    network = DistilledVgg()
     for layer, channels in of_vgg.items():
         readout = network.readout(layer)
         if readout is None:

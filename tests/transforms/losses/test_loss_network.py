@@ -1,9 +1,9 @@
-"""Loss networks: each is to be had by its name, and judges borders as it judges the inside."""
+"""Loss networks: loading by name, and features at the border of an image."""
 
 import pytest
 import torch
 
-from stylebeam.transforms.losses.distilled_vgg import EmbeddedNetwork
+from stylebeam.transforms.losses.distilled_vgg import DistilledVgg
 from stylebeam.transforms.losses.loss_network import (
     LossNetwork,
     interior_activations,
@@ -21,10 +21,10 @@ def random_vgg() -> Vgg:
     return network
 
 
-@pytest.mark.parametrize("make", [random_vgg, lambda: EmbeddedNetwork(["relu2_1"])])
+@pytest.mark.parametrize("make", [random_vgg, lambda: DistilledVgg(["relu2_1"])])
 @pytest.mark.parametrize(("height", "width"), [(32, 40), (41, 33)])
-def test_the_border_is_judged_as_the_inside_is(make, height: int, width: int) -> None:
-    """On a flat image all activations are alike; zero padding would set the border apart."""
+def test_the_border_of_a_constant_image_is_like_its_inside(make, height: int, width: int) -> None:
+    """Zero padding would make the border different."""
     network: LossNetwork = make()
     images = torch.full((1, 3, height, width), 0.7)
     [activations] = interior_activations(network, images).values()
@@ -32,7 +32,7 @@ def test_the_border_is_judged_as_the_inside_is(make, height: int, width: int) ->
     torch.testing.assert_close(activations, activations[..., :1, :1].expand_as(activations))
 
 
-def test_the_gradient_of_the_inside_is_that_of_a_slice_in_the_networks_layout() -> None:
+def test_the_gradient_of_the_inside_keeps_the_memory_format() -> None:
     values = torch.rand(2, 4, 52, 56).contiguous(memory_format=torch.channels_last)
     values.requires_grad_()
     images = torch.zeros(2, 3, 20, 24)
@@ -46,9 +46,7 @@ def test_the_gradient_of_the_inside_is_that_of_a_slice_in_the_networks_layout() 
     assert gradient.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_the_embedded_network_is_shipped_and_needs_no_download(
-    tmp_path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_distilled_vgg_needs_no_download(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     network = load_loss_network("embedded", ["relu3_1"], torch.device("cpu"), torch.float32)

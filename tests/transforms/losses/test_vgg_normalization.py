@@ -14,7 +14,7 @@ from stylebeam.transforms.images.decoding import decode
 from stylebeam.transforms.losses.vgg import Pooling, Vgg, load_vgg
 from stylebeam.transforms.losses.vgg_normalization import (
     normalize_activations,
-    reference_photographs,
+    reference_photos,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -87,7 +87,7 @@ def test_the_reference_photographs_are_the_samples(tmp_path: Path) -> None:
     script = ROOT / "samples" / "draw_reference_photographs.py"
     subprocess.run([sys.executable, script, tmp_path / "drawn.jpg"], check=True)
     drawn = decode((tmp_path / "drawn.jpg").read_bytes()).pixels[None] / 255
-    photographs = reference_photographs()
+    photographs = reference_photos()
     assert photographs.shape == (1, 3, 512, 768)
     assert photographs.min() >= 0
     assert photographs.max() <= 1
@@ -99,7 +99,7 @@ def test_on_other_photographs_the_scale_is_much_the_same(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(shared / "torch"))
     network = load_vgg("vgg19", ["relu1_1", "relu2_1", "relu3_1", "relu4_1"])
-    normalize_activations(network, reference_photographs())
+    normalize_activations(network, reference_photos())
     photographs = torch.cat(
         [
             functional.center_crop(decode(path.read_bytes()).pixels, [192, 192])[None] / 255

@@ -1,15 +1,16 @@
-"""The loss of an optimisation against the papers' formulas, written out in float64."""
+"""The losses of the presets against the papers' formulas in float64, and the settings' identity."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from stylebeam.transforms.gatys.objective import Objective
-from stylebeam.transforms.gatys.recipe import PRESETS, GatysRecipe
-from stylebeam.transforms.losses.distilled_vgg import load_embedded_network
+from stylebeam.transforms.gatys.descent import Objective
+from stylebeam.transforms.gatys.settings import PRESETS, OptimizationSettings
+from stylebeam.transforms.losses.distilled_vgg import load_distilled_vgg
 from stylebeam.transforms.losses.loss_network import LossNetwork
+from stylebeam.transforms.losses.perceptual import PerceptualLoss, blend_styles
 from stylebeam.transforms.losses.vgg import Vgg
 
 ALPHA, BETA, GAMMA = 3.0, 7.0, 11.0
@@ -17,7 +18,7 @@ EPSILON = 1e-3
 
 Features = Mapping[str, Tensor]
 Formula = Callable[[Features, Features, Features], tuple[Tensor, Tensor]]
-"""Takes features of the image, the photo and the painting; returns content and style loss."""
+"""Returns content and style loss from features of the image, the photo and the painting."""
 
 
 def gram(features: Tensor) -> Tensor:
@@ -27,7 +28,7 @@ def gram(features: Tensor) -> Tensor:
 
 
 def sizes(features: Tensor) -> tuple[int, int]:
-    """N_l, the number of filters, and M_l, the number of places."""
+    """N_l, the number of filters, and M_l, the number of positions."""
     return features.shape[1], features.shape[2] * features.shape[3]
 
 
@@ -80,7 +81,7 @@ def charbonnier(image: Features, photo: Features, painting: Features) -> tuple[T
     return content, style
 
 
-def vgg(layers: set[str]) -> Vgg:
+def vgg(layers: Iterable[str]) -> Vgg:
     """VGG-19 with random weights that keep the scale of activations, in float64."""
     generator = torch.Generator().manual_seed(5)
     network = Vgg("vgg19", layers).to_empty(device="cpu").double()
@@ -96,36 +97,44 @@ def images(count: int, height: int = 32, width: int = 48) -> Tensor:
     return torch.rand(count, 3, height, width, generator=generator, dtype=torch.float64)
 
 
-def recipe_of(preset: str, **changes: object) -> GatysRecipe:
+def objective(
+    network: LossNetwork, settings: OptimizationSettings, photo: Tensor, *paintings: Tensor
+) -> Objective:
+    """The loss against a photo and paintings of equal parts."""
+    loss = PerceptualLoss(network, settings.loss)
+    style = blend_styles(loss.style_targets(paintings), [1.0] * len(paintings))
+    return Objective(loss, loss.content_targets(photo), style)
+
+
+def settings_of(preset: str, **changes: object) -> OptimizationSettings:
     weights = {
         "content_weight": ALPHA,
         "style_weight": BETA,
         "total_variation_weight": GAMMA,
         "charbonnier_epsilon": EPSILON,
     }
-    return GatysRecipe(**{**PRESETS[preset], **weights, **changes})
+    return OptimizationSettings(**{**PRESETS[preset], **weights, **changes})
 
 
 @pytest.mark.parametrize(
-    ("recipe", "formula"),
+    ("settings", "formula"),
     [
-        (recipe_of("gatys2016"), gatys2016),
-        (recipe_of("sum_of_squares"), sum_of_squares),
-        (recipe_of("frobenius"), frobenius),
+        (settings_of("gatys2016"), gatys2016),
+        (settings_of("sum_of_squares"), sum_of_squares),
+        (settings_of("frobenius"), frobenius),
         (
-            recipe_of("frobenius", content_distance="charbonnier", style_distance="charbonnier"),
+            settings_of("frobenius", content_distance="charbonnier", style_distance="charbonnier"),
             charbonnier,
         ),
     ],
     ids=["gatys2016", "sum_of_squares", "frobenius", "charbonnier"],
 )
-def test_the_losses_and_the_gradient_are_those_of_the_formulas(
-    recipe: GatysRecipe, formula: Formula
+def test_losses_and_gradient_match_the_formulas(
+    settings: OptimizationSettings, formula: Formula
 ) -> None:
-    network = vgg({*recipe.content_layers, *recipe.style_layers})
+    network = vgg(settings.loss.layers)
     image, photo, painting = images(3).split(1)
-    objective = Objective(network, recipe, photo, [(painting, 1.0)])
-    terms, found_gradient = objective.evaluate(image)
+    terms, found_gradient = objective(network, settings, photo, painting).evaluate(image)
 
     image.requires_grad_()
     content, style = formula(network(image), network(photo), network(painting))
@@ -141,17 +150,17 @@ def test_the_losses_and_the_gradient_are_those_of_the_formulas(
     )
 
 
-def test_the_default_takes_the_embedded_networks_features_as_vggs() -> None:
-    recipe = recipe_of("default")
-    network = load_embedded_network({*recipe.content_layers, *recipe.style_layers}).double()
+def test_the_default_loss_applies_the_readouts_of_the_distilled_vgg() -> None:
+    settings = settings_of("default")
+    network = load_distilled_vgg(settings.loss.layers).double()
     image, photo, painting = images(3).split(1)
-    terms, found_gradient = Objective(network, recipe, photo, [(painting, 1.0)]).evaluate(image)
+    terms, found_gradient = objective(network, settings, photo, painting).evaluate(image)
 
     image.requires_grad_()
     features, of_photo, of_painting = (network(each) for each in (image, photo, painting))
     content = ((features["relu4_2"] - of_photo["relu4_2"]) ** 2).mean()
     style = torch.zeros((), dtype=torch.float64)
-    for layer in recipe.style_layers:
+    for layer in settings.style_layers:
         entries = torch.tensor(sizes(features[layer])).prod()
         difference = (gram(features[layer]) - gram(of_painting[layer])) / entries
         readout = network.readout(layer)
@@ -167,8 +176,8 @@ def test_the_default_takes_the_embedded_networks_features_as_vggs() -> None:
     )
 
 
-class Rectifier:
-    """A loss network of one layer, the image's own colours where they are positive."""
+class Relu:
+    """A loss network with one layer, the ReLU of the image."""
 
     layers = frozenset({"relu1_1"})
 
@@ -179,19 +188,17 @@ class Rectifier:
         return None
 
 
-def test_the_gradient_of_a_layers_style_loss_is_equation_6_of_gatys_et_al() -> None:
-    recipe = GatysRecipe(
+def test_the_gradient_of_the_style_loss_matches_equation_6_of_gatys_et_al() -> None:
+    settings = OptimizationSettings(
         content_layers={"relu1_1": 1.0},
         style_layers={"relu1_1": 1 / 4},
         content_weight=0.0,
         style_weight=1.0,
     )
-    network: LossNetwork = Rectifier()
     image, photo, painting = (2 * images(3, 5, 7) - 1).split(1)
-    objective = Objective(network, recipe, photo, [(painting, 1.0)])
-    _, gradient = objective.evaluate(image)
+    _, gradient = objective(Relu(), settings, photo, painting).evaluate(image)
 
-    features = image[0].flatten(1).relu()  # F, of N filters and M places
+    features = image[0].flatten(1).relu()  # F, with N filters and M positions
     filters, places = features.shape
     difference = features @ features.T - gram(painting.relu())
     expected = (features.T @ difference).T / (filters**2 * places**2)
@@ -201,10 +208,10 @@ def test_the_gradient_of_a_layers_style_loss_is_equation_6_of_gatys_et_al() -> N
     torch.testing.assert_close(gradient[0].flatten(1), expected, rtol=1e-10, atol=0)
 
 
-def test_plain_sums_count_what_the_embedded_network_stands_for() -> None:
-    # Its 16 and 48 channels stand for 64 and 128: the plain sums are to be those over VGG's.
+def test_sums_over_the_distilled_vggs_channels_are_scaled_to_vggs() -> None:
+    # Its 16 and 48 channels replace 64 and 128 of VGG's.
     plain, normalized = (
-        recipe_of(
+        settings_of(
             "default",
             content_layers={"relu2_1": 1.0},
             style_layers={"relu1_1": 1.0},
@@ -214,11 +221,11 @@ def test_plain_sums_count_what_the_embedded_network_stands_for() -> None:
         )
         for flag in (False, True)
     )
-    network = load_embedded_network(["relu1_1", "relu2_1"]).double()
+    network = load_distilled_vgg(["relu1_1", "relu2_1"]).double()
     image, photo, painting = images(3).split(1)
     of_plain, of_normalized = (
-        Objective(network, recipe, photo, [(painting, 1.0)]).evaluate(image)[0]
-        for recipe in (plain, normalized)
+        objective(network, settings, photo, painting).evaluate(image)[0]
+        for settings in (plain, normalized)
     )
     ratio = of_plain.content / of_normalized.content
     assert ratio.item() == pytest.approx(128 * 16 * 24, rel=1e-9)
@@ -226,31 +233,35 @@ def test_plain_sums_count_what_the_embedded_network_stands_for() -> None:
     assert ratio.item() == pytest.approx((64 * 32 * 48) ** 2, rel=1e-9)
 
 
-def test_a_paintings_weight_in_plain_sums_does_not_depend_on_its_size() -> None:
-    recipe = recipe_of("sum_of_squares")
-    network = vgg({*recipe.content_layers, *recipe.style_layers})
+def test_the_weight_of_a_painting_in_sums_does_not_depend_on_its_size() -> None:
+    settings = settings_of("sum_of_squares")
+    network = vgg(settings.loss.layers)
     image, photo = images(2).split(1)
-    # The same statistics in twice the places, but for what padding adds at the borders.
+    # The same statistics at twice the positions, except near the padding.
     one = torch.full((1, 3, 64, 64), 0.3, dtype=torch.float64)
     two = torch.full((1, 3, 64, 128), 0.3, dtype=torch.float64)
     losses = [
-        Objective(network, recipe, photo, [(painting, 1.0)]).evaluate(image)[0].style
+        objective(network, settings, photo, painting).evaluate(image)[0].style
         for painting in (one, two)
     ]
     assert losses[0].item() == pytest.approx(losses[1].item(), rel=0.1)
 
 
-def test_paintings_have_the_parts_that_they_are_given() -> None:
-    recipe = recipe_of("default")
-    network = load_embedded_network({*recipe.content_layers, *recipe.style_layers}).double()
-    image, photo, one, other = images(4).split(1)
+def test_the_finish_is_left_some_of_the_style() -> None:
+    settings = OptimizationSettings(finish="vgg19")
+    before, after = settings.loss_before_finish, settings.loss
+    assert before.content_layers == after.content_layers
+    factors = {
+        layer: before.style_layers[layer] / weight for layer, weight in after.style_layers.items()
+    }
+    assert factors.pop("relu5_1") == pytest.approx(0.14)
+    assert list(factors.values()) == pytest.approx([0.7] * 4)
+    alone = OptimizationSettings()
+    assert alone.loss_before_finish == alone.loss
 
-    def style(*paintings: tuple[Tensor, float]) -> tuple[float, Tensor]:
-        terms, gradient = Objective(network, recipe, photo, paintings).evaluate(image)
-        return terms.style.item(), gradient
 
-    assert style((one, 2.0), (other, 0.0))[0] == pytest.approx(style((one, 1.0))[0], rel=1e-12)
-    # The gradient towards a mean is the mean of the gradients.
-    mixed = style((one, 1.0), (other, 3.0))[1]
-    mean = 0.25 * style((one, 1.0))[1] + 0.75 * style((other, 1.0))[1]
-    torch.testing.assert_close(mixed, mean, rtol=1e-8, atol=1e-12)
+def test_the_identity_keeps_old_names_for_digests() -> None:
+    identity = OptimizationSettings(history_size=7).identity()
+    assert identity["memory"] == 7
+    assert "history_size" not in identity
+    assert identity["iterations"] == 100

@@ -1,4 +1,4 @@
-"""What decides a perceptual loss, and the loss that is made of it."""
+"""The part of a config that decides a perceptual loss."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,62 +7,60 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stylebeam.transforms.images.formats import ImageError
-from stylebeam.transforms.losses.distances import Distance, DistanceName
+from stylebeam.transforms.losses.borders import ReflectedMargin
+from stylebeam.transforms.losses.distances import (
+    CharbonnierEpsilon,
+    ContentDistance,
+    Distance,
+    StyleDistance,
+)
 from stylebeam.transforms.losses.loss_network import LossNetworkName, load_loss_network
-from stylebeam.transforms.losses.perceptual import PerceptualLoss
+from stylebeam.transforms.losses.perceptual import LossSettings, PerceptualLoss, StylizationLoss
 from stylebeam.transforms.training.data import read_style_image
 from stylebeam.transforms.training.loop_recipe import RecipeError
 
 
-class PerceptualLossRecipe(BaseModel):
-    """Everything that decides a perceptual loss but the painting.
+class PerceptualLossConfig(BaseModel):
+    """Everything that decides a perceptual loss except the painting.
 
-    The loss is the sum over `content_weights` of weight * feature reconstruction loss, over
-    `style_weights` of weight * style reconstruction loss, and `total_variation_weight` * total
-    variation loss.
+    The loss is
+
+        sum over content_weights of weight * feature reconstruction loss
+        + sum over style_weights of weight * style reconstruction loss
+        + total_variation_weight * total variation loss
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     loss_network: LossNetworkName = Field(
-        default="embedded", description="The network that judges."
+        default="embedded", description="The loss network; embedded is the distilled VGG."
     )
     content_weights: dict[str, float] = Field(
-        min_length=1, default={"relu3_1": 1.0}, description="Weight of the content loss, by layer."
+        min_length=1, default={"relu3_1": 1.0}, description="Loss weight of the content, by layer."
     )
     style_weights: dict[str, float] = Field(
         min_length=1,
         default={"relu1_1": 4.0, "relu2_1": 24.0, "relu3_1": 24.0, "relu4_1": 8.0, "relu5_1": 8.0},
-        description="Weight of the style loss, by layer.",
+        description="Loss weight of the style, by layer.",
     )
     total_variation_weight: float = Field(
         default=1.0,
         ge=0,
         strict=True,
-        description="How smooth: weight of the differences between neighbouring pixels.",
+        description="Loss weight of the total variation: a larger one makes smoother pictures.",
     )
-    content_distance: DistanceName = Field(
-        default="squared_error", description="What the content loss takes of two activations."
-    )
-    style_distance: DistanceName = Field(
-        default="squared_error", description="What the style loss takes of two Gram matrices."
-    )
-    charbonnier_epsilon: float = Field(
-        default=1e-3,
-        gt=0,
-        strict=True,
-        description="The Charbonnier distance counts errors below it as their square, above it as"
-        " they are.",
-    )
+    content_distance: ContentDistance = "squared_error"
+    style_distance: StyleDistance = "squared_error"
+    charbonnier_epsilon: CharbonnierEpsilon = 1e-3
     style_size: int = Field(
         default=512,
         ge=32,
         strict=True,
-        description="Short side of the painting in pixels: size of strokes.",
+        description="Short side of the painting in pixels: decides the size of the strokes.",
     )
 
     @model_validator(mode="after")
-    def _has_weights_for_its_loss_network(self) -> "PerceptualLossRecipe":
+    def _check_weights_for_vgg(self) -> "PerceptualLossConfig":
         needed = {"content_weights", "style_weights", "total_variation_weight"}
         missing = sorted(needed - self.model_fields_set)
         if self.loss_network != "embedded" and missing:
@@ -72,10 +70,21 @@ class PerceptualLossRecipe(BaseModel):
             )
         return self
 
+    @property
+    def loss(self) -> LossSettings:
+        """The layers, weights and distances of the loss."""
+        return LossSettings(
+            content_layers=self.content_weights,
+            style_layers=self.style_weights,
+            total_variation_weight=self.total_variation_weight,
+            content_distance=Distance(self.content_distance, self.charbonnier_epsilon),
+            style_distance=Distance(self.style_distance, self.charbonnier_epsilon),
+        )
+
     def perceptual_loss(
         self, paintings: Iterable[Path], device: torch.device, precision: torch.dtype
-    ) -> PerceptualLoss:
-        """Return the loss against paintings, which count as styles 0, 1 and so on.
+    ) -> StylizationLoss:
+        """Return the loss against paintings, which are styles 0, 1 and so on.
 
         Args:
             paintings: image files.
@@ -83,8 +92,8 @@ class PerceptualLossRecipe(BaseModel):
             precision: of the loss network.
 
         Raises:
-            RecipeError: a painting cannot be read, or the loss network has not such layers.
-            WeightsUnavailableError: the loss network's weights are not to be had.
+            RecipeError: a painting cannot be read, or the loss network does not have a layer.
+            WeightsUnavailableError: the weights of the loss network cannot be found.
         """
         style_images = []
         for painting in paintings:
@@ -93,16 +102,8 @@ class PerceptualLossRecipe(BaseModel):
             except (OSError, ImageError) as error:
                 raise RecipeError(f"style_image: {painting} cannot be read: {error}") from error
         try:
-            layers = {**self.content_weights, **self.style_weights}
+            layers = self.loss.layers
             network = load_loss_network(self.loss_network, layers, device, precision)
         except ValueError as error:
             raise RecipeError(f"content_weights or style_weights: {error}") from error
-        return PerceptualLoss(
-            network,
-            style_images,
-            self.content_weights,
-            self.style_weights,
-            self.total_variation_weight,
-            Distance(self.content_distance, self.charbonnier_epsilon),
-            Distance(self.style_distance, self.charbonnier_epsilon),
-        )
+        return StylizationLoss(PerceptualLoss(ReflectedMargin(network), self.loss), style_images)

@@ -1,4 +1,4 @@
-"""Mirrored borders: features beyond which nothing changes, their gradient, and what they keep."""
+"""Loss networks with reflected borders: features, gradients, and memory."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,23 +7,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylebeam.transforms.losses.distilled_vgg import EmbeddedNetwork, load_embedded_network
+from stylebeam.transforms.losses.borders import MirroredBorders, ReflectedMargin
+from stylebeam.transforms.losses.distilled_vgg import DistilledVgg, load_distilled_vgg
 from stylebeam.transforms.losses.loss_network import interior_activations
-from stylebeam.transforms.losses.mirrored_borders import MirroredBorders
 from stylebeam.transforms.losses.vgg import Vgg, load_vgg
 
-Load = Callable[[], EmbeddedNetwork | Vgg]
+Load = Callable[[], DistilledVgg | Vgg]
 
 
 @pytest.fixture(params=["embedded", "vgg19"])
 def load(request: pytest.FixtureRequest, vgg19: Path) -> Load:
-    """Returns a frozen network with one layer, each time another."""
+    """Returns a new frozen network with one layer at each call."""
     if request.param == "embedded":
-        return lambda: load_embedded_network(["relu2_1"])
+        return lambda: load_distilled_vgg(["relu2_1"])
     return lambda: load_vgg("vgg19", ["relu2_1"], vgg19)
 
 
-def test_a_flat_image_is_flat_in_every_feature(load: Load) -> None:
+def test_all_features_of_a_constant_image_are_constant(load: Load) -> None:
     network = load()
     mirrored = MirroredBorders(network)
     flat = torch.full((1, 3, 40, 48), 0.7)
@@ -33,8 +33,18 @@ def test_a_flat_image_is_flat_in_every_feature(load: Load) -> None:
         torch.testing.assert_close(values, values[..., :1, :1].expand_as(values))
 
 
+def test_a_reflected_margin_returns_interior_activations(load: Load) -> None:
+    network, images = load(), torch.rand(2, 3, 40, 48)
+    wrapped = ReflectedMargin(network)
+    assert wrapped.layers == network.layers
+    assert wrapped.readout("relu2_1") is network.readout("relu2_1")
+    expected = interior_activations(network, images)
+    for features in (wrapped(images), wrapped(images, ["relu2_1"])):
+        assert torch.equal(features["relu2_1"], expected["relu2_1"])
+
+
 @pytest.mark.parametrize(("height", "width"), [(32, 46), (37, 33)])
-def test_features_and_gradients_are_those_of_convolutions_that_pad_by_reflection(
+def test_mirrored_borders_equal_convolutions_with_reflection_padding(
     load: Load, height: int, width: int
 ) -> None:
     torch.manual_seed(0)
@@ -53,7 +63,7 @@ def test_features_and_gradients_are_those_of_convolutions_that_pad_by_reflection
     torch.testing.assert_close(gradient, its_gradient)
 
 
-def test_no_mirrored_copy_is_kept_for_the_gradient(load: Load) -> None:
+def test_no_padded_copy_is_kept_for_the_gradient(load: Load) -> None:
     kept: list[tuple[int, ...]] = []
 
     def keep(values: Tensor) -> Tensor:
@@ -63,6 +73,6 @@ def test_no_mirrored_copy_is_kept_for_the_gradient(load: Load) -> None:
     images = torch.rand(1, 3, 48, 64, requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda values: values):
         MirroredBorders(load())(images)
-    # Sides with the margin, at each block's resolution; and with a pixel more on either side.
+    # Sides with the margin at each block's resolution; and with a pixel more on each side.
     assert {(64, 80), (32, 40)} <= set(kept)
     assert not {(66, 82), (34, 42)} & set(kept)
