@@ -12,12 +12,12 @@ RECIPE = Recipe("fast", CHOICE, "jpeg", 92)
 
 
 def test_the_digest_of_a_recipe_is_stable() -> None:
-    # A change of this value makes every archive's results count as outdated.
+    # If this value changes, the outputs of every archive count as outdated.
     assert RECIPE.digest == "5f9a1306c053c845"
 
 
 def changed(**values: object) -> Recipe:
-    """Return the recipe with other values, of its own or of its choice."""
+    """Return the recipe with some fields, its own or those of its choice, replaced."""
     of_choice = {name: value for name, value in values.items() if name in Choice._fields}
     others = {name: value for name, value in values.items() if name not in of_choice}
     return dataclasses.replace(RECIPE, choice=CHOICE._replace(**of_choice), **others)
@@ -36,16 +36,16 @@ def changed(**values: object) -> Recipe:
         {"gps": "drop"},
     ],
 )
-def test_whatever_alters_pixels_alters_the_digest(change: dict[str, object]) -> None:
+def test_whatever_changes_pixels_changes_the_digest(change: dict[str, object]) -> None:
     assert changed(**change).digest != RECIPE.digest
 
 
-def test_where_the_weights_lie_does_not_alter_the_digest() -> None:
+def test_the_location_of_the_checkpoint_does_not_change_the_digest() -> None:
     moved = changed(checkpoint="gs://elsewhere/style.safetensors")
     assert moved.digest == RECIPE.digest
 
 
-def test_an_outcome_comes_back_from_json() -> None:
+def test_an_outcome_is_restored_from_json() -> None:
     task = Task("holiday", "in/é \n.jpg", "out/é \n.jpg", RECIPE, "out", "stamp")
     for outcome in (
         task.outcome("done", 1.23456, (640, 480)),
