@@ -11,11 +11,11 @@ from google.cloud import storage
 from PIL import Image
 
 from stylebeam.pipeline.storage.google_cloud import GoogleCloudStorage
-from stylebeam.pipeline.storage.registry import STORAGES
 from stylebeam.transforms.checkpoints import Checkpoint, Style, save_checkpoint
 from stylebeam.transforms.losses.vgg import Vgg
 from stylebeam.transforms.networks import build_network, style_size
 from tests.helpers.emulator import running_emulator
+from tests.helpers.storages import use_storage
 
 _CREDENTIALS = {
     "type": "authorized_user",
@@ -123,8 +123,7 @@ def emulator(tmp_path: Path) -> Iterator[str]:
         environment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
         environment.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
         # A new one connects to the emulator, and knows of no failures.
-        storage_of_emulator = GoogleCloudStorage()
-        environment.setitem(STORAGES, "gs", lambda: storage_of_emulator)
+        use_storage(environment, "gs", GoogleCloudStorage())
         yield url
 
 

@@ -187,8 +187,8 @@ def survey(
             keep(batch_plan, item)
             counts[name][item.status if isinstance(item, Outcome) else None] += 1
             inputs_found.add(storage.place_of(item.input))
-            if os.path.islink(item.input):
-                inputs_found.add(storage.real_path(item.input))
+            if target := storage.link_target(item.input):
+                inputs_found.add(target)
             if not item.output:
                 continue
             place = storage.place_of(item.output)

@@ -1,5 +1,6 @@
 """Files in storages that only Beam's FileSystems know, such as hdfs:// and s3://."""
 
+import glob
 from collections.abc import Iterator
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
@@ -35,6 +36,8 @@ class BeamFileSystems(Storage):
             file.write(data)
 
     def delete(self, path: str) -> None:
+        if glob.escape(path) != path:
+            raise ValueError("Beam would delete all files that match its name as a pattern")
         if FileSystems.exists(path):
             FileSystems.delete([path])
 

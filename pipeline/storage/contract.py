@@ -109,7 +109,7 @@ class Storage(abc.ABC):
         """Delete a file; do nothing if it does not exist."""
 
     def file_at(self, path: str) -> StoredFile | None:
-        """Return the file at a location, or None if there is none."""
+        """Return the file at a location, or None if there is none. (A folder is not asked for.)"""
         found = self.list_files(posixpath.dirname(path), glob.escape(path))
         return next((file for file in found if file.path == path), None)
 

@@ -1,4 +1,4 @@
-"""A proxy between the pipeline and a storage emulator that counts requests and spoils some."""
+"""A proxy between the pipeline and a storage emulator that counts requests and makes some fail."""
 
 import http.client
 import socket
@@ -14,27 +14,27 @@ FAULTS = ("429", "503", "reset", "stall", "truncate")
 
 
 class Request(NamedTuple):
-    """A request that came to the proxy.
+    """A request to the proxy.
 
     Attributes:
-        method: of HTTP.
-        path: with the query, unquoted.
-        begin: the first bytes of the body, where an upload has the object's name.
+        method: the HTTP method.
+        path: the path and the query, unquoted.
+        body_start: the first bytes of the body, where an upload has the object's name.
     """
 
     method: str
     path: str
-    begin: bytes
+    body_start: bytes
 
 
 class FaultyProxy:
-    """Passes requests on to a server, but those for which a function names a fault.
+    """Passes requests on to a server, except those for which a function chooses a fault.
 
     Attributes:
-        url: where it listens.
-        requests: those that came, in order.
-        faults: how many were spoiled, by fault.
-        connections: how many were opened.
+        url: the proxy's own URL.
+        requests: all requests, in order.
+        faults: the number of requests with each fault.
+        connections: the number of connections that clients have opened.
     """
 
     def __init__(self, target: str, choose: Callable[[Request], str | None]) -> None:
@@ -42,7 +42,7 @@ class FaultyProxy:
 
         Args:
             target: the server's URL.
-            choose: returns one of FAULTS for a request that is to be spoiled.
+            choose: returns one of FAULTS for a request, or None to pass it on.
         """
         self.requests: list[Request] = []
         self.faults: Counter[str] = Counter()
@@ -76,7 +76,7 @@ class FaultyProxy:
             setattr(Handler, f"do_{method}", Handler.answer)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        # Clients are killed in the midst of requests.
+        # Tests kill clients during their requests.
         self._server.handle_error = lambda *args: None
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -104,7 +104,7 @@ class FaultyProxy:
         elif fault == "reset":
             linger = struct.pack("ii", 1, 0)
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            # The file objects hold the socket open, too.
+            # Closing is not enough: file objects keep the socket open.
             handler.connection.shutdown(socket.SHUT_RD)
             handler.connection.close()
             handler.close_connection = True

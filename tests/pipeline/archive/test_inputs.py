@@ -1,4 +1,4 @@
-"""Which images a batch's input means."""
+"""Which images a batch's input means: folders, files, globs, links, hidden files."""
 
 import os
 import subprocess
@@ -64,7 +64,7 @@ def test_one_star_stays_in_a_folder_and_two_do_not(tree: Path) -> None:
     assert relative_images(f"{tree}/**.webp") == ["below/deeper/d.webp"]
 
 
-def test_relative_locations_are_listed_as_they_are_written(
+def test_relative_locations_are_listed_as_they_are_spelled(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tree)
@@ -74,7 +74,7 @@ def test_relative_locations_are_listed_as_they_are_written(
     assert paths("a.jpg") == [("a.jpg", "a.jpg")]
 
 
-def test_unreadable_folders_that_do_not_matter_are_passed_by(
+def test_unreadable_folders_that_do_not_matter_are_skipped(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scan = os.scandir
@@ -96,7 +96,7 @@ def test_a_broken_link_is_listed_so_that_it_can_fail(tree: Path) -> None:
     assert "broken.jpg" in relative_images(str(tree))
 
 
-def test_links_are_followed_within_the_input_alone(tree: Path, tmp_path: Path) -> None:
+def test_only_links_within_the_input_are_followed(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "private.jpg").write_bytes(b"x")
     (tree / "inside.jpg").symlink_to(tree / "below" / "c.png")
     (tree / "outside.jpg").symlink_to(tmp_path / "private.jpg")
@@ -127,8 +127,8 @@ def test_the_version_of_an_image_changes_with_its_contents(tree: Path) -> None:
     assert len({first, second, version()}) == 3
 
 
-def test_a_folder_that_cannot_be_listed_is_an_error_not_a_gap(tmp_path: Path) -> None:
-    """As a user without rights, since root may list everything."""
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
+    """Runs as a user without permissions, because root may list everything."""
     closed = tmp_path / "photos" / "closed"
     closed.mkdir(parents=True)
     script = (
@@ -141,16 +141,16 @@ def test_a_folder_that_cannot_be_listed_is_an_error_not_a_gap(tmp_path: Path) ->
         "try: list(inputs.list_images('.'))\n"
         "except storage.StorageError as error: print(error)\n"
     )
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", script, str(closed.parent)],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    assert said == "./closed cannot be listed: permission denied.\n"
+    assert output == "./closed cannot be listed: permission denied.\n"
 
 
-def test_what_keeps_an_input_from_being_listed_is_said(tree: Path) -> None:
+def test_the_mistake_of_an_input_says_why_it_cannot_be_listed(tree: Path) -> None:
     for good in (str(tree), f"{tree}/*.jpg", f"{tree}/a.jpg", "gs://bucket/anything"):
         assert inputs.mistake_in(good) is None
     assert inputs.mistake_in(f"{tree}/nowhere") == f"{tree}/nowhere does not exist"

@@ -1,4 +1,4 @@
-"""A second run does what is missing or changed, and nothing else."""
+"""A second run on the local disk: which outputs it makes, and which it leaves alone."""
 
 import errno
 import fcntl
@@ -40,7 +40,7 @@ def done() -> set[str]:
 
 
 def written() -> dict[str, tuple[bytes, int]]:
-    """The outputs: their bytes, and when they were written."""
+    """Return the bytes and the time of each output."""
     paths = (Path("out", name) for name in NAMES)
     return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
 
@@ -56,7 +56,9 @@ def test_a_second_run_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert written() == first
 
 
-def test_what_is_up_to_date_is_said_beforehand(capsys: pytest.CaptureFixture[str]) -> None:
+def test_validate_counts_the_outputs_that_are_up_to_date(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert run() == 0
     Path("out/a.jpg").unlink()
     capsys.readouterr()
@@ -67,7 +69,7 @@ def test_what_is_up_to_date_is_said_beforehand(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_output_that_was_deleted_is_done_again(name: str) -> None:
+def test_a_deleted_output_is_redone(name: str) -> None:
     assert run() == 0
     first = written()
     Path("out", name).unlink()
@@ -78,7 +80,7 @@ def test_an_output_that_was_deleted_is_done_again(name: str) -> None:
     }
 
 
-def test_an_input_that_changed_is_done_again(photos: Path) -> None:
+def test_the_output_of_a_changed_photo_is_redone(photos: Path) -> None:
     assert run() == 0
     before = written()
     Image.open(photos / "b.png").rotate(180).save(photos / "b.png")
@@ -87,7 +89,7 @@ def test_an_input_that_changed_is_done_again(photos: Path) -> None:
     assert written()["out/b.png"][0] != before["out/b.png"][0]
 
 
-def test_an_input_that_changed_without_changing_size_is_done_again(photos: Path) -> None:
+def test_the_output_of_a_photo_that_changed_with_its_size_unchanged_is_redone(photos: Path) -> None:
     data = bytearray((photos / "a.jpg").read_bytes())
     assert run() == 0
     data[-20] ^= 1
@@ -96,8 +98,8 @@ def test_an_input_that_changed_without_changing_size_is_done_again(photos: Path)
     assert done() == {"a.jpg"}
 
 
-def test_other_photos_under_the_same_names_are_done(photos: Path) -> None:
-    """Even if they have the sizes and times of those before."""
+def test_other_photos_with_the_same_names_are_not_skipped(photos: Path) -> None:
+    """Even if they have the same sizes and times."""
     assert run() == 0
     shutil.copytree(photos, "others")
     Image.open("others/a.jpg").rotate(180).save("others/a.jpg", quality=50)
@@ -118,7 +120,7 @@ def test_other_photos_under_the_same_names_are_done(photos: Path) -> None:
         ("name=renamed", set()),
     ],
 )
-def test_a_recipe_that_changed_is_done_again(change: str, expected: set[str]) -> None:
+def test_outputs_of_a_changed_recipe_are_redone(change: str, expected: set[str]) -> None:
     assert run() == 0
     assert run(*setting(change)) == 0
     assert done() == expected
@@ -126,7 +128,7 @@ def test_a_recipe_that_changed_is_done_again(change: str, expected: set[str]) ->
     assert done() == set()
 
 
-def test_other_weights_of_the_same_name_are_done_again() -> None:
+def test_outputs_of_another_checkpoint_with_the_same_name_are_redone() -> None:
     assert run() == 0
     data = Path("style.safetensors").read_bytes()
     Path("style.safetensors").unlink()
@@ -148,7 +150,7 @@ def test_overwrite_always_and_never(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("written_before", [False, True])
-def test_what_someone_else_has_written_is_left_alone(
+def test_a_file_that_no_run_has_written_is_left_alone(
     written_before: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if written_before:
@@ -165,10 +167,10 @@ def test_what_someone_else_has_written_is_left_alone(
     assert Image.open("out/a.jpg").size == (50, 41)
 
 
-def test_a_refused_link_does_not_give_away_what_someone_else_has_written(
+def test_a_file_that_no_run_has_written_is_left_alone_beside_a_refused_link(
     photos: Path, tmp_path: Path
 ) -> None:
-    """It would be written to the same place as another photo, and is listed before it."""
+    """The link would be written to the same place as a photo, and is listed before the photo."""
     (tmp_path / "private.jpg").write_bytes((photos / "a.jpg").read_bytes())
     (photos / "a.jpeg").symlink_to(tmp_path / "private.jpg")
     Path("out").mkdir()
@@ -179,14 +181,16 @@ def test_a_refused_link_does_not_give_away_what_someone_else_has_written(
     assert Path("out/a.webp").read_bytes() == b"mine"
 
 
-def test_a_file_in_place_of_the_journal_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_in_place_of_the_journal_fails_the_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     Path("out/_stylebeam/journal.jsonl").mkdir(parents=True)
     assert run() == 1
     assert "out/_stylebeam/journal.jsonl cannot be read: is a directory." in capsys.readouterr().err
 
 
-def test_what_was_under_way_at_a_kill_is_done_again() -> None:
-    """The journal says that the output was begun; what is there may be of before or of then."""
+def test_an_output_that_was_being_written_when_a_run_was_killed_is_redone() -> None:
+    """The journal has only its first line, so the file may be the old output or the new one."""
     assert run() == 0
     journal.start("out", "a.jpg")
     assert run() == 0
@@ -196,7 +200,7 @@ def test_what_was_under_way_at_a_kill_is_done_again() -> None:
 
 
 @pytest.mark.parametrize("garbage", [b'{"output": "b.png", "st', b"\xff\0\n[]\nnull\n3\n", b"\n\n"])
-def test_a_journal_that_a_power_cut_has_damaged_is_read_as_far_as_it_goes(garbage: bytes) -> None:
+def test_damaged_lines_of_the_journal_are_skipped(garbage: bytes) -> None:
     assert run() == 0
     with open("out/_stylebeam/journal.jsonl", "ab") as file:
         file.write(garbage)
@@ -207,28 +211,13 @@ def test_a_journal_that_a_power_cut_has_damaged_is_read_as_far_as_it_goes(garbag
     assert done() == set()
 
 
-def test_outputs_that_were_moved_with_their_record_are_known() -> None:
+def test_outputs_that_were_moved_with_their_journal_are_up_to_date() -> None:
     assert run() == 0
     Path("out").rename("moved")
     for path in Path("moved").rglob("*.jp*"):
         os.utime(path)
     assert run(*setting("output=moved")) == 0
     assert {outcome.status for outcome in read_outcomes("moved")} == {"skipped"}
-
-
-def test_a_journal_is_compacted(tmp_path: Path) -> None:
-    for round_ in range(9):
-        for number in range(1100):
-            journal.start(str(tmp_path), f"{number}.jpg")
-            journal.finish(str(tmp_path), f"{number}.jpg", f"{round_}", number)
-    path = tmp_path / "_stylebeam" / "journal.jsonl"
-    before, size = journal.read(str(tmp_path)), path.stat().st_size
-    journal.compact(str(tmp_path))
-    assert path.stat().st_size < size / 9
-    assert journal.read(str(tmp_path)) == before
-    assert before["7.jpg"] == journal.Entry("8", 7)
-    journal.compact(str(tmp_path))
-    assert journal.read(str(tmp_path)) == before
 
 
 def test_only_what_failed_is_retried(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,7 +230,7 @@ def test_only_what_failed_is_retried(photos: Path, capsys: pytest.CaptureFixture
     Path("out/b.png").unlink()
     capsys.readouterr()
     assert run("--retry-failed") == 0
-    # The others have the outcomes that they had; what is new was no failure.
+    # The others keep their outcomes. The new photo had not failed.
     assert statuses() == {"a.jpg": "done", "b.png": "done", "below/c.jpeg": "done"}
     assert not Path("out/b.png").exists()
     assert not Path("out/new.jpg").exists()
@@ -255,7 +244,7 @@ def test_there_is_nothing_to_retry_without_a_run(capsys: pytest.CaptureFixture[s
     assert not Path("out").exists()
 
 
-def test_two_batches_of_one_folder_know_their_own(photos: Path) -> None:
+def test_two_batches_can_write_to_one_folder(photos: Path) -> None:
     Path("config.yaml").write_text("""
 defaults: {fast: {style: style.safetensors}, output: out}
 batches:
@@ -269,8 +258,8 @@ run: {device: cpu}
     assert done() == {"c.jpeg"}
 
 
-def test_what_a_killed_run_began_is_removed(photos: Path) -> None:
-    """A living process's unfinished file is not."""
+def test_unfinished_files_of_killed_runs_are_removed(photos: Path) -> None:
+    """The unfinished file of a live process is not."""
     (Path("out") / "below").mkdir(parents=True)
     dead = Path("out/below/.stylebeam-dead.part")
     alive = Path("out/.stylebeam-alive.part")
@@ -306,11 +295,11 @@ def test_a_drive_without_locks_is_written_to(monkeypatch: pytest.MonkeyPatch) ->
     Path("out/.stylebeam-other.part").touch()
     assert run() == 0
     assert done() == set(NAMES)
-    # Perhaps another machine is at it.
+    # Another machine could be writing it.
     assert Path("out/.stylebeam-other.part").exists()
 
 
-def test_the_record_names_every_input_once() -> None:
+def test_the_record_has_one_outcome_for_each_input() -> None:
     for _ in range(2):
         assert run() == 0
         lines = Path("out/_stylebeam/outcomes.jsonl").read_text().splitlines()

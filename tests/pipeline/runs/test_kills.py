@@ -130,7 +130,9 @@ def test_in_a_bucket(
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
 
         def uploads() -> list[bytes]:
-            found = (re.search(rb'"name": "(out/[^"]*png)"', each.begin) for each in proxy.requests)
+            found = (
+                re.search(rb'"name": "(out/[^"]*png)"', each.body_start) for each in proxy.requests
+            )
             return [match[1] for match in found if match]
 
         run_with_kills(kills, len(images), lambda: len(uploads()))

@@ -1,87 +1,34 @@
-"""Storage that only Beam's FileSystems know, here a scheme of the test's own."""
+"""What is particular to Beam's FileSystems."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from apache_beam.io.filesystem import FileMetadata
-from apache_beam.io.localfilesystem import LocalFileSystem
+from apache_beam.io.filesystem import BeamIOError
 
 from stylebeam.pipeline import storage
-from stylebeam.pipeline.archive.ledger import read_outcomes
-from stylebeam.pipeline.cli.arguments import main
-
-SCHEME = "disk://"
+from stylebeam.pipeline.storage.beam_file_systems import BeamFileSystems
+from tests.helpers.beam_disk import SCHEME
 
 
-class Disk(LocalFileSystem):
-    """The local disk as if it were elsewhere: disk://photos/a.jpg is photos/a.jpg."""
-
-    @classmethod
-    def scheme(cls) -> str:
-        """The scheme of URIs."""
-        return SCHEME.removesuffix("://")
-
-    def open(self, path: str, *args: object, **options: object) -> object:
-        """Read a file."""
-        return super().open(path.removeprefix(SCHEME), *args, **options)
-
-    def create(self, path: str, *args: object, **options: object) -> object:
-        """Write a file, with its folders, as object stores do."""
-        local = path.removeprefix(SCHEME)
-        os.makedirs(os.path.dirname(local), exist_ok=True)
-        return super().create(local, *args, **options)
-
-    def exists(self, path: str) -> bool:
-        """Whether there is a file."""
-        return super().exists(path.removeprefix(SCHEME))
-
-    def size(self, path: str) -> int:
-        """Its size in bytes."""
-        return super().size(path.removeprefix(SCHEME))
-
-    def last_updated(self, path: str) -> float:
-        """When it was written."""
-        return super().last_updated(path.removeprefix(SCHEME))
-
-    def _list(self, prefix: str) -> Iterator[FileMetadata]:
-        for found in super()._list(prefix.removeprefix(SCHEME)):
-            yield FileMetadata(
-                SCHEME + found.path, found.size_in_bytes, found.last_updated_in_seconds
-            )
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def config(photos: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A config from one place of that storage to another."""
-    monkeypatch.chdir(photos.parent)
-    Path("config.yaml").write_text(f"""
-batches:
-  - {{name: all, input: "disk://photos", output: "disk://out", fast: {{style: {checkpoint_path}}}}}
-run: {{device: cpu}}
-""")
-    return "config.yaml"
+def test_a_name_with_wildcards_is_not_deleted() -> None:
+    """Beam's FileSystems may delete all files that match it."""
+    for name in ("a*.jpg", "ab.jpg"):
+        storage.write(f"{SCHEME}folder/{name}", b"x")
+    with pytest.raises(storage.StorageError, match="cannot be deleted: Beam would delete all"):
+        storage.delete(f"{SCHEME}folder/a*.jpg")
+    assert len(list(Path("folder").iterdir())) == 2
 
 
-def statuses() -> dict[str, str]:
-    outcomes = read_outcomes("disk://out")
-    return {outcome.output.removeprefix("disk://out/"): outcome.status for outcome in outcomes}
+def test_the_reason_is_the_error_of_the_file_and_not_the_error_of_the_request() -> None:
+    error = BeamIOError("Match operation failed", {"disk://a.jpg": PermissionError(13, "denied")})
+    assert BeamFileSystems().reason(error) == "permission denied"
 
 
-def test_a_second_run_does_what_is_missing_or_changed(config: str, photos: Path) -> None:
-    names = ("a.jpg", "b.png", "below/c.jpeg")
-    assert main(["run", config]) == 0
-    assert statuses() == dict.fromkeys(names, "done")
-    assert all(Path("out", name).stat().st_size for name in names)
-    assert main(["run", config]) == 0
-    assert statuses() == dict.fromkeys(names, "skipped")
-    Path("out/a.jpg").unlink()
-    (photos / "b.png").write_bytes((photos / "b.png").read_bytes() + b"more")
-    assert main(["run", config]) == 0
-    assert statuses() == {"a.jpg": "done", "b.png": "done", "below/c.jpeg": "skipped"}
-
-
-def test_what_is_not_there_is_said(config: str) -> None:
-    with pytest.raises(storage.StorageError, match=r"disk://photos/no\.jpg cannot be read: there"):
-        storage.read("disk://photos/no.jpg")
+def test_a_scheme_that_no_storage_has_is_a_mistake() -> None:
+    mistake = storage.mistake_in("nowhere://photos")
+    assert mistake == "nowhere://photos is in no storage that Beam knows; is its scheme right?"

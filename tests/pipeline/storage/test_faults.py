@@ -1,4 +1,4 @@
-"""Storage that is too busy, breaks off, stalls or cuts short costs no image, or says which."""
+"""A run whose storage is too busy, resets connections, stalls or truncates files."""
 
 import random
 import re
@@ -12,23 +12,24 @@ from google.cloud import storage as gcs
 
 from stylebeam.pipeline.archive.ledger import read_outcomes
 from stylebeam.pipeline.cli.arguments import main
-from stylebeam.pipeline.storage import google_cloud
+from stylebeam.pipeline.storage.google_cloud import GoogleCloudStorage
 from tests.helpers.faulty_proxy import FAULTS, FaultyProxy, Request
+from tests.helpers.storages import use_storage
 
 IMAGES = 500
 
 
 @pytest.fixture
-def spoiled(
+def faulty(
     bucket: gcs.Bucket,
     emulator: str,
     photos: Path,
     checkpoint_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[float], FaultyProxy]:
-    """Returns a proxy that spoils a share of the requests for images, by each of its faults.
+    """Returns a proxy that gives each fault to a share of the requests for images.
 
-    The bucket has many photos, the working directory a config from it to it.
+    The bucket has many photos; the working directory has the config of a run from it to it.
     """
     data = (photos / "a.jpg").read_bytes()
     with ThreadPoolExecutor(8) as pool:
@@ -45,9 +46,9 @@ run: {{device: cpu}}
 """)
     generator = random.Random(1)
 
-    def spoil(share: float) -> FaultyProxy:
+    def start(share: float) -> FaultyProxy:
         def choose(request: Request) -> str | None:
-            upload = re.search(rb'"name": "styled/\d+\.jpg"', request.begin)
+            upload = re.search(rb'"name": "styled/\d+\.jpg"', request.body_start)
             if not upload and not re.search(r"photos/\d+\.jpg", request.path):
                 return None
             if generator.random() >= share * len(FAULTS):
@@ -56,10 +57,10 @@ run: {{device: cpu}}
 
         proxy = FaultyProxy(emulator, choose)
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
-        google_cloud._client.cache_clear()
+        use_storage(monkeypatch, "gs", GoogleCloudStorage())
         return proxy
 
-    return spoil
+    return start
 
 
 def run(deadline: float) -> int:
@@ -67,11 +68,11 @@ def run(deadline: float) -> int:
     return main(["run", "config.yaml", "--set", f"run.storage_deadline={deadline}", *workers])
 
 
-def test_faults_now_and_then_lose_nothing(
-    spoiled: Callable[[float], FaultyProxy], bucket: gcs.Bucket
+def test_rare_faults_lose_nothing(
+    faulty: Callable[[float], FaultyProxy], bucket: gcs.Bucket
 ) -> None:
-    # Seven attempts or so fit in: that all of one request's are spoiled, one run in 500 would see.
-    with spoiled(0.03) as proxy:
+    # About seven attempts fit into the deadline; in one run of 500 all of a request's would fail.
+    with faulty(0.03) as proxy:
         assert run(deadline=60) == 0
     assert set(proxy.faults) == set(FAULTS)
     assert sum(proxy.faults.values()) > IMAGES / 4
@@ -80,14 +81,14 @@ def test_faults_now_and_then_lose_nothing(
     written = {blob.name: blob.md5_hash for blob in bucket.list_blobs(prefix="styled/")}
     images = {name: digest for name, digest in written.items() if name.endswith(".jpg")}
     assert set(images) == {f"styled/{number}.jpg" for number in range(IMAGES)}
-    # All are of one photo.
+    # All photos are copies of one.
     assert len(set(images.values())) == 1
 
 
-def test_storage_out_of_order_fails_each_image_and_the_run_ends(
-    spoiled: Callable[[float], FaultyProxy],
+def test_a_storage_that_is_out_of_order_fails_each_photo_and_the_run_ends(
+    faulty: Callable[[float], FaultyProxy],
 ) -> None:
-    with spoiled(0.2) as proxy:
+    with faulty(0.2) as proxy:
         assert run(deadline=6) == 3
     outcomes = list(read_outcomes("gs://archive/styled"))
     assert [each.status for each in outcomes] == ["failed"] * IMAGES
@@ -98,12 +99,12 @@ def test_storage_out_of_order_fails_each_image_and_the_run_ends(
         "the storage did not answer in time.",
         "the connection to the storage broke.",
     }
-    # Neither addresses, which might open an object to others, nor the client's own words.
+    # Neither addresses, which could open an object to others, nor the client's own words.
     in_words = re.compile(
         r"(the storage answered (429 \(Too Many Requests\)|503 \(Service Unavailable\))"
         r"|the storage did not answer in time|the connection to the storage broke)"
         r"(, however often it was tried)?\."
     )
     assert [reason for reason in reasons if not in_words.fullmatch(reason)] == []
-    # Once storage is known to be out of order, each image is tried once.
+    # Once the circuit breaker is open, each photo is tried once.
     assert sum(proxy.faults.values()) < 2 * IMAGES

@@ -1,4 +1,4 @@
-"""A run from a bucket to a bucket, against an emulator of Google Cloud Storage."""
+"""What is particular to Google Cloud Storage, with an emulator of it."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from google.api_core.exceptions import PreconditionFailed, RetryError, from_http_status
+from google.api_core.exceptions import RetryError, from_http_status
 from google.cloud import storage as gcs
 from google.cloud.storage.exceptions import InvalidResponse
 from PIL import Image
@@ -19,12 +19,13 @@ from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import inputs
 from stylebeam.pipeline.archive.ledger import read_outcomes
 from stylebeam.pipeline.cli.arguments import main
-from stylebeam.pipeline.storage import google_cloud
+from stylebeam.pipeline.storage.google_cloud import GoogleCloudStorage
 from stylebeam.transforms.checkpoints import parse_checkpoint
 from tests.helpers.faulty_proxy import FaultyProxy
+from tests.helpers.storages import use_storage
 
 
-def test_from_a_bucket_to_a_bucket(
+def test_a_run_from_a_bucket_to_a_bucket(
     bucket: gcs.Bucket, photos: Path, checkpoint_path: Path, tmp_path: Path
 ) -> None:
     for name in ("a.jpg", "below/c.jpeg"):
@@ -70,7 +71,7 @@ batches:
         assert image.size == (33, 64)
 
 
-def test_a_training_on_photographs_of_a_bucket(
+def test_a_training_with_photos_in_a_bucket(
     bucket: gcs.Bucket, photos: Path, tmp_path: Path
 ) -> None:
     for name in ("a.jpg", "below/c.jpeg"):
@@ -94,7 +95,7 @@ def test_a_training_on_photographs_of_a_bucket(
     assert "content_images: there are no images in gs://archive/nothing." in done.stderr
 
 
-def test_a_sweep_of_an_optimisation_towards_a_painting_in_a_bucket(
+def test_a_sweep_of_an_optimization_with_a_painting_in_a_bucket(
     bucket: gcs.Bucket, photos: Path, tmp_path: Path
 ) -> None:
     bucket.blob("photos/below/c.jpeg").upload_from_filename(photos / "below" / "c.jpeg")
@@ -135,37 +136,33 @@ run: {device: cpu}
 
 @pytest.fixture
 def folder(tmp_path: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with a config from the bucket to the bucket."""
+    """The working directory, with a config of a run from a bucket to the same bucket."""
     (tmp_path / "style.safetensors").symlink_to(checkpoint_path)
     (tmp_path / "config.yaml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def statuses() -> dict[str, str]:
-    outcomes = read_outcomes("gs://archive/styled")
-    return {each.output.removeprefix("gs://archive/styled/"): each.status for each in outcomes}
-
-
-def test_a_second_run_does_what_is_missing_or_changed(
+def test_a_rewritten_photo_is_redone_and_an_edited_output_is_left_alone(
     bucket: gcs.Bucket, photos: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("a.jpg", "b.png", "below/c.jpeg"):
         bucket.blob(f"photos/{name}").upload_from_filename(photos / name)
     assert main(["run", "config.yaml"]) == 0
-    assert main(["run", "config.yaml"]) == 0
-    assert set(statuses().values()) == {"skipped"}
-    bucket.blob("styled/a.jpg").delete()
-    # The same bytes, but another generation.
+    # The same bytes, but a new generation.
     bucket.blob("photos/b.png").upload_from_filename(photos / "b.png")
     bucket.blob("styled/below/c.jpeg").upload_from_string(b"edited by hand")
     assert main(["run", "config.yaml"]) == 3
-    assert statuses() == {"a.jpg": "done", "b.png": "done", "below/c.jpeg": "failed"}
+    statuses = {
+        outcome.output.removeprefix("gs://archive/styled/"): outcome.status
+        for outcome in read_outcomes("gs://archive/styled")
+    }
+    assert statuses == {"a.jpg": "skipped", "b.png": "done", "below/c.jpeg": "failed"}
     assert bucket.blob("styled/below/c.jpeg").download_as_bytes() == b"edited by hand"
     assert "is there already, and is not, or no longer, what a run wrote" in capsys.readouterr().out
 
 
-def test_one_request_a_read_and_one_a_write(
+def test_each_read_and_each_write_is_one_request(
     bucket: gcs.Bucket, emulator: str, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, shown = 50, 40
@@ -184,45 +181,34 @@ def test_one_request_a_read_and_one_a_write(
     writes = Counter(each.path for each in proxy.requests if each.method == "POST")
     photos_read = [count for path, count in reads.items() if "photos" in path]
     outputs_read = [count for path, count in reads.items() if "styled" in path and ".jpg" in path]
-    # Once for the run and, of those that it shows, once more for the report.
+    # Once for the run, and once more for the report if the report shows it.
     assert sorted(photos_read) == [1] * (images - shown) + [2] * shown
     assert outputs_read == [1] * shown
-    # The images, and the three files of the record; the names of objects are in the bodies.
+    # The outputs and the three files of the record. (The names of objects are in the bodies.)
     assert sum(writes.values()) == images + 3
     listings = len(proxy.requests) - sum(reads.values()) - sum(writes.values())
     assert listings <= 8
     assert proxy.connections <= 4
 
 
-ODD_NAMES = (
-    "with space.jpg",
-    "hash#1.jpg",
-    "what?.jpg",
-    "100%25 + 1&a=b.jpg",
-    "Öl, 油画 🎨.jpg",
-    "[brackets] {braces} *star*.jpg",
-    "back\\slash.jpg",
-    "double//slash.jpg",
-    "space /a.jpg/x.jpg",
-    "k" * 990 + ".jpg",
-)
-
-
-def test_odd_names_and_placeholders(bucket: gcs.Bucket) -> None:
-    for name in ODD_NAMES:
+def test_object_names_that_are_no_file_names_and_placeholders_of_folders(
+    bucket: gcs.Bucket,
+) -> None:
+    names = ("double//slash.jpg", "k" * 990 + ".jpg")
+    for name in names:
         bucket.blob(f"odd/{name}").upload_from_string(name.encode())
     for placeholder in ("odd/", "odd/below/", "odd/folder.jpg/"):
         bucket.blob(placeholder).upload_from_string(b"")
     found = {image.relative: image for image in inputs.list_images("gs://archive/odd")}
-    assert set(found) == set(ODD_NAMES)
+    assert set(found) == set(names)
     for name, image in found.items():
         assert storage.read(image.path) == name.encode()
         storage.write(f"gs://archive/copy/{name}", name.encode())
     copies = {blob.name for blob in bucket.list_blobs(prefix="copy/")}
-    assert copies == {f"copy/{name}" for name in ODD_NAMES}
+    assert copies == {f"copy/{name}" for name in names}
 
 
-def test_names_that_lead_out_of_the_output_write_nothing(
+def test_names_that_lead_out_of_the_output_folder_are_refused(
     bucket: gcs.Bucket, photos: Path, folder: Path
 ) -> None:
     data = (photos / "a.jpg").read_bytes()
@@ -246,44 +232,20 @@ def test_a_listing_of_many_pages(
     names = {f"many/{number:04}.jpg" for number in range(1050)}
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: bucket.blob(name).upload_from_string(b""), names))
-    monkeypatch.setattr(google_cloud, "_PAGE", 100)
     with FaultyProxy(emulator, lambda request: None) as proxy:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        use_storage(monkeypatch, "gs", GoogleCloudStorage(page_size=100))
         found = [image.path for image in inputs.list_images("gs://archive/many")]
     assert len(proxy.requests) == 11
     assert len(found) == len(names)
     assert {path.removeprefix("gs://archive/") for path in found} == names
 
 
-def test_an_object_that_vanished_since_it_was_listed(bucket: gcs.Bucket) -> None:
-    bucket.blob("photos/a.jpg").upload_from_string(b"x")
-    [image] = inputs.list_images("gs://archive/photos")
-    bucket.blob("photos/a.jpg").delete()
-    with pytest.raises(storage.StorageError) as caught:
-        storage.read(image.path)
-    assert str(caught.value) == ("gs://archive/photos/a.jpg cannot be read: there is no such file.")
-
-
-def test_what_is_not_there_is_said(bucket: gcs.Bucket) -> None:
+def test_a_missing_bucket_is_an_error(bucket: gcs.Bucket) -> None:
     with pytest.raises(storage.StorageError, match=r"gs://nowhere/.* cannot be listed: there is"):
         list(inputs.list_images("gs://nowhere/photos"))
     with pytest.raises(storage.StorageError, match=r"gs://nowhere/x cannot be written: "):
         storage.write("gs://nowhere/x", b"")
-
-
-def test_nothing_is_written_over_what_came_in_the_meantime(bucket: gcs.Bucket) -> None:
-    place = "gs://archive/out.jpg"
-    google_cloud.write(place, b"ours", "image/jpeg", "stamp", "")
-    # Once more, as after an answer that got lost.
-    google_cloud.write(place, b"ours", "image/jpeg", "stamp", "")
-    with pytest.raises(PreconditionFailed):
-        google_cloud.write(place, b"another", "image/jpeg", "other stamp", "")
-    [found] = storage.list_files("gs://archive", "gs://archive/**")
-    assert (found.path, found.stamp, found.size) == (place, "stamp", 4)
-    google_cloud.write(place, b"newer", "image/jpeg", "newer stamp", found.version)
-    assert storage.read(place) == b"newer"
-    with pytest.raises(PreconditionFailed):
-        google_cloud.write(place, b"late", "image/jpeg", "late stamp", found.version)
 
 
 def answer(status: int) -> requests.Response:
@@ -297,7 +259,7 @@ def answer(status: int) -> requests.Response:
     [
         (from_http_status(403, "GET https://a/b?key=c: no access"), "403 (no access)"),
         (from_http_status(403, "GET https://a/b?key=c: ('failed', 403)"), "403 (Forbidden)"),
-        (from_http_status(520, ""), "520 (of no known meaning)"),
+        (from_http_status(520, ""), "520 (an unknown code)"),
         (InvalidResponse(answer(503), "failed"), "503 (Service Unavailable)"),
         (
             RetryError("no more", InvalidResponse(answer(429), "failed")),
@@ -305,5 +267,5 @@ def answer(status: int) -> requests.Response:
         ),
     ],
 )
-def test_an_answer_is_said_in_words_without_addresses(error: Exception, words: str) -> None:
-    assert google_cloud.reason(error) == f"the storage answered {words}"
+def test_the_reason_of_an_error_has_no_addresses(error: Exception, words: str) -> None:
+    assert GoogleCloudStorage().reason(error) == f"the storage answered {words}"
