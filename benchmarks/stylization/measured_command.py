@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from stylebeam.pipeline.beam import stylize
+from stylebeam.pipeline.beam.tally import Tally
 from stylebeam.pipeline.cli.arguments import main as stylebeam
 from stylebeam.pipeline.runs.display import Display
-from stylebeam.pipeline.runs.progress import Tally
 
 Function = Callable[..., Any]
 

@@ -24,7 +24,7 @@ from benchmarks.stylization.stylizers import (
     stylize_concurrently,
 )
 from stylebeam.transforms.backends import images_at_once
-from stylebeam.transforms.images.quality import psnr
+from stylebeam.transforms.evaluation.metrics import psnr
 
 SIZES = {  # height, width
     "512x512": (512, 512),

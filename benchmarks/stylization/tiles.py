@@ -18,7 +18,7 @@ from benchmarks.stylization.samples import (
     photo,
     table,
 )
-from stylebeam.transforms.images.quality import psnr
+from stylebeam.transforms.evaluation.metrics import psnr
 from stylebeam.transforms.inference import tiling
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 from stylebeam.transforms.networks.style_network import STRIDE

@@ -12,8 +12,8 @@ from apache_beam.ml.inference.base import ModelHandler
 
 from stylebeam.pipeline.archive.records import Recipe
 from stylebeam.pipeline.beam.loaded_photo import FailedPhoto, LoadedPhoto
+from stylebeam.pipeline.beam.stopping import leave_interrupts_to
 from stylebeam.pipeline.methods.pool import EnginePool, StylizationError
-from stylebeam.pipeline.runs.stopping import leave_interrupts_to
 from stylebeam.transforms.backends import is_computed_by_openvino
 from stylebeam.transforms.hardware.devices import DeviceName, choose_device, device_memory
 from stylebeam.transforms.hardware.memory import (

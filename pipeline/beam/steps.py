@@ -15,9 +15,9 @@ from stylebeam.pipeline.archive.records import Outcome, Recipe, Task
 from stylebeam.pipeline.archive.results import write_result
 from stylebeam.pipeline.beam.loaded_photo import FailedPhoto, LoadedPhoto
 from stylebeam.pipeline.beam.model_handler import METRICS_NAMESPACE
+from stylebeam.pipeline.beam.stopping import StopSign
+from stylebeam.pipeline.beam.tally import Tally
 from stylebeam.pipeline.methods.pool import EnginePool
-from stylebeam.pipeline.runs.progress import Tally
-from stylebeam.pipeline.runs.stopping import StopSign
 from stylebeam.pipeline.storage import DEFAULT_DEADLINE
 from stylebeam.transforms.images.decoding import decode
 from stylebeam.transforms.images.encoding import encode

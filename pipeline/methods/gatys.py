@@ -42,7 +42,7 @@ class GatysOptions(MethodOptions, OptimizationSettings):
 
     renamed_keys: ClassVar[Mapping[str, str]] = {"memory": "history_size"}
     removed_keys: ClassVar[Mapping[str, str]] = {
-        "batch_size": "photos are optimized one at a time on each core; results never depended on it"
+        "batch_size": "each core optimizes one photo at a time; results never depended on it"
     }
 
     recipe: PresetName = Field(

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from stylebeam.pipeline.runs.progress import Tally
-from stylebeam.pipeline.runs.stopping import StopSign
+from stylebeam.pipeline.beam.stopping import StopSign
+from stylebeam.pipeline.beam.tally import Tally
 from stylebeam.pipeline.wording import duration
 
 _SECONDS_BETWEEN_UPDATES = 0.25

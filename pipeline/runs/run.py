@@ -28,12 +28,12 @@ from stylebeam.pipeline.beam.model_handler import (
 from stylebeam.pipeline.beam.options import is_local, runner_of, worker_processes
 from stylebeam.pipeline.beam.record_outcomes import RecordOutcomes
 from stylebeam.pipeline.beam.steps import Limits, StylizeTasks, Watch
+from stylebeam.pipeline.beam.stopping import StopSign, stopped_by_signals
+from stylebeam.pipeline.beam.tally import Tally
 from stylebeam.pipeline.config.run_config import RunOptions
 from stylebeam.pipeline.runs import planning
 from stylebeam.pipeline.runs.display import Display
 from stylebeam.pipeline.runs.planning import BatchPlan, Counts, Item
-from stylebeam.pipeline.runs.progress import Tally
-from stylebeam.pipeline.runs.stopping import StopSign, stopped_by_signals
 
 _FAILURES_KEPT = 10
 

@@ -13,10 +13,10 @@ from torchvision.transforms.v2.functional import resize
 
 from stylebeam.transforms.checkpoints import Checkpoint, CheckpointError, parse_checkpoint
 from stylebeam.transforms.evaluation.config import EvaluationConfig
+from stylebeam.transforms.evaluation.metrics import psnr, sharpness, ssim
 from stylebeam.transforms.gatys.descent import Objective, descend
 from stylebeam.transforms.gatys.minimizers import Adam
 from stylebeam.transforms.hardware.devices import fast_precision
-from stylebeam.transforms.images.quality import psnr, sharpness, ssim
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 from stylebeam.transforms.inference.super_resolution import SuperResolutionEngine, reduced
 from stylebeam.transforms.losses.perceptual import StylizationLoss

@@ -15,9 +15,9 @@ from PIL import Image
 from rich.console import Console
 
 from stylebeam.pipeline.archive.records import Outcome, Status
+from stylebeam.pipeline.beam.stopping import StopSign
+from stylebeam.pipeline.beam.tally import Tally
 from stylebeam.pipeline.runs.display import Display
-from stylebeam.pipeline.runs.progress import Tally
-from stylebeam.pipeline.runs.stopping import StopSign
 from stylebeam.pipeline.wording import duration
 from tests.helpers.waiting import wait_until
 

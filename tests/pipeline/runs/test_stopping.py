@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from stylebeam.pipeline.archive.ledger import read_outcomes
+from stylebeam.pipeline.beam.stopping import StopSign
 from stylebeam.pipeline.cli.arguments import main
 from stylebeam.pipeline.config.run_config import RunOptions
-from stylebeam.pipeline.runs.stopping import StopSign
 from tests.helpers.waiting import wait_until
 
 IMAGES = 400

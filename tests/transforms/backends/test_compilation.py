@@ -18,7 +18,7 @@ from stylebeam.transforms import backends
 from stylebeam.transforms.backends.computation import Computation, Workload
 from stylebeam.transforms.backends.pytorch import CompiledTorchBackend, TorchBackend
 from stylebeam.transforms.checkpoints import parse_checkpoint
-from stylebeam.transforms.images.quality import psnr
+from stylebeam.transforms.evaluation.metrics import psnr
 from stylebeam.transforms.inference import feed_forward
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from stylebeam.transforms.images.quality import psnr
+from stylebeam.transforms.evaluation.metrics import psnr
 from stylebeam.transforms.images.resizing import enlarge_like, reduced_to
 
 SAMPLE = Path(__file__).parents[3] / "samples" / "photos" / "colosseum.jpg"

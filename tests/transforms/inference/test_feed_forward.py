@@ -15,8 +15,8 @@ from stylebeam.transforms.backends.computation import Computation, Workload
 from stylebeam.transforms.backends.openvino import OpenVinoBackend
 from stylebeam.transforms.backends.pytorch import TorchBackend
 from stylebeam.transforms.checkpoints import parse_checkpoint
+from stylebeam.transforms.evaluation.metrics import psnr
 from stylebeam.transforms.hardware.precision import NonFiniteError
-from stylebeam.transforms.images.quality import psnr
 from stylebeam.transforms.inference import feed_forward
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from stylebeam.transforms.images.quality import psnr, sharpness, ssim
+from stylebeam.transforms.evaluation.metrics import psnr, sharpness, ssim
 from stylebeam.transforms.inference.super_resolution import reduced
 
 
