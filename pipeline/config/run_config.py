@@ -83,12 +83,9 @@ class BatchBase(Strict):
                 f"method: {self.method} needs options, as in"
                 f" {self.method}: {METHODS[self.method].example}"
             )
-        for name in options.also_uses:
+        for name, reason in options.also_uses.items():
             if sections[name] is None:
-                raise ValueError(
-                    f"these options of {self.method} use those of {name} too, as in"
-                    f" {name}: {METHODS[name].example}"
-                )
+                raise ValueError(f"{reason} needs options, as in {name}: {METHODS[name].example}")
         return self
 
 

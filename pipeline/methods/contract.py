@@ -158,9 +158,9 @@ class MethodOptions(Strict, ABC):
     """The shortest section that works, as YAML; said where it is missing."""
 
     @property
-    def also_uses(self) -> tuple[str, ...]:
-        """The names of other methods whose options this one uses too."""
-        return ()
+    def also_uses(self) -> Mapping[str, str]:
+        """Other methods whose options this one uses too: by name, what asks for them."""
+        return {}
 
     @abstractmethod
     def check_files(self, once: Once) -> None:

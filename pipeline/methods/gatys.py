@@ -75,8 +75,8 @@ class GatysOptions(MethodOptions, OptimizationSettings):
         return self
 
     @property
-    def also_uses(self) -> tuple[str, ...]:
-        return ("fast",) if self.init == "fast" else ()
+    def also_uses(self) -> Mapping[str, str]:
+        return {"fast": "init: fast"} if self.init == "fast" else {}
 
     def check_files(self, once: Once) -> None:
         try:

@@ -229,7 +229,7 @@ class _Stylization(Computation):
 
 
 def _framed(pixels: Tensor, frame: int) -> Tensor:
-    """Return an image of whole numbers, shape (H, W, 3), as `style_network.framed` does."""
+    """Return an image of integers, shape (H, W, 3), as `style_network.framed` does."""
     height, width = (side + 2 * frame for side in pixels.shape[:2])
     reflected = cv2.copyMakeBorder(
         pixels.numpy(), frame, frame, frame, frame, cv2.BORDER_REFLECT_101

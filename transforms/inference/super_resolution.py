@@ -21,10 +21,10 @@ from stylebeam.transforms.images.pixels import (
 )
 from stylebeam.transforms.networks.super_resolution import MIN_SIDE, SuperResolutionNetwork
 
-# Of the small image, in pixels. Memory goes with the tile, not with the image.
+# The side of a tile of the small image, in pixels: memory depends on the tile, not on the image.
 _TILE = 256
-# An output pixel depends on input pixels so far away, or less: 4 for the first convolution, 8 for
-# the residual blocks, 3 for those on the way up.
+# The receptive field: 4 pixels for the first convolution, 8 for the residual blocks, 3 for the
+# convolutions after upsampling; rounded up.
 _REACH = 16
 # Values that each pixel of an enlarged tile has at the peak: two layers of 64 channels.
 _PEAK_VALUES = 128
@@ -96,7 +96,7 @@ class SuperResolutionEngine(Engine):
         return slice(self.scale * part.start, self.scale * part.stop)
 
     def _tile(self, photo: Tensor, top: int, left: int, precision: torch.dtype) -> Tensor:
-        """Return the enlarged tile that begins at a row and a column, shape (H, W, 3)."""
+        """Return the enlarged tile at a row and a column, shape (H, W, 3)."""
         above, before = min(top, _REACH), min(left, _REACH)
         around = photo[:, top - above : top + _TILE + _REACH, left - before : left + _TILE + _REACH]
         pixels = widen_uint16(around).permute(1, 2, 0)[None]
@@ -106,7 +106,7 @@ class SuperResolutionEngine(Engine):
 
 
 class _Enlargement(Computation):
-    """A super-resolution network on whole-number pixels."""
+    """A super-resolution network on integer pixels."""
 
     def __init__(self, network: SuperResolutionNetwork) -> None:
         super().__init__()
@@ -118,13 +118,11 @@ class _Enlargement(Computation):
 
 
 def reduced(images: Tensor, factor: int) -> Tensor:
-    """Return images at a fraction of their size, as the literature makes its small images.
-
-    Bicubic, smoothed against aliasing, in 8 bits.
+    """Return images reduced as in the literature: bicubic, with antialiasing, rounded to 8 bits.
 
     Args:
         images: RGB in [0, 1], shape (B, 3, H, W), each side at least `factor`.
-        factor: by which each side is divided, and rounded down.
+        factor: the divisor of each side; the result is rounded down.
     """
     size = [side // factor for side in images.shape[2:]]
     small = F.interpolate(images, size, mode="bicubic", antialias=True)

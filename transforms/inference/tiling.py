@@ -1,14 +1,14 @@
-"""Stylisation in tiles, by the statistics of the whole image: for images larger than memory.
+"""Stylization in tiles with the statistics of the whole image, for images larger than memory.
 
-A normalisation over a tile alone would give each tile a look of its own. So the network is gone
-through stage by stage. Each stage convolves tile after tile, with as much around a tile as the
-convolutions reach, and sums up the statistics of what comes out; the next stage normalises by them.
-At a quarter of the resolution features of the whole image are kept; before and after, where they
-are large, they are computed anew for each stage. What comes out is, but for rounding, what the
-network makes of the whole image.
+Instance normalization over a single tile would give each tile a different look. So the network runs
+stage by stage: each stage convolves all tiles, with a margin as wide as the receptive field of the
+convolutions, and accumulates the mean and variance of the whole image; the next stage normalizes
+with them. At a quarter of the resolution the features of the whole image are kept. Before and after
+that, where features are larger, each stage computes them again. Up to rounding, the result is that
+of the network on the whole image.
 
-For images whose features are too many even at a quarter of the resolution, statistics are taken
-from a thumbnail, and every tile goes through the whole network once.
+For images whose features do not fit into memory even at a quarter of the resolution, the statistics
+come from a thumbnail, and each tile passes through the whole network once.
 """
 
 import itertools
@@ -34,28 +34,29 @@ from stylebeam.transforms.networks.style_network import (
 Statistics = Literal["exact", "thumbnail"]
 
 THUMBNAIL_PIXELS = 1536**2
-"""The size of a thumbnail, about."""
+"""The approximate size of a thumbnail."""
 
-# A tile's side, in pixels.
-_TILE = 768
-# What the networks accept, in pixels.
-_MIN_THUMBNAIL = 32
+_TILE = 768  # The side of a tile, in pixels.
+_MIN_THUMBNAIL = 32  # The shortest side that the networks accept, in pixels.
 
 
 def kept_bytes_a_pixel(network: StyleNetwork, precision: torch.dtype) -> float:
-    """Return how many bytes a pixel of an image takes all the while in tiles, exactly."""
-    # Three times the features of the body, and the pixels that come and go, three bytes each.
+    """Return how many bytes each pixel of an image takes during the whole computation.
+
+    With `statistics: exact`; the memory for one tile is not included.
+    """
+    # Three copies of the features of the body, and the pixels of input and output, three bytes each.
     return 3 * network.channels * precision.itemsize / STRIDE**2 + 6
 
 
 class _Span(NamedTuple):
-    """A part of an image's rows or columns, in blocks.
+    """A range of an image's rows or columns, in blocks of STRIDE pixels.
 
     Attributes:
-        start: where it begins.
-        stop: where it ends.
-        before: how many blocks more a tile has in front, to convolve with.
-        after: how many behind.
+        start: the first block.
+        stop: the block after the last.
+        before: the width of the margin before it, which convolutions read.
+        after: the width of the margin after it.
     """
 
     start: int
@@ -64,11 +65,11 @@ class _Span(NamedTuple):
     after: int
 
     def around(self, resolution: int) -> slice:
-        """Return where the tile lies in the image, at so many pixels to a block's side."""
+        """Return the range with its margins in the image, at `resolution` pixels for each block."""
         return slice((self.start - self.before) * resolution, (self.stop + self.after) * resolution)
 
     def inside(self, resolution: int) -> slice:
-        """Return where the span lies in its tile, at so many pixels to a block's side."""
+        """Return the range in its tile, at `resolution` pixels for each block."""
         size = self.stop - self.start
         return slice(self.before * resolution, (self.before + size) * resolution)
 
@@ -78,22 +79,22 @@ class _Tile(NamedTuple):
     columns: _Span
 
     def around(self, features: Tensor) -> Tensor:
-        """Return of features of the whole image, shape (..., H, W), what the tile has."""
+        """Return the tile's part of features of the whole image, shape (..., H, W), with margins."""
         return features[..., self.rows.around(1), self.columns.around(1)]
 
     def inside(self, features: Tensor, resolution: int) -> Tensor:
-        """Return of the tile's features, shape (..., H, W), what is not beside it."""
+        """Return features of the tile, shape (..., H, W), without its margins."""
         return features[..., self.rows.inside(resolution), self.columns.inside(resolution)]
 
     def place(self, features: Tensor) -> Tensor:
-        """Return of features of the whole image, shape (..., H, W), what the tile stands for."""
+        """Return the tile's part of features of the whole image, shape (..., H, W), no margins."""
         return features[
             ..., self.rows.start : self.rows.stop, self.columns.start : self.columns.stop
         ]
 
 
 class _Moments:
-    """Mean and variance of each channel, of features that come in parts."""
+    """The mean and variance of each channel, accumulated over tiles (Chan et al. 1979)."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -101,20 +102,22 @@ class _Moments:
         self._squares: Tensor | float = 0.0  # The sum of squared distances from the mean.
 
     def add(self, features: Tensor) -> None:
-        """Take in a part, shape (1, C, H, W)."""
+        """Add the features of a tile, shape (1, C, H, W)."""
         variance, mean = (
             values[0].double() for values in torch.var_mean(features.float(), (2, 3), correction=0)
         )
         count = features[0, 0].numel()
         total = self._count + count
-        apart = mean - self._mean
-        self._squares = self._squares + variance * count + apart**2 * self._count * count / total
-        self._mean = self._mean + apart * count / total
+        difference = mean - self._mean
+        self._squares = (
+            self._squares + variance * count + difference**2 * self._count * count / total
+        )
+        self._mean = self._mean + difference * count / total
         self._count = total
 
     def normalize(self, stage: Stage, features: Tensor) -> Tensor:
-        """Return features of a part, normalised by what was taken in, scaled and shifted."""
-        assert isinstance(self._squares, Tensor), "there is no image without pixels"
+        """Return features of a tile, normalized with the accumulated moments, scaled and shifted."""
+        assert isinstance(self._squares, Tensor), "every image has pixels"
         scale = stage.scale[0] * torch.rsqrt(self._squares / self._count + stage.epsilon).float()
         shift = stage.shift[0] - self._mean * scale
         scale, shift = (values.float()[:, None, None] for values in (scale, shift))
@@ -170,7 +173,7 @@ class TiledImage:
             return self._assembled(made)
 
     def _tiles(self, reach: int) -> list[_Tile]:
-        """Return the tiles of the framed image, with so many blocks around each."""
+        """Return the tiles of the framed image, with a margin of `reach` blocks around each."""
         return [
             _Tile(rows, columns)
             for rows in _spans(len(self._rows), reach)
@@ -178,14 +181,14 @@ class TiledImage:
         ]
 
     def _photo(self, tile: _Tile) -> Tensor:
-        """Return a tile of the framed image, packed RGB in [0, 1]."""
+        """Return a tile of the framed image: packed RGB in [0, 1]."""
         rows = self._rows[tile.rows.around(STRIDE)]
         columns = self._columns[tile.columns.around(STRIDE)]
         pixels = self._pixels[rows[:, None], columns].to(self._styles.device)
         return to_unit_range(self._network.packed(pixels[None]).permute(0, 3, 1, 2))
 
     def _exact(self, precision: torch.dtype) -> Iterator[tuple[_Tile, Tensor]]:
-        """Yield tiles and what the network makes of them, RGB in blocks, as `finish` does."""
+        """Yield each tile with the network's output for it: RGB in blocks, as `finish` returns."""
         network, styles = self._network, self._styles
         head, tail = network.head(styles), network.tail(styles)
         tiles = self._tiles(network.head_reach)
@@ -214,15 +217,15 @@ class TiledImage:
             yield tile, network.finish(rectified(tail, self._part_of(x)(tile), known))
 
     def _seen(self, tile: _Tile) -> Tensor:
-        """Return what the head takes of a tile: packed RGB in [-1, 1]."""
+        """Return the input of the head for a tile: packed RGB in [-1, 1]."""
         return 2 * self._photo(tile) - 1
 
     def _part_of(self, kept: Tensor) -> Callable[[_Tile], Tensor]:
-        """Return what takes a tile's part of features of the whole image to the device."""
+        """Return a function that moves a tile's part of kept features to the device."""
         return lambda tile: tile.around(kept).to(self._styles.device)
 
     def _kept(self, stage: Stage, precision: torch.dtype) -> Tensor:
-        """Return room for a stage's features of the whole image, shape (1, C, H / 4, W / 4)."""
+        """Return memory for a stage's features of the whole image, shape (1, C, H / 4, W / 4)."""
         height, width = (len(side) // STRIDE for side in (self._rows, self._columns))
         return torch.empty(
             (1, stage.scale.shape[1], height, width),
@@ -238,14 +241,14 @@ class TiledImage:
         part: Callable[[_Tile], Tensor],
         kept: Tensor | None = None,
     ) -> _Moments:
-        """Return the moments of what the first stage without known ones is to normalise.
+        """Return the moments of the first stage whose moments are not known.
 
         Args:
-            stages: those that follow each other from what `part` returns.
-            known: the moments of the first few of them.
-            tiles: all, with as much around them as the stages reach.
-            part: returns what goes into the first stage of a tile.
-            kept: room for the features, if they are of a quarter of the resolution.
+            stages: consecutive stages; the first takes what `part` returns.
+            known: the moments of the first few stages.
+            tiles: all tiles, with margins as wide as the stages reach.
+            part: returns the input of the first stage for a tile.
+            kept: memory for the features, if they are at a quarter of the resolution.
         """
         stage = stages[len(known)]
         moments = _Moments()
@@ -265,19 +268,19 @@ class TiledImage:
             self._visited += 1
 
     def _rectify(self, kept: Tensor, stage: Stage, moments: _Moments) -> None:
-        """Normalise and rectify features of the whole image where they are."""
+        """Normalize features of the whole image and apply the ReLU, in place."""
         for tile in self._tiles(0):
             place = tile.place(kept)
             place.copy_(F.relu(moments.normalize(stage, place.to(self._styles.device))))
 
     def _add(self, x: Tensor, kept: Tensor, stage: Stage, moments: _Moments) -> None:
-        """Normalise features of the whole image and add them to others, where these are."""
+        """Normalize features of the whole image and add them to `x`, in place."""
         for tile in self._tiles(0):
             place = tile.place(x)
             place.add_(moments.normalize(stage, tile.place(kept).to(self._styles.device)).cpu())
 
     def _by_thumbnail(self) -> Iterator[tuple[_Tile, Tensor]]:
-        """Yield tiles and what the network makes of them, RGB in blocks, as `finish` does."""
+        """Yield each tile with the network's output for it: RGB in blocks, as `finish` returns."""
         network, styles = self._network, self._styles
         moments: list[_Moments] = []
 
@@ -296,9 +299,9 @@ class TiledImage:
             yield tile, network.transform(self._photo(tile), styles, _by(moments))
 
     def _thumbnail(self) -> Tensor:
-        """Return the image at a smaller size, RGB in [0, 1], shape (1, 3, H, W)."""
+        """Return a smaller version of the image, RGB in [0, 1], shape (1, 3, H, W)."""
         height, width = self._pixels.shape[:2]
-        # By whole factors, each pixel the mean of those that it stands for.
+        # By integer factors: each pixel is the mean of a rectangle of pixels.
         factor = max(1, round((height * width / THUMBNAIL_PIXELS) ** 0.5))
         factors = [min(factor, max(1, side // _MIN_THUMBNAIL)) for side in (height, width)]
         bands = [
@@ -310,7 +313,7 @@ class TiledImage:
         return thumbnail.to(self._styles.device)
 
     def _assembled(self, made: Iterator[tuple[_Tile, Tensor]]) -> tuple[Tensor, bool]:
-        """Return what was made of all tiles as pixels."""
+        """Return the pixels of the whole image, and whether all values were finite."""
         frame = self._network.frame
         height, width = self._pixels.shape[:2]
         whole = torch.empty_like(self._pixels)
@@ -320,7 +323,7 @@ class TiledImage:
             [pixels] = unpacked(from_unit_range(stylized, whole.dtype).permute(0, 2, 3, 1))
             pixels = pixels[tile.rows.inside(STRIDE), tile.columns.inside(STRIDE)]
             top, left = (STRIDE * span.start - frame for span in tile)
-            # The first and the last tiles have the frame too, and what makes whole blocks.
+            # The outermost tiles include the frame and the padding to whole blocks.
             pixels = pixels[max(0, -top) : height - top, max(0, -left) : width - left]
             top, left = max(0, top), max(0, left)
             whole[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels.cpu()
@@ -328,19 +331,19 @@ class TiledImage:
 
 
 def _by(known: Sequence[_Moments]) -> Callable[[Stage, Tensor], Tensor]:
-    """Return what normalises the features of one stage after the other by known moments."""
+    """Return a function that normalizes the features of consecutive stages with known moments."""
     following = iter(known)
     return lambda stage, features: next(following).normalize(stage, features)
 
 
 def _framed_indices(length: int, frame: int) -> Tensor:
-    """Return which pixel of a row each pixel of the framed row is."""
+    """Return, for each pixel of a framed row, the index of the pixel that it copies."""
     row = torch.arange(length, dtype=torch.float64).expand(1, 1, frame + 1, length)
     return framed(row, frame)[0, 0, 0].long()
 
 
 def _spans(pixels: int, reach: int) -> list[_Span]:
-    """Return the parts of so many pixels of the framed image, about alike."""
+    """Divide a side of the framed image, of `pixels` pixels, into ranges of about equal length."""
     blocks = pixels // STRIDE
     count = -(-pixels // _TILE)
     ends = [blocks * number // count for number in range(count + 1)]

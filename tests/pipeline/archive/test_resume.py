@@ -49,7 +49,7 @@ def test_a_second_run_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run() == 0
     first = written()
     monkeypatch.setattr(
-        "stylebeam.pipeline.beam.stylize.decode", lambda *args: pytest.fail("it was decoded")
+        "stylebeam.pipeline.beam.steps.decode", lambda *args: pytest.fail("it was decoded")
     )
     assert run() == 0
     assert statuses() == dict.fromkeys(NAMES, "skipped")

@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image, ImageChops
-from stylebeam.pipeline.methods.paintings import GatysChoice, load_gatys_stylizer
-from stylebeam.pipeline.methods.styles import StyleError
 
 from stylebeam.pipeline.archive.ledger import read_outcomes
 from stylebeam.pipeline.archive.records import Recipe
 from stylebeam.pipeline.cli.arguments import main
 from stylebeam.pipeline.config.file import ConfigError, load_and_resolve, load_config
 from stylebeam.pipeline.config.run_config import RunConfig
+from stylebeam.pipeline.methods.contract import MethodError, Resources
+from stylebeam.pipeline.methods.gatys import ResolvedGatys
 from stylebeam.pipeline.runs.planning import resolve
+from stylebeam.transforms.backends.computation import ONE_IMAGE
+from stylebeam.transforms.gatys.settings import OptimizationSettings
 
 CONFIG = """\
 defaults:
@@ -51,12 +53,12 @@ def run(*settings: str) -> int:
     return main(["run", "config.yaml", *overrides])
 
 
-def choose(options: str) -> GatysChoice:
+def resolved(options: str) -> ResolvedGatys:
     settings = [f"batches.gatys.gatys={options}"]
     _, plans = load_and_resolve("config.yaml", RunConfig, settings, resolve)
-    choice = plans[1].choice
-    assert isinstance(choice, GatysChoice)
-    return choice
+    found = plans[1].options
+    assert isinstance(found, ResolvedGatys)
+    return found
 
 
 def statuses(output: str) -> list[str]:
@@ -75,7 +77,7 @@ def test_three_methods_in_one_run(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "gatys default painting.png" in said
     assert "Fast networks are computed on the CPU by" in said
-    assert "Photos are optimised on the CPU by torch" in said
+    assert "Photos are optimized on the CPU by torch" in said
     for photo in ("a.jpg", "b.png", "below/c.jpeg"):
         output = Path("out/gatys", photo).with_suffix(".png")
         before, after = pixels(f"photos/{photo}"), pixels(str(output))
@@ -83,16 +85,13 @@ def test_three_methods_in_one_run(capsys: pytest.CaptureFixture[str]) -> None:
         assert ImageChops.difference(before, after).getbbox() is not None
 
 
-def test_outputs_do_not_depend_on_the_batch_size(photos: Path) -> None:
-    for name in ("d", "e", "f"):
-        pixels("photos/a.jpg").rotate(90 * "def".index(name)).save(photos / f"{name}.png")
-    for size in (1, 3):
-        output = f"batches.gatys.output=out/{size}"
-        assert run(f"batches.gatys.gatys.batch_size={size}", output) == 0
-    outputs = sorted(path.relative_to("out/1") for path in Path("out/1").rglob("*.png"))
-    assert len(outputs) == 6
-    for output in outputs:
-        assert (Path("out/1") / output).read_bytes() == (Path("out/3") / output).read_bytes()
+def test_old_keys_are_read_with_a_note(capsys: pytest.CaptureFixture[str]) -> None:
+    new = resolved("{history_size: 7}")
+    old = resolved("{memory: 7, batch_size: 4}")
+    assert old == new
+    notes = capsys.readouterr().err
+    assert "gatys.memory: this key is now called history_size" in notes
+    assert "gatys.batch_size: this key has no effect any more" in notes
 
 
 def test_an_optimisation_that_begins_with_the_fast_network() -> None:
@@ -124,7 +123,7 @@ def test_a_loss_that_is_no_number_fails_the_image_and_not_the_run(
     state = torch.load(vgg19, weights_only=True)
     state["features.0.bias"][0] = torch.nan
     torch.save(state, tmp_path / "nan.pth")
-    options = "{recipe: gatys2016, iterations: 2, weights: nan.pth, batch_size: 2}"
+    options = "{recipe: gatys2016, iterations: 2, weights: nan.pth}"
     assert run(f"batches.gatys.gatys={options}") == 3
     assert statuses("out/gatys") == ["failed"] * 3
     assert statuses("out/fast") == ["done"] * 3
@@ -171,7 +170,7 @@ def test_without_weights_and_network_a_papers_recipe_is_refused_before_anything_
 )
 def test_what_cannot_be_is_said(options: str, said: str) -> None:
     with pytest.raises(ConfigError) as mistakes:
-        choose(options)
+        resolved(options)
     assert len(mistakes.value.mistakes) == 1
     assert said in str(mistakes.value)
 
@@ -185,26 +184,26 @@ def test_a_run_says_what_computes(
     Path("config.yaml").write_text(before + "".join(lines) + "run: {device: cpu}\n")
     assert run(f"batches.gatys.gatys={{init: {init}, iterations: 1, levels: 1}}") == 0
     said = capsys.readouterr().out
-    assert "Photos are optimised on the CPU by torch" in said
-    assert ("Fast networks" in said) == with_networks
+    assert "Photos are optimized on the CPU by torch" in said
+    assert ("Networks are computed" in said) == with_networks
 
 
 def test_to_begin_with_the_fast_network_there_must_be_one() -> None:
     text = Path("config.yaml").read_text().replace("  fast: {style: style.safetensors}\n", "")
     Path("config.yaml").write_text(text.replace("  - {name: fast, output: out/fast}\n", ""))
-    with pytest.raises(ConfigError, match="init: fast needs a style to begin with"):
+    with pytest.raises(ConfigError, match="init: fast needs options, as in fast: "):
         load_config("config.yaml", RunConfig, ["batches.gatys.gatys.init=fast"])
 
 
 def test_a_recipe_is_where_an_options_value_comes_from_unless_it_is_given(vgg19: Path) -> None:
-    chosen = choose(f"{{recipe: gatys2016, style_weight: 7.0, weights: {vgg19}}}").recipe
+    chosen = resolved(f"{{recipe: gatys2016, style_weight: 7.0, weights: {vgg19}}}").settings
     assert (chosen.style_weight, chosen.init, chosen.iterations) == (7.0, "noise", 3)
-    assert choose("{}").recipe.init == "content"
+    assert resolved("{}").settings.init == "content"
 
 
 def test_whatever_alters_pixels_alters_the_digest(folder: Path, vgg19: Path) -> None:
     def digest(options: str) -> str:
-        return Recipe("gatys", choose(options), "png", 92).digest
+        return Recipe("gatys", resolved(options), "png", 92).digest
 
     before = digest("{}")
     for other in (
@@ -216,17 +215,17 @@ def test_whatever_alters_pixels_alters_the_digest(folder: Path, vgg19: Path) -> 
     ):
         assert digest(other) != before
     (folder / "moved.png").write_bytes((folder / "painting.png").read_bytes())
-    assert digest("{style_image: moved.png, batch_size: 4}") == before
+    assert digest("{style_image: moved.png}") == before
     assert digest("{style_image: {painting.png: 5}}") == before
     (folder / "painting.png").write_bytes((folder / "other.png").read_bytes())
     assert digest("{}") != before
 
 
 def test_a_painting_that_changes_under_way_is_refused(folder: Path) -> None:
-    choice = choose("{}")
+    before = resolved("{}")
     (folder / "painting.png").write_bytes((folder / "other.png").read_bytes())
-    with pytest.raises(StyleError, match=r"painting.png is not the file that the run was started"):
-        load_gatys_stylizer(choice, torch.device("cpu"), None)
+    with pytest.raises(MethodError, match=r"painting.png is not the file that the run was started"):
+        before.load(Resources(torch.device("cpu"), ONE_IMAGE))
 
 
 def test_the_record_of_a_run_says_what_was_to_be_done() -> None:
@@ -234,7 +233,7 @@ def test_the_record_of_a_run_says_what_was_to_be_done() -> None:
     [of_batch] = json.loads(Path("out/gatys/_stylebeam/run.json").read_text())["batches"]
     assert of_batch["gatys"]["style_image"] == {"painting.png": 1.0}
     assert of_batch["gatys"]["iterations"] == 3
-    assert of_batch["weights"] == choose("{iterations: 3}").weights
+    assert of_batch["weights"] == resolved("{iterations: 3}").network_key
 
 
 def test_one_image_in_the_style_of_a_painting(capsys: pytest.CaptureFixture[str]) -> None:
@@ -254,3 +253,24 @@ def test_one_image_in_the_style_of_a_painting(capsys: pytest.CaptureFixture[str]
     assert main([*command, "--set", "iteration=3"]) == 2
     assert "did you mean iterations?" in capsys.readouterr().err
     assert main(command[:3]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        ({"iterations": 100, "levels": 1}, 7 + 2 * 100),
+        ({"iterations": 80, "levels": 2}, 7 + 2 * 80 * 1.125),
+        ({"iterations": 10, "levels": 1, "finish": "vgg19", "finish_iterations": 30}, 7 + 20 + 150),
+    ],
+)
+def test_the_time_of_an_optimization_is_extrapolated_from_a_few_evaluations(
+    options: dict[str, object], seconds: float
+) -> None:
+    def measured(method: ResolvedGatys, rounds: int) -> float:
+        settings = method.settings
+        assert settings.iterations < 10
+        finish = settings.finish_iterations if settings.finish != "none" else 0
+        return 7 + 2 * settings.iterations + 5 * finish
+
+    method = ResolvedGatys(OptimizationSettings(**options), (), ())
+    assert method.measure(measured) == pytest.approx(seconds)

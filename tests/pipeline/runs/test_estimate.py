@@ -1,26 +1,21 @@
 """What a run would take: known answers."""
 
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
-from stylebeam.pipeline.methods.paintings import GatysChoice, KnownFile
-from torch import Tensor
 
-from stylebeam.pipeline.archive.records import Recipe
-from stylebeam.pipeline.beam.model_handler import Effect, StylizerPool
 from stylebeam.pipeline.cli.arguments import main
 from stylebeam.pipeline.cli.summary import estimate_lines
 from stylebeam.pipeline.config.file import load_and_resolve
 from stylebeam.pipeline.config.run_config import Batch, RunConfig, RunOptions
-from stylebeam.pipeline.runs import estimate as module
+from stylebeam.pipeline.methods.contract import Resolved
 from stylebeam.pipeline.runs.estimate import Estimate, estimate
 from stylebeam.pipeline.runs.planning import BatchPlan, resolve
 from stylebeam.pipeline.runs.sampling import evenly
-from stylebeam.transforms.gatys.settings import OptimizationSettings
+from tests.helpers.fake_method import FakeMethod
 
 
 @pytest.mark.parametrize(
@@ -63,56 +58,32 @@ def test_a_batch_without_photos_is_left_out(one_batch: Path, photos: Path) -> No
     assert estimate(config.run, plans) == {}
 
 
-class Clock:
-    """A clock that an optimisation moves on: seconds for the start, and for each evaluation."""
+@dataclass(frozen=True)
+class TimedMethod(FakeMethod):
+    """A method that takes 8 seconds for the part of a photo that is tried."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._lock = threading.Lock()
+    size: int | None = None
 
-    def perf_counter(self) -> float:
-        return self.now
+    @property
+    def short_side(self) -> int | None:
+        return self.size
 
-    def load(self, of: Recipe) -> Effect:
-        assert isinstance(of.choice, GatysChoice)
-        recipe = of.choice.recipe
-
-        def stylize(photos: Sequence[Tensor], _of: Recipe) -> list[Tensor]:
-            assert photos[0].shape == (3, 100, 200)
-            with self._lock:
-                self.now += (
-                    7
-                    + 2 * recipe.iterations
-                    + (recipe.finish != "none") * (5 * recipe.finish_iterations)
-                )
-            return list(photos)
-
-        return Effect(stylize, lambda _: 1)
+    def measure(self, seconds: Callable[[Resolved, int], float]) -> float:
+        assert seconds(self, 2) > 0
+        return 8.0
 
 
-@pytest.mark.parametrize(
-    ("options", "seconds"),
-    [
-        ({"iterations": 100, "levels": 1}, 7 + 2 * 100),
-        ({"iterations": 80, "levels": 2}, 7 + 2 * 80 * 1.125),
-        ({"iterations": 10, "levels": 1, "finish": "vgg19", "finish_iterations": 30}, 7 + 20 + 150),
-        ({"iterations": 100, "levels": 1, "size": 50}, (7 + 2 * 100) / 4),
-    ],
-)
-def test_an_optimisation_is_estimated_from_a_few_evaluations(
-    tmp_path: Path, options: dict[str, Any], seconds: float, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("size", "part"), [(None, 1.0), (1000, 1.0), (50, 1 / 4)])
+def test_the_time_of_a_part_is_scaled_to_all_photos(
+    tmp_path: Path, size: int | None, part: float
 ) -> None:
-    clock = Clock()
-    monkeypatch.setattr(StylizerPool, "_load", clock.load)
-    monkeypatch.setattr(module, "time", clock)
     for number in range(3):
-        Image.new("RGB", (200, 100)).save(tmp_path / f"{number}.png")
-    painting = KnownFile("painting.jpg", "digest")
-    choice = GatysChoice(OptimizationSettings(**options), ((painting, 1.0),), (), None, 1)
+        Image.new("RGB", (200, 100), "red").save(tmp_path / f"{number}.png")
     batch = Batch.model_construct(name="best", input=str(tmp_path), output=str(tmp_path / "out"))
-    [found] = estimate(RunOptions(device="cpu"), [BatchPlan(batch, choice)]).values()
+    plan = BatchPlan(batch, TimedMethod(size=size))
+    [found] = estimate(RunOptions(device="cpu"), [plan]).values()
     assert found.pixels == 3 * 200 * 100
-    assert found.seconds == pytest.approx(3 * seconds)
+    assert found.seconds == pytest.approx(3 * 8 * part)
 
 
 def test_validate_says_what_a_run_would_take(
