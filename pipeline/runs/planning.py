@@ -213,7 +213,7 @@ def _check_folders(config: RunConfig, problems: Problems) -> None:
                     ("input",),
                     f"{batch.input} includes {other.output}, where batch {other.name} writes;"
                     " write to a folder outside the input, so that nothing is overwritten and"
-                    " no result is stylised again",
+                    " no result is stylized again",
                 )
 
 
