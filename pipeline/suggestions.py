@@ -1,14 +1,14 @@
-"""What a mistyped name may have meant."""
+"""Suggests valid names in place of a misspelled one."""
 
 import difflib
 from collections.abc import Iterable
 
-_FEW = 12
+_MOST_LISTED = 12
 _SYNONYMS = {"gpu": "cuda"}
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """Return half a sentence that names the most similar of the valid words, if one is similar."""
+    """Return "; did you mean ...?" with the valid word most similar to a word; "" if none is."""
     words = list(words)
     synonyms = [each for each in words if each == _SYNONYMS.get(word)]
     found = synonyms or difflib.get_close_matches(word, words, n=1)
@@ -16,7 +16,7 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 
 def nearest_or_all(word: str, words: Iterable[str]) -> str:
-    """Return half a sentence that names the most similar of the valid words, or all of a few."""
+    """Return what `nearest` returns; if no valid word is similar, a list of them unless long."""
     words = list(words)
-    all_of_few = f"; there is {', '.join(words)}" if 0 < len(words) <= _FEW else ""
-    return nearest(word, words) or all_of_few
+    listed = f"; there is {', '.join(words)}" if 0 < len(words) <= _MOST_LISTED else ""
+    return nearest(word, words) or listed

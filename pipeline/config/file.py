@@ -1,4 +1,4 @@
-"""Reads configs, and reports all mistakes in them with their places."""
+"""Loads configs, and reports all mistakes in them with their places."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -36,7 +36,7 @@ def load_config(
     settings: Sequence[str] = (),
     note: Callable[[str], None] = print_note,
 ) -> ConfigT:
-    """Return the config in a YAML file, without looking for the files that it names.
+    """Return the config in a YAML file; do not look for the files that it names.
 
     Args:
         path: a path or URI; None for a config that consists of overrides alone.
@@ -58,20 +58,21 @@ def load_and_resolve(
     resolve: Callable[[ConfigT, Problems], ResolvedT],
     note: Callable[[str], None] = print_note,
 ) -> tuple[ConfigT, ResolvedT]:
-    """Return the config in a YAML file, and what a function finds for the names in it.
+    """Return the config in a YAML file, and what `resolve` returns for it.
 
     A mapping `defaults` at the top level fills in what a mapping in the list `batches` leaves out.
 
     Args:
         path: a path or URI; None for a config that consists of overrides alone.
         model: the type of the config. Its validators do no I/O. If it has a method `mistakes`, that
-            yields locations and messages for values that are valid, but not beside each other.
-            `renamed_keys` and `removed_keys`, in it or a model within it, are updated first.
+            yields a location and a message for each value that is valid by itself, but not together
+            with others. Keys that it, or a model in it, lists in `renamed_keys` (new key by old
+            key) or `removed_keys` (reason by key) are renamed or removed before validation.
         settings: overrides, each `key=value` with a dotted key such as `run.device`; a batch is
             addressed by its name, as in `batches.holiday.quality`. The value is YAML.
-        resolve: finds the files that the config names, and adds to the problems what is wrong with
-            them. Where parts of the config are invalid, it is called with the rest, and its result
-            is not used.
+        resolve: finds the files that a config names, and adds what is wrong with them to the
+            problems. If parts of the config are invalid, it is called with the valid rest, and
+            its result is not used.
         note: called with a sentence for each key that has been renamed or removed.
 
     Raises:
@@ -113,7 +114,7 @@ class _Report:
         self._left_out: set[tuple[Mark, str | int]] = set()
 
     def add(self, root: Tree, mistakes: Iterable[Mistake]) -> None:
-        """Report mistakes in a config, except those that come from what was left out of it."""
+        """Report mistakes in a config, except those caused by values that were left out of it."""
         incomplete = {mark for mark, _ in self._left_out}
         for location, message, depends_on in mistakes:
             needed = {self._key(root, each) for each in (location, *depends_on) if each}
@@ -121,7 +122,7 @@ class _Report:
                 self.sentences.append(yaml_nodes.sentence(root, location, message, self.defaults))
 
     def leave_out(self, root: Tree, locations: Iterable[Location]) -> Tree:
-        """Return a config without the values at some locations, and remember that they lack."""
+        """Return a config without the values at some locations, and remember the locations."""
         locations = [yaml_nodes.existing(root, each) for each in locations]
         self._left_out |= {self._key(root, each) for each in locations if each}
         return node_edits.without(root, locations)
@@ -132,7 +133,7 @@ class _Report:
 
     @staticmethod
     def _key(root: Tree, location: Location) -> tuple[Mark, str | int]:
-        """Identify a value across copies of a config."""
+        """Return what identifies a value in all copies of a config."""
         return yaml_nodes.mark_at(root, location[:-1]), location[-1]
 
 
@@ -143,7 +144,7 @@ def _updated_nodes(
     note: Callable[[str], None],
     report: _Report,
 ) -> Tree:
-    """Return the nodes of a file with all overrides, under the keys of today."""
+    """Return the nodes of a file with all overrides, and with old keys updated."""
     notes: dict[str, None] = {}
 
     def update(root: Tree) -> None:
@@ -177,11 +178,11 @@ def _validate(root: Tree, model: type[ConfigT], report: _Report) -> tuple[Config
     """Return the config, or as much of it as is valid, and its nodes.
 
     Raises:
-        YamlError: a value is not what its tag says.
+        YamlError: a value does not fit its tag.
     """
     unknown = [Mistake(*each) for each in unknown_keys(root, model)]
     report.add(root, unknown)
-    # Nothing depends on unknown keys, so these do not make the config incomplete.
+    # No valid value depends on an unknown key, so the config counts as complete without them.
     root = node_edits.without(root, [each.location for each in unknown])
     try:
         return model.model_validate(yaml_nodes.values(root)), root
@@ -195,9 +196,9 @@ def _validate(root: Tree, model: type[ConfigT], report: _Report) -> tuple[Config
 def _validate_rest(
     root: Tree, model: type[ConfigT], report: _Report
 ) -> tuple[ConfigT | None, Tree]:
-    """Validate what is left of a config: the elements of its lists first, each apart.
+    """Validate a config without its invalid values: first each element of its lists by itself.
 
-    Some mistakes show only here: what holds between values is checked once each of them is valid.
+    This finds further mistakes: pydantic checks values together only once each of them is valid.
     """
     values = yaml_nodes.values(root)
     invalid: list[Location] = []

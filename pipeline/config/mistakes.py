@@ -1,4 +1,4 @@
-"""Mistakes in a config's values: pydantic's errors in plain words, and those found later."""
+"""Mistakes in the values of a config: pydantic's errors in plain words, and others."""
 
 import math
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ class Mistake(NamedTuple):
     Attributes:
         location: where the value is.
         message: what is wrong with it.
-        depends_on: locations of other values without which this might not be a mistake.
+        depends_on: the locations of other values that make it wrong.
     """
 
     location: Location
@@ -52,7 +52,7 @@ class Mistake(NamedTuple):
 
 
 class Problems:
-    """Collects what is wrong with what a valid config names: files, styles, paintings.
+    """Collects what is wrong with the files, styles and paintings that a config names.
 
     Attributes:
         found: the mistakes, with their locations in the whole config.
@@ -73,20 +73,20 @@ class Problems:
         return self._already or bool(self.found)
 
     def at(self, *location: str | int) -> "Problems":
-        """Return a collector for a part of the config, which adds to this one."""
+        """Return a collector for a part of the config; mistakes added to it are added here too."""
         part = Problems(self._already)
         part.found = self.found
         part._location = (*self._location, *location)
         return part
 
     def add(self, location: Location, message: str, depends_on: Iterable[Location] = ()) -> None:
-        """Add a mistake; all locations are relative to the part that this collector is for.
+        """Add a mistake, with locations relative to the part that this collector is for.
 
         Args:
             location: where the wrong value is.
-            message: what is wrong with it, half a sentence that goes on from its key.
-            depends_on: the locations of other values that make it wrong. Where one of them was
-                left out because it is wrong itself, this mistake is not reported.
+            message: what is wrong with it; printed after the key.
+            depends_on: the locations of other values that make it wrong. If one of them is itself
+                invalid, and so was left out, this mistake is not reported.
         """
         others = tuple((*self._location, *each) for each in depends_on)
         self.found.append(Mistake((*self._location, *location), message, others))
@@ -126,7 +126,7 @@ def _mistake(error: Any, root: Tree, prefix: Location) -> Mistake:
 
 
 def _but_is(value: Any, error_type: str) -> str:
-    """Say what a value is instead, and how to write it."""
+    """Return what a value is instead, and how to write it."""
     if value is None:
         return "; it is empty"
     if isinstance(value, dict | list):
@@ -142,7 +142,7 @@ def _but_is(value: Any, error_type: str) -> str:
 
 
 def _as_number(text: str, whole: bool) -> str:
-    """Say how to write a number that YAML reads as text, such as 1e9."""
+    """Return how to write a number that YAML reads as text, such as 1e9."""
     try:
         number = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The keys of a config against those of its model: renamed, removed and unknown ones."""
+"""Compares the keys of a config with its model: renamed, removed and unknown keys."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, get_args, get_origin
@@ -11,11 +11,11 @@ from stylebeam.pipeline.suggestions import nearest_or_all
 
 
 class OldKeys(NamedTuple):
-    """What the keys of earlier versions in a config mean today.
+    """The keys of earlier versions that a config has.
 
     Attributes:
-        notes: a sentence for each key that was renamed or left out.
-        mistakes: a sentence for each key that is given under its new name as well.
+        notes: a sentence for each key that was renamed or removed.
+        mistakes: a sentence for each key whose new name the config has as well.
     """
 
     notes: list[Sentence]
@@ -23,9 +23,9 @@ class OldKeys(NamedTuple):
 
 
 def update_old_keys(root: Tree, model: type[BaseModel]) -> OldKeys:
-    """Rename or remove the keys of a config that its model calls renamed or removed.
+    """Rename or remove the keys of earlier versions in a config.
 
-    A model lists them as `renamed_keys`, new keys by old, and `removed_keys`, reasons by key.
+    A model lists them in `renamed_keys` (new key by old key) and `removed_keys` (reason by key).
 
     Args:
         root: the config before its defaults are merged; changed in place.
@@ -55,7 +55,7 @@ def update_old_keys(root: Tree, model: type[BaseModel]) -> OldKeys:
 
 
 def unknown_keys(root: Tree, model: type[BaseModel]) -> Iterator[tuple[Location, str]]:
-    """Yield the location of each key that a model forbids, and which key may have been meant."""
+    """Yield the location of each unknown key, and a message with the key that may be meant."""
     for location, section in _mappings(root, model):
         if section.model_config.get("extra") != "forbid":
             continue
@@ -73,7 +73,10 @@ def element_models(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
 def _mappings(
     root: Tree, model: type[BaseModel], location: Location = ()
 ) -> Iterator[tuple[Location, type[BaseModel]]]:
-    """Yield the location and the type of each mapping; outer ones first, as keys may be renamed."""
+    """Yield the location and the type of each mapping.
+
+    An outer mapping comes before those in it, so that the caller may rename its keys in between.
+    """
     yield location, model
     keys = yaml_nodes.children(root, location)
     for name, inner, in_list in _inner_models(model):
@@ -90,7 +93,7 @@ def _mappings(
 
 
 def _suggestion(key: str, section: type[BaseModel], model: type[BaseModel]) -> str:
-    """Say where a key belongs that a section does not have, or which key may have been meant."""
+    """Return where an unknown key of a section belongs, or which key may be meant."""
     if owners := [path for path, owner in _sections(model) if key in owner.model_fields]:
         names = (".".join(path) or "the top level" for path in owners)
         where = " or ".join("batches, or in defaults" if n == "batches" else n for n in names)

@@ -37,13 +37,14 @@ SETTING = "--set "
 _TEXT, _DATE, _MERGE = (f"tag:yaml.org,2002:{name}" for name in ("str", "timestamp", "merge"))
 
 _PROBLEMS = {
-    "found character '\\t'": "a tab stands here; indent with spaces",
-    "could not find expected ':'": "a key without a colon and a space after it, here or above",
-    "mapping values are not allowed here": "a colon is not expected here; each key has a line of"
-    " its own and a space after its colon, keys of one mapping are indented alike, and text that"
-    " holds ': ' is put in quotes",
-    "expected <block end>": "this does not go on from the lines above; is it indented as they are?",
-    "but found another document": "a second document begins here; a config is one",
+    "found character '\\t'": "there is a tab here; indent with spaces",
+    "could not find expected ':'": "a key lacks its colon and space, here or above",
+    "mapping values are not allowed here": "there is a colon where none is allowed; write each key"
+    " on its own line with a space after its colon, indent the keys of a mapping equally, and put"
+    " text that contains ': ' in quotes",
+    "expected <block end>": "this line does not continue the ones above; is its indentation"
+    " the same?",
+    "but found another document": "a second document starts here; a config is a single document",
 }
 """Our words for PyYAML's problems; other problems keep PyYAML's message."""
 
@@ -87,7 +88,7 @@ def parse(text: str, name: str) -> Tree:
         return _unfolded(root, loader)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        message = f"the character U+{error.character:04X} must not be in YAML"
+        message = f"the character U+{error.character:04X} is not allowed in YAML"
         raise YamlError(f"{_place(name, line)}: {message}") from None
     except yaml.MarkedYAMLError as error:
         raise YamlError(_in_words(error)) from None
@@ -261,14 +262,14 @@ def _mistaken_keys(root: Tree, node: Node, location: Location) -> Iterator[str]:
         for key, value in node.value:
             line = place(key.start_mark)
             if not isinstance(key, ScalarNode):
-                message = "a key must be text; put a value that begins with a bracket in quotes"
+                message = "a key must be text; put a value that starts with a bracket in quotes"
                 yield f"{line}: {message}"
                 continue
             where = f"{line}: {dotted(root, (*location, key.value))}"
             if key.tag not in (_TEXT, _MERGE):
                 yield f"{where}: a key must be text; put it in quotes"
             if key.value in lines:
-                yield f"{where}: this key is in line {lines[key.value]} already"
+                yield f"{where}: this key is already in line {lines[key.value]}"
             lines.setdefault(key.value, key.start_mark.line + 1)
             yield from _mistaken_keys(root, value, (*location, key.value))
     elif isinstance(node, SequenceNode):

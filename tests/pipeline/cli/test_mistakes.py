@@ -1,4 +1,4 @@
-"""What a person sees of a mistake in a config: the file, the line, the key, and what to do."""
+"""The messages for mistakes in a config: the file, the line, the key, and what to do."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ run:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with a photo and a painting."""
+    """Return the working directory, with a photo and a painting."""
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (40, 30), "navy").save(tmp_path / "photos" / "a.jpg")
     Image.new("RGB", (40, 30), "gold").save(tmp_path / "painting.jpg")
@@ -29,8 +29,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def said(capsys: pytest.CaptureFixture[str], config: str | bytes, *settings: str) -> str:
-    """What the command says of a config, without its own name before it."""
+def message(capsys: pytest.CaptureFixture[str], config: str | bytes, *settings: str) -> str:
+    """Return the message for a config, without the name of the command."""
     data = config.encode() if isinstance(config, str) else config
     Path("photos.yaml").write_bytes(data)
     arguments = [word for setting in settings for word in ("--set", setting)]
@@ -41,7 +41,7 @@ def said(capsys: pytest.CaptureFixture[str], config: str | bytes, *settings: str
     return err.removeprefix("stylebeam: ").removesuffix("\n")
 
 
-def test_the_config_without_mistakes_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_config_of_these_tests_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
     Path("photos.yaml").write_text(GOOD)
     assert main(["validate", "photos.yaml"]) == 0
     assert capsys.readouterr().out.endswith("The config is valid.\n")
@@ -85,7 +85,7 @@ OUTPUT = "    output: styled/holiday\n"
         (
             OUTPUT,
             OUTPUT + "    input: photos\n",
-            "photos.yaml:7: batches.holiday.input: this key is in line 5 already",
+            "photos.yaml:7: batches.holiday.input: this key is already in line 5",
         ),
         ("run:", "2026:", "photos.yaml:7: 2026: a key must be text; put it in quotes"),
         # Values.
@@ -172,7 +172,7 @@ OUTPUT = "    output: styled/holiday\n"
             "photos/styled",
             "photos.yaml:5: batches.holiday.input: photos includes photos/styled, where batch"
             " holiday writes; write to a folder outside the input, so that nothing is overwritten"
-            " and no result is stylised again",
+            " and no result is stylized again",
         ),
         # Methods, and batches.
         (
@@ -203,20 +203,20 @@ OUTPUT = "    output: styled/holiday\n"
         (
             "    input",
             "\tinput",
-            "photos.yaml:5: this is not YAML: a tab stands here; indent with spaces",
+            "photos.yaml:5: this is not YAML: there is a tab here; indent with spaces",
         ),
         (
             "name: holiday",
             "name:holiday",
-            "photos.yaml:5: this is not YAML: a colon is not expected here; each key has a line of"
-            " its own and a space after its colon, keys of one mapping are indented alike, and text"
-            " that holds ': ' is put in quotes",
+            "photos.yaml:5: this is not YAML: there is a colon where none is allowed; write each"
+            " key on its own line with a space after its colon, indent the keys of a mapping"
+            " equally, and put text that contains ': ' in quotes",
         ),
         (
             "    output",
             "   output",
-            "photos.yaml:6: this is not YAML: this does not go on from the lines above; is it"
-            " indented as they are?",
+            "photos.yaml:6: this is not YAML: this line does not continue the ones above; is its"
+            " indentation the same?",
         ),
         (
             "night}",
@@ -227,14 +227,15 @@ OUTPUT = "    output: styled/holiday\n"
         (
             "input: photos",
             "input: {{ photos }}",
-            "photos.yaml:5: a key must be text; put a value that begins with a bracket in quotes",
+            "photos.yaml:5: a key must be text; put a value that starts with a bracket in quotes",
         ),
         (
             "run:",
             "---\nrun:",
-            "photos.yaml:7: this is not YAML: a second document begins here; a config is one",
+            "photos.yaml:7: this is not YAML: a second document starts here; a config is a single"
+            " document",
         ),
-        ("holiday", "holi\x07day", "photos.yaml:4: the character U+0007 must not be in YAML"),
+        ("holiday", "holi\x07day", "photos.yaml:4: the character U+0007 is not allowed in YAML"),
         (GOOD, "", "photos.yaml: this is empty; a config is a mapping of keys to values"),
         (
             GOOD,
@@ -247,7 +248,7 @@ def test_a_mistake_in_the_file(
     capsys: pytest.CaptureFixture[str], right: str, wrong: str, sentence: str
 ) -> None:
     assert right in GOOD
-    assert said(capsys, GOOD.replace(right, wrong, 1)) == sentence
+    assert message(capsys, GOOD.replace(right, wrong, 1)) == sentence
 
 
 @pytest.mark.parametrize(
@@ -276,11 +277,13 @@ def test_a_mistake_in_the_file(
 def test_a_mistake_in_a_setting(
     capsys: pytest.CaptureFixture[str], setting: str, sentence: str
 ) -> None:
-    assert said(capsys, GOOD, setting) == f"--set {setting}: {sentence}"
+    assert message(capsys, GOOD, setting) == f"--set {setting}: {sentence}"
 
 
-def test_a_setting_that_makes_the_file_wrong(capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(capsys, GOOD, "batches.holiday.output=photos/styled").startswith(
+def test_a_setting_that_makes_a_value_of_the_file_invalid(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert message(capsys, GOOD, "batches.holiday.output=photos/styled").startswith(
         "photos.yaml:5: batches.holiday.input: photos includes photos/styled, where batch holiday"
     )
 
@@ -288,20 +291,22 @@ def test_a_setting_that_makes_the_file_wrong(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("text", "line"), [(GOOD.replace("holiday", "été").encode("latin-1"), 4), (b"\xff\xd8\xff", 1)]
 )
-def test_what_is_not_utf_8(capsys: pytest.CaptureFixture[str], text: bytes, line: int) -> None:
-    assert said(capsys, text) == (
+def test_a_file_that_is_not_utf_8(
+    capsys: pytest.CaptureFixture[str], text: bytes, line: int
+) -> None:
+    assert message(capsys, text) == (
         f"photos.yaml:{line}: this is not UTF-8 text; is it a config, and saved as UTF-8?"
     )
 
 
-def test_a_config_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_config(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "fotos.yaml"]) == 2
     assert capsys.readouterr().err == (
         "stylebeam: fotos.yaml cannot be read: there is no such file.\n"
     )
 
 
-def test_all_mistakes_are_said_at_once_in_the_order_of_their_lines(
+def test_all_mistakes_are_reported_at_once_in_the_order_of_their_lines(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = """\
@@ -324,9 +329,9 @@ batches:
 """
     within = (
         "photos includes photos/styled, where batch a writes; write to a folder outside the input,"
-        " so that nothing is overwritten and no result is stylised again"
+        " so that nothing is overwritten and no result is stylized again"
     )
-    assert said(capsys, config, "run.max_pixels=0").splitlines() == [
+    assert message(capsys, config, "run.max_pixels=0").splitlines() == [
         "13 mistakes:",
         "--set run.max_pixels=0: run.max_pixels: must be at least 1, not 0",
         "photos.yaml:1: run.device: must be 'auto', 'cpu' or 'cuda', not 'gpu'; did you mean cuda?",
@@ -348,9 +353,13 @@ batches:
     ]
 
 
-def test_what_comes_of_a_mistake_is_not_said_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without its wrong method the batch would need a style; without its style, a style."""
+def test_the_consequences_of_a_mistake_are_not_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the invalid value left out, each of these batches would need a style."""
     wrong = GOOD.replace("  - name", "  - method: gaty\n    fast: null\n    name")
-    assert said(capsys, wrong).startswith("photos.yaml:4: batches.holiday.method: must be 'fast',")
+    assert message(capsys, wrong).startswith(
+        "photos.yaml:4: batches.holiday.method: must be 'fast',"
+    )
     wrong = GOOD.replace("  fast: {style: starry_night}", "  fast: {style: 7}")
-    assert said(capsys, wrong).startswith("photos.yaml:2: defaults.fast.style: must be a name or")
+    assert message(capsys, wrong).startswith(
+        "photos.yaml:2: defaults.fast.style: must be a name or"
+    )
