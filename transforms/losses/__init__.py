@@ -1,1 +1,1 @@
-"""Losses, and the networks in whose features images are compared."""
+"""Losses, and the loss networks whose features they compare."""

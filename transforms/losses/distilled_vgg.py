@@ -1,19 +1,22 @@
-"""The embedded loss network: VGG-19 compressed to a network small enough to ship.
+"""The distilled VGG: VGG-19 compressed to a loss network small enough to ship.
 
-It has VGG-19's convolutions: the first three with fewer channels, the others in factors, a 1x1
-convolution to a few channels, a 3x3 convolution between few, and a 1x1 convolution to those that
-the rectifier needs (Kim et al. 2016, "Compression of Deep Convolutional Neural Networks for Fast
-and Low Power Mobile Applications").
-In blocks 3 to 5 its features F_s are VGG's activations, as far as it knows them. In the first two
-blocks they are fewer, and a linear map A predicts the activations: A F_s ~ F. Distances in VGG's
-features then need neither VGG nor A. With the QR decomposition A = Q R, Q having orthonormal
+It has VGG-19's convolutions: the first three with fewer channels, the others factored into a 1x1
+convolution that reduces the channels, a 3x3 convolution, and a 1x1 convolution that restores the
+channels (Kim et al. 2016, "Compression of Deep Convolutional Neural Networks for Fast and Low Power
+Mobile Applications").
+
+In blocks 3 to 5 its features F_s approximate VGG's activations F. In the first two blocks it has
+fewer channels, and a linear map A predicts the activations: A F_s ~ F. Distances between predicted
+activations do not need A itself. With the QR decomposition A = Q R, where Q has orthonormal
 columns,
 
     ||A F_s - A P_s||^2 = ||R F_s - R P_s||^2
     ||A (G_s - A_s) A^T||_F^2 = ||R (G_s - A_s) R^T||_F^2
 
-so that R, a square root of A^T A as small as F_s, is all of A that is kept: the layer's readout.
-`stylebeam.transforms.distillation` makes the network.
+so that only R is stored, the layer's readout, which is a square root of A^T A and has as few
+channels as F_s. `stylebeam.transforms.distillation` trains the network.
+
+Configs and files call it `embedded`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -41,18 +44,18 @@ class Width(NamedTuple):
     """The size of a convolution.
 
     Attributes:
-        channels: that it returns.
-        ranks: channels that the 3x3 convolution between two 1x1 convolutions takes and returns;
-            None for a 3x3 convolution alone.
+        channels: of the output.
+        ranks: input and output channels of the 3x3 convolution between two 1x1 convolutions; None
+            for a single 3x3 convolution.
     """
 
     channels: int
     ranks: tuple[int, int] | None = None
 
 
-# At high resolution a channel costs the most and explains the least. What a convolution makes use
-# of and what it gives to its rectifier are of much lower rank than what comes out of the rectifier,
-# so that a factored convolution can keep VGG's channels.
+# A channel is most expensive at high resolution, and least useful there. The input that a
+# convolution uses and its output before the ReLU have a much lower rank than the output after the
+# ReLU, so a factored convolution can keep VGG's channels.
 WIDTHS: Mapping[str, Width] = {
     "conv1_1": Width(16),
     "conv1_2": Width(24),
@@ -69,21 +72,21 @@ WIDTHS: Mapping[str, Width] = {
 }
 """The convolutions, by VGG-19's names; each block has half the resolution of the one before.
 
-conv3_3 is left out: conv3_4 is predicted well enough without it.
+There is no conv3_3: conv3_4 is predicted well enough without it.
 """
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1")
-"""The layers that the network has: those of VGG-19 that Gatys et al. 2016 use."""
+"""The layers that the network can return: the layers of VGG-19 that Gatys et al. 2016 use."""
 
 READ_LAYERS = ("relu1_1", "relu2_1")
-"""The layers that have a readout."""
+"""The layers with a readout."""
 
 
 class DistilledVgg(nn.Module):
-    """A small network that returns what stands for the activations of chosen layers of VGG-19."""
+    """A small network with features that replace the activations of some layers of VGG-19."""
 
     def __init__(self, layers: Iterable[str] = LAYERS) -> None:
-        """Build the network with random weights; it ends at the deepest layer asked for.
+        """Build the network with random weights, up to the deepest of the layers.
 
         Raises:
             ValueError: a layer does not exist in this network.
@@ -108,34 +111,34 @@ class DistilledVgg(nn.Module):
         )
 
     def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
-        """Return what stands for the activations of the chosen layers.
+        """Return the features of layers.
 
         Args:
             images: RGB in [0, 1], shape (B, 3, H, W).
-            layers: those that are wanted of the chosen ones; by default all.
+            layers: a subset of the network's layers; by default all.
 
         Returns:
-            By layer name, features of shape (B, C, H', W'), to be read through their `readout`.
+            By layer name, features of shape (B, C, H', W'). Multiply them by the layer's `readout`.
         """
         values = normalize(images).to(next(self.convolutions.parameters()).dtype)
-        wanted = self.layers if layers is None else layers
+        requested = self.layers if layers is None else layers
         features: dict[str, Tensor] = {}
         for name, convolution in self.convolutions.items():
             if halves_the_resolution(name):
                 values = average_pool(values)
-            # What a convolution returns is of no use any more.
+            # Nothing else uses the output of the convolution.
             values = F.relu(convolution(values), inplace=True)
             layer = name.replace("conv", "relu")
-            if layer in wanted:
+            if layer in requested:
                 features[layer] = values
-            if len(features) == len(wanted):
+            if len(features) == len(requested):
                 break
         return features
 
     def readout(self, layer: str) -> Tensor | None:
-        """Return the matrix R, shape (C, C), through which distances of a layer are taken.
+        """Return the matrix R, shape (C, C), that maps a layer's features before a distance.
 
-        None stands for the identity, where a layer has VGG's own channels.
+        None means the identity: the layer has VGG's own channels.
         """
         readout: Tensor | None = self.readouts.get(layer)
         return readout
@@ -153,7 +156,7 @@ def _convolution(channels: int, width: Width) -> nn.Module:
 
 
 def halves_the_resolution(convolution: str) -> bool:
-    """Say whether a pooling comes before a convolution: the first of every block but the first."""
+    """Say whether a pooling precedes a convolution, as it does in each block after the first."""
     return convolution.endswith("_1") and convolution != "conv1_1"
 
 
@@ -163,23 +166,23 @@ def convolution_of(layer: str) -> str:
 
 
 def linear(features: Tensor, matrix: Tensor) -> Tensor:
-    """Multiply the features at every place, shape (B, C, H, W), by a matrix, shape (C', C)."""
+    """Multiply the features at each position, shape (B, C, H, W), by a matrix, shape (C', C)."""
     return F.conv2d(features, matrix[:, :, None, None])
 
 
 def channels_of(layer: str) -> int:
-    """Return how many channels stand for a layer."""
+    """Return the number of channels of a layer."""
     return WIDTHS[convolution_of(layer)].channels
 
 
 def readout_of(linear_map: Tensor) -> Tensor:
-    """Return the matrix that stands for a map from features to a layer's activations.
+    """Return the readout for a linear map from features to a layer's activations.
 
-    It is R sqrt(C_s / C), with A = Q R: the losses divide by the number of channels, which is C
-    for the layer and C_s for what stands for it.
+    It is R sqrt(C_s / C), with A = Q R: losses divide by the number of channels, which is C for
+    VGG's layer and C_s here.
 
     Args:
-        linear_map: A, shape (C, C_s), C at least C_s.
+        linear_map: A, shape (C, C_s), with C at least C_s.
 
     Returns:
         Upper triangular, shape (C_s, C_s).
@@ -189,12 +192,12 @@ def readout_of(linear_map: Tensor) -> Tensor:
 
 
 def save_distilled_vgg(network: DistilledVgg, about: Mapping[str, Any], path: Path) -> None:
-    """Write the network as a checkpoint.
+    """Write the network to a file in float16, atomically.
 
     Args:
         network: with all of its layers.
-        about: how it was made, as plain values.
-        path: of the file.
+        about: plain values that describe its training.
+        path: the file.
 
     Raises:
         OSError: the file cannot be written.
@@ -204,13 +207,13 @@ def save_distilled_vgg(network: DistilledVgg, about: Mapping[str, Any], path: Pa
 
 
 def about_distilled_vgg(weights: Path = SHIPPED_WEIGHTS) -> dict[str, Any]:
-    """Return how a network was made, as `save_distilled_vgg` was told.
+    """Return the description of a network's training that `save_distilled_vgg` wrote.
 
     Args:
-        weights: a checkpoint of this network, by default the one that is shipped.
+        weights: a file of `save_distilled_vgg`; by default the shipped one.
 
     Raises:
-        WeightsUnavailableError: the file cannot be read, or holds something else.
+        WeightsUnavailableError: the file cannot be read or has another format.
     """
     return _read(weights).training
 
@@ -219,12 +222,12 @@ def load_distilled_vgg(layers: Iterable[str], weights: Path = SHIPPED_WEIGHTS) -
     """Return the network with its weights in float32, frozen.
 
     Args:
-        layers: the layers that it is to have.
-        weights: a checkpoint of this network, by default the one that is shipped.
+        layers: the layers to return.
+        weights: a file of `save_distilled_vgg`; by default the shipped one.
 
     Raises:
         ValueError: a layer does not exist in this network.
-        WeightsUnavailableError: the file cannot be read, or holds something else.
+        WeightsUnavailableError: the file cannot be read or has another format.
     """
     network = DistilledVgg(layers)
     tensors = _read(weights).tensors
@@ -252,5 +255,6 @@ def _read(weights: Path) -> Checkpoint:
 
 def _unreadable(weights: Path, reason: object) -> WeightsUnavailableError:
     return WeightsUnavailableError(
-        f"The weights of the embedded loss network cannot be read from {weights}: {reason}"
+        f"The weights of the distilled VGG (loss_network: embedded) cannot be read from {weights}:"
+        f" {error}"
     )

@@ -10,28 +10,30 @@ _BLUR_SIGMA = 1.0
 # Relative to the strongest gradient of a map.
 _WEAK = 0.1
 _STRONG = 0.2
-# Where the detector decides, a sigmoid so wide decides by degrees, so that there is a gradient.
+# Width of the sigmoids that replace thresholds, so that there is a gradient.
 _SOFTNESS = 0.02
-# An edge halfway between two pixels is as strong at both; the sigmoid of this counts them.
+# An edge halfway between two pixels has the same strength at both. The sigmoid of this counts
+# them as maxima.
 _EQUAL_IS_MAXIMUM = 2.0
-# So many pixels, an edge that is strong somewhere is followed where it is weak.
+# A weak edge is followed from a strong one for this many pixels.
 _HYSTERESIS_STEPS = 8
-# Below it a gradient is none; it keeps the square root differentiable.
+# Smaller gradients count as zero, which keeps the square root differentiable.
 _SMALLEST_GRADIENT = 1e-6
 
 
 def canny_edges(maps: Tensor) -> Tensor:
-    """Return the edges of every channel on its own.
+    """Return the edges of each channel separately.
 
-    The steps are Canny's, each made differentiable: a Gaussian blur; Sobel gradients; a maximum
-    across the edge; a threshold for what is an edge, and a lower one for what continues one.
+    The steps are Canny's, in a differentiable form: a Gaussian blur, Sobel gradients, non-maximum
+    suppression, and hysteresis with a high threshold for edges and a low one for their
+    continuation.
 
     Args:
-        maps: of shape (B, C, H, W), of any range: the thresholds are relative to a map's strongest
-            gradient.
+        maps: shape (B, C, H, W), with any range of values: the thresholds are relative to a map's
+            strongest gradient.
 
     Returns:
-        From 0, no edge, to 1, of the same shape; float32 or wider.
+        From 0, no edge, to 1, an edge, of the same shape; float32 or wider.
     """
     maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
     single = maps.flatten(0, 1).unsqueeze(1)
@@ -54,7 +56,7 @@ def _sobel(maps: Tensor) -> Tensor:
 
 
 def _is_maximum_across(strength: Tensor, gradient: Tensor) -> Tensor:
-    """Say by degrees where the strength is the greatest along the gradient, or one of two equal."""
+    """Return about 1 where the strength is a maximum along the gradient, and about 0 elsewhere."""
     height, width = strength.shape[2:]
     gradient = gradient.detach()
     step = gradient / torch.linalg.vector_norm(gradient, dim=1, keepdim=True).clamp_min(
@@ -66,7 +68,7 @@ def _is_maximum_across(strength: Tensor, gradient: Tensor) -> Tensor:
     size = strength.new_tensor([width, height]).view(1, 2, 1, 1)
     maximum = torch.ones_like(strength)
     for sign in (-1, 1):
-        # grid_sample counts from -1 to 1 over the pixels' area.
+        # grid_sample has coordinates from -1 to 1 across the area of the pixels.
         places = (2 * (here + sign * step) + 1) / size - 1
         beside = F.grid_sample(
             strength, places.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
@@ -77,7 +79,7 @@ def _is_maximum_across(strength: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _hysteresis(strength: Tensor) -> Tensor:
-    """Return where the strength is above the weak threshold and joined to where it is strong."""
+    """Return where the strength is above the weak threshold and connected to a strong edge."""
     weak = torch.sigmoid((strength - _WEAK) / _SOFTNESS)
     joined = torch.sigmoid((strength - _STRONG) / _SOFTNESS)
     for _ in range(_HYSTERESIS_STEPS):

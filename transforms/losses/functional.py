@@ -1,8 +1,8 @@
 """Perceptual losses as pure functions of features and images.
 
 Features are activations of a loss network, images are RGB; both are tensors of shape
-(B, C, H, W). Every loss is summed in float32 or wider whatever the precision of its input, and is a
-scalar: the mean over the batch.
+(B, C, H, W). Every loss is a scalar, the mean over the batch, and summed in float32 or wider
+whatever the precision of its input.
 
 References: Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural Networks";
 Johnson et al. 2016, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution".
@@ -17,9 +17,10 @@ from torch import Tensor
 
 from stylebeam.transforms.losses.distances import SQUARED_ERROR, Distance
 
-# So many values are converted to float32 at once that they stay in the processor's cache.
+# The number of values that are converted to float32 together: they fit in the processor's cache.
 _VALUES_AT_ONCE = 2**21
-# More and narrower blocks would leave out more of a Gram matrix, and multiply less efficiently.
+# Blocks of rows of a Gram matrix. More and narrower ones would skip more of its lower triangle, but
+# multiply less efficiently.
 _GRAM_BLOCKS, _LEAST_CHANNELS = 4, 16
 
 _GRID_PERIOD, _GRID_WINDOW = 4, 32  # pixels
@@ -32,10 +33,10 @@ def _at_least_float32(values: Tensor) -> Tensor:
 class _GramMatrix(torch.autograd.Function):
     """F F^T / (C H W) of features, and its gradient (D + D^T) F / (C H W).
 
-    autograd's own gradient multiplies F twice and in float32. One product of the symmetric part
-    does, in the precision of the features, which the gradient is rounded to in any case. Some rows
-    at a time, so that nothing of the features' size is written but the gradient. Of the matrix,
-    which is symmetric, hardly more than one half is computed.
+    autograd's own gradient multiplies F twice and in float32. One product with the symmetric part
+    is enough, in the precision of the features, to which the gradient is rounded in any case.
+    Features are processed a few rows at a time, so that no copy of them is written. Little more
+    than one half of the symmetric matrix is computed.
     """
 
     @staticmethod
@@ -58,7 +59,7 @@ class _GramMatrix(torch.autograd.Function):
         (features,) = ctx.saved_tensors
         _, channels, height, width = features.shape
         symmetric = (gradient + gradient.mT) / (channels * height * width)
-        # The range of float16 ends at 6e-8, above what entries of the gradient can be.
+        # Entries of the gradient can be below 6e-8, the smallest number in float16.
         dtype = torch.float32 if features.dtype == torch.float16 else features.dtype
         symmetric = symmetric.to(dtype)
         product = torch.empty_like(features, memory_format=torch.channels_last)
@@ -68,20 +69,20 @@ class _GramMatrix(torch.autograd.Function):
 
 
 def _positions(features: Tensor) -> tuple[Tensor, ...]:
-    """Return features, shape (B, C, H, W), in parts of shape (B, some of H, W, C)."""
+    """Split features, shape (B, C, H, W), into views of some rows, shape (B, rows, W, C)."""
     rows_at_once = _VALUES_AT_ONCE // features[:, :, 0].numel()
     return features.permute(0, 2, 3, 1).split(max(1, rows_at_once), 1)
 
 
 def gram_matrix(features: Tensor, readout: Tensor | None = None) -> Tensor:
-    """Return the normalised Gram matrix of features, Johnson et al. 2016, equation (3).
+    """Return the normalized Gram matrix of features, Johnson et al. 2016, equation (3).
 
         G_ij = 1 / (C H W) * sum over h, w of F_ihw * F_jhw
 
     Args:
         features: activations, shape (B, C, H, W).
-        readout: R, shape (C, C), for features that are read through a linear map; the result is
-            the Gram matrix of R F, computed as R G R^T.
+        readout: R, shape (C, C), a linear map of the features; the result is the Gram matrix of
+            R F, computed as R G R^T.
 
     Returns:
         Symmetric matrices, shape (B, C, C), float32 or wider.
@@ -100,17 +101,16 @@ def feature_reconstruction_loss(
     distance: Distance = SQUARED_ERROR,
     count: float | None = None,
 ) -> Tensor:
-    """Return the distance of two activations, per entry; Johnson et al. 2016, equation (2).
+    """Return the distance between features, per entry; Johnson et al. 2016, equation (2).
 
         l_feat = 1 / (C H W) * ||F - P||^2
 
     Args:
-        features: activations of the image that is judged, shape (B, C, H, W).
-        target: activations of the content image, of the same shape.
-        readout: R, shape (C, C), for features that are read through a linear map: the distance is
-            that of R F and R P.
+        features: of the image, shape (B, C, H, W).
+        target: features of the photo, of the same shape.
+        readout: R, shape (C, C), a linear map of the features: the distance is between R F and R P.
         distance: the squared error, as above, or another.
-        count: what the sum is divided by instead of C H W.
+        count: the divisor of the sum, by default C H W.
     """
     if readout is not None:
         features, target = _read(features, readout), _read(target, readout)
@@ -118,13 +118,13 @@ def feature_reconstruction_loss(
 
 
 def pixel_loss(images: Tensor, target: Tensor, distance: Distance = SQUARED_ERROR) -> Tensor:
-    """Return the distance of two images, per value; Johnson et al. 2016, section 3.2.
+    """Return the distance between images, per value; Johnson et al. 2016, section 3.2.
 
         l_pixel = 1 / (C H W) * ||y - t||^2
 
     Args:
         images: RGB images, shape (B, 3, H, W).
-        target: what they ought to be, of the same shape.
+        target: the true images, of the same shape.
         distance: the squared error, as above, or another.
     """
     return distance(images, target, count=images[0].numel()).mean()
@@ -133,20 +133,20 @@ def pixel_loss(images: Tensor, target: Tensor, distance: Distance = SQUARED_ERRO
 def style_reconstruction_loss(
     gram: Tensor, target: Tensor, distance: Distance = SQUARED_ERROR
 ) -> Tensor:
-    """Return the distance of Gram matrices, by default that of Johnson et al. 2016, equation (4).
+    """Return the distance between Gram matrices; Johnson et al. 2016, equation (4).
 
         l_style = ||G - A||_F^2
 
     Args:
-        gram: Gram matrices of the images that are judged, shape (B, C, C).
-        target: Gram matrices of the style image, shape (B, C, C) or (1, C, C).
+        gram: Gram matrices of the images, shape (B, C, C).
+        target: Gram matrices of the paintings, shape (B, C, C) or (1, C, C).
         distance: the squared Frobenius norm, as above, or another.
     """
     return distance(gram, target).mean()
 
 
 def total_variation_loss(images: Tensor) -> Tensor:
-    """Return the squared differences of neighbouring pixels, per pixel, so that size cancels out.
+    """Return the sum of squared differences between neighboring pixels, per pixel.
 
         l_TV = 1 / (H W) * sum over c, h, w of (y_c,h+1,w - y_c,h,w)^2 + (y_c,h,w+1 - y_c,h,w)^2
 
@@ -163,16 +163,16 @@ def total_variation_loss(images: Tensor) -> Tensor:
 def grid_loss(images: Tensor) -> Tensor:
     """Return the power of patterns that repeat every 4 pixels, which upsampling can leave.
 
-    Networks that work at a half and a quarter of the resolution can make the pixels of each block
-    of 4x4 unlike each other in the same way (Odena et al. 2016, "Deconvolution and Checkerboard
-    Artifacts"). With frequencies k and l from 0 to 3 in units of 1/4,
+    Networks that work at a half and a quarter of the resolution can repeat the same differences in
+    each block of 4x4 pixels (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts"). With
+    frequencies k and l from 0 to 3 in units of 1/4,
 
         l_grid = mean over windows of the sum over (k, l) != (0, 0) of
                  |sum over a, b of w_a w_b y_ab exp(2 pi i (k a + l b) / 4)|^2
 
-    where w is a Hann window of 32 pixels and the sum 1, set every 8 pixels in each channel, so that
-    a grid counts also if it is brighter in one place and darker in another. A cosine of amplitude A
-    across the image has the loss A^2 / 2.
+    where w is a Hann window of 32 pixels that sums to 1. There is a window every 8 pixels in each
+    channel, so that grids with opposite signs in different places do not cancel. A cosine of
+    amplitude A across the image has the loss A^2 / 2.
 
     Args:
         images: RGB images, shape (B, 3, H, W), each side at least 32.
@@ -191,5 +191,6 @@ def grid_loss(images: Tensor) -> Tensor:
 
 
 def _read(features: Tensor, readout: Tensor) -> Tensor:
+    """Multiply features, shape (B, C, H, W), by a readout, shape (C, C), in float32 or wider."""
     features = _at_least_float32(features)
     return F.conv2d(features, readout.to(features.dtype)[:, :, None, None])

@@ -1,4 +1,4 @@
-"""The loss network: the fixed network in whose features images are compared."""
+"""The loss network: a frozen network whose features are compared by the losses."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Literal, Protocol
@@ -12,25 +12,30 @@ from stylebeam.transforms.losses.vgg import Vgg, load_vgg
 
 LossNetworkName = Literal["embedded", "vgg16", "vgg19"]
 
-# Pixels around an image; a multiple of every loss network's stride at every layer.
+# In pixels; a multiple of every loss network's stride at every layer.
 _MARGIN = 16
 
 
 class LossNetwork(Protocol):
-    """What losses are computed with."""
+    """A network that returns the features of images in named layers."""
 
     @property
     def layers(self) -> frozenset[str]:
-        """The layers that it returns."""
+        """The layers that the network can return."""
 
     def __call__(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
-        """Return by layer features of shape (B, C, H', W') of RGB in [0, 1], shape (B, 3, H, W).
+        """Return the features of images, by layer.
 
-        They are those of `layers`, by default of all that it has.
+        Args:
+            images: RGB in [0, 1], shape (B, 3, H, W).
+            layers: the layers to return; by default all.
+
+        Returns:
+            By layer, shape (B, C, H', W').
         """
 
     def readout(self, layer: str) -> Tensor | None:
-        """Return the matrix, shape (C, C), that features are multiplied by, None for none."""
+        """Return the matrix, shape (C, C), that maps the features before a distance, or None."""
 
 
 def load_loss_network(
@@ -42,14 +47,14 @@ def load_loss_network(
     """Return a loss network with its weights, frozen.
 
     Args:
-        name: which network; `embedded` is shipped, the weights of the others are downloaded once.
-        layers: the layers whose activations are wanted, such as `relu3_3`.
-        device: where it computes.
-        precision: in which it computes.
+        name: `embedded`, the distilled VGG, is shipped; weights of the others are downloaded once.
+        layers: the layers to return, such as `relu3_3`.
+        device: where to compute.
+        precision: of the weights and the computation.
 
     Raises:
-        ValueError: a layer does not exist in this network.
-        WeightsUnavailableError: the weights are not there and cannot be downloaded, or do not fit.
+        ValueError: the network does not have one of the layers.
+        WeightsUnavailableError: the weights cannot be found or downloaded, or do not fit.
     """
     network: DistilledVgg | Vgg = (
         load_distilled_vgg(layers) if name == "embedded" else load_vgg(name, layers)
@@ -59,17 +64,17 @@ def load_loss_network(
 
 
 def check_layers(name: LossNetworkName, layers: Iterable[str]) -> None:
-    """Find layers that a network has not, without its weights.
+    """Check that a network has the layers, without loading its weights.
 
     Raises:
-        ValueError: a layer does not exist in this network.
+        ValueError: the network does not have one of the layers.
     """
     with torch.device("meta"):
         _ = DistilledVgg(layers) if name == "embedded" else Vgg(name, layers)
 
 
 def vgg_channels(layer: str) -> int:
-    """Return how many channels a layer of VGG has, which may be fewer in the embedded network."""
+    """Return the number of channels of a layer of VGG; the distilled VGG may have fewer."""
     block = int(layer.removeprefix("conv").removeprefix("relu").removeprefix("pool")[0])
     return min(64 * 2 ** (block - 1), 512)
 
@@ -77,18 +82,18 @@ def vgg_channels(layer: str) -> int:
 def interior_activations(
     network: Callable[[Tensor], Mapping[str, Tensor]], images: Tensor, margin: int = _MARGIN
 ) -> dict[str, Tensor]:
-    """Return the activations of images that seem to go on beyond their borders.
+    """Return the features of images that are extended by reflection, without those of the margin.
 
-    The loss network pads with zeros, a dark frame around each image. A network that is judged with
-    it learns to answer the frame, and draws a border of its own.
+    A loss network pads with zeros, which look like a dark frame around each image. A network that
+    is trained with such a loss learns to answer the frame with a border of its own.
 
     Args:
         network: a loss network.
         images: RGB in [0, 1], shape (B, 3, H, W), each side larger than the margin.
-        margin: how far they go on, in pixels.
+        margin: how far images are extended on each side, in pixels.
 
     Returns:
-        By layer name, activations of shape (B, C, H', W').
+        By layer name, shape (B, C, H', W').
     """
     padded = F.pad(images, (margin,) * 4, mode="reflect")
     activations = {}
@@ -100,7 +105,7 @@ def interior_activations(
 
 
 class _Inside(torch.autograd.Function):
-    """A view without the margin; its gradient keeps the memory format, that of a slice does not."""
+    """A view without the margin. Unlike a slice's, its gradient keeps the memory format."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, margin: int) -> Tensor:

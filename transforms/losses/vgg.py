@@ -24,28 +24,28 @@ from stylebeam.transforms.losses.vgg_weights import (
 __all__ = ["Pooling", "Vgg", "VggName", "WeightsUnavailableError", "load_vgg", "normalize"]
 
 Pooling = Literal["max", "average"]
-"""What ends a block. VGG was trained with the maximum; Gatys et al. 2016, section 2, found that the
-average gives slightly more appealing results."""
+"""The pooling at the end of each block. VGG was trained with the maximum; Gatys et al. 2016,
+section 2, found that the average gives slightly more appealing results."""
 
 
 class Vgg(nn.Module):
     """A frozen VGG that returns the activations of chosen layers.
 
     Layers are named as in the literature: `conv4_2` is the second convolution of the fourth
-    block, `relu4_2` the rectifier after it, `pool4` the pooling at the block's end. The network
-    ends at the deepest layer asked for.
+    block, `relu4_2` the ReLU after it, `pool4` the pooling at the end of the block. The network
+    ends at the deepest of the chosen layers.
     """
 
     def __init__(self, name: VggName, layers: Iterable[str], pooling: Pooling = "max") -> None:
         """Build the network on the meta device; `load_vgg` fills in the weights.
 
         Args:
-            name: which VGG.
-            layers: the layers whose activations are wanted.
-            pooling: what ends a block.
+            name: VGG-16 or VGG-19.
+            layers: the layers to return.
+            pooling: at the end of each block.
 
         Raises:
-            ValueError: a layer does not exist in this network.
+            ValueError: the network does not have one of the layers.
         """
         super().__init__()
         self.name = name
@@ -61,36 +61,36 @@ class Vgg(nn.Module):
         depth = 1 + max(names.index(layer) for layer in self.layers)
         self.features = features[:depth]
         self._names = names[:depth]
-        for place, module in enumerate(self.features):
+        for index, module in enumerate(self.features):
             if isinstance(module, nn.ReLU):
-                # In place it needs no memory, but overwrites what the convolution returned.
-                module.inplace = names[place - 1] not in self.layers
+                # In place it needs no memory, but overwrites the output of the convolution.
+                module.inplace = names[index - 1] not in self.layers
             elif isinstance(module, nn.MaxPool2d):
-                self.features[place] = _Pool(average_pool if pooling == "average" else max_pool)
+                self.features[index] = _Pool(average_pool if pooling == "average" else max_pool)
 
     def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
         """Return the activations of the chosen layers.
 
         Args:
             images: RGB in [0, 1], shape (B, 3, H, W).
-            layers: those that are wanted of the chosen ones; by default all.
+            layers: a subset of the chosen layers; by default all.
 
         Returns:
             By layer name, activations of shape (B, C, H', W').
         """
-        wanted = self.layers if layers is None else layers
+        requested = self.layers if layers is None else layers
         activations: dict[str, Tensor] = {}
         values = normalize(images).to(next(self.features.parameters()).dtype)
         for layer, module in zip(self._names, self.features, strict=True):
             values = module(values)
-            if layer in wanted:
+            if layer in requested:
                 activations[layer] = values
-            if len(activations) == len(wanted):
+            if len(activations) == len(requested):
                 break
         return activations
 
     def readout(self, layer: str) -> None:
-        """Say that distances are taken of a layer's activations as they are."""
+        """Return None: activations are compared as they are."""
 
 
 class _Pool(nn.Module):
@@ -105,7 +105,7 @@ class _Pool(nn.Module):
 
 
 def normalize(images: Tensor) -> Tensor:
-    """Return images as ImageNet's networks take them: mean 0 and standard deviation 1 a channel.
+    """Normalize images to ImageNet's mean and standard deviation.
 
     Args:
         images: RGB in [0, 1], shape (B, 3, H, W).
@@ -123,23 +123,23 @@ def load_vgg(
     """Return a VGG with its ImageNet weights in float32, frozen.
 
     Args:
-        name: which VGG.
-        layers: the layers whose activations are wanted, such as `relu3_3`.
-        weights: a file that `read_vgg_weights` reads; it may end after the deepest layer. By
-            default torchvision's, from torch.hub's cache or downloaded.
-        convention: what the weights in the file take for an image.
-        pooling: what ends a block.
+        name: VGG-16 or VGG-19.
+        layers: the layers to return, such as `relu3_3`.
+        weights: a file for `read_vgg_weights`; it may end after the deepest layer. By default
+            torchvision's, from torch.hub's cache or downloaded.
+        convention: the input that the weights in the file expect.
+        pooling: at the end of each block.
 
     Raises:
-        ValueError: a layer does not exist in this network.
-        WeightsUnavailableError: the file is not there and cannot be downloaded, or does not fit.
+        ValueError: the network does not have one of the layers.
+        WeightsUnavailableError: the file cannot be found or downloaded, or does not fit.
     """
     network = Vgg(name, layers, pooling)
     file = find_vgg_weights(name) if weights is None else weights
     available = read_vgg_weights(name, file, convention)
-    wanted = list(network.state_dict())
-    missing = [key for key in wanted if key not in available]
+    needed = list(network.state_dict())
+    missing = [key for key in needed if key not in available]
     if missing:
-        raise unfit(name, file, f"{missing[0]} is not among them")
-    network.load_state_dict({key: available[key] for key in wanted}, assign=True)
+        raise unfit(name, file, f"{missing[0]} is missing")
+    network.load_state_dict({key: available[key] for key in needed}, assign=True)
     return network.eval().requires_grad_(False)

@@ -227,11 +227,11 @@ def test_losses_do_not_depend_on_the_scale_of_vggs_weights(
 ) -> None:
     state = torch.load(vgg19, weights_only=True)
     factor = 1.0
-    for place in sorted({int(key.split(".")[1]) for key in state}):
+    for index in sorted({int(key.split(".")[1]) for key in state}):
         # Each layer multiplies the scale of the activations by three.
         factor *= 3
-        state[f"features.{place}.weight"] *= 3
-        state[f"features.{place}.bias"] *= factor
+        state[f"features.{index}.weight"] *= 3
+        state[f"features.{index}.bias"] *= factor
     torch.save(state, tmp_path / "large.pth")
     settings = OptimizationSettings(**{**PRESETS["gatys2016"], "iterations": 2, "init": "content"})
     normal, large = (

@@ -36,9 +36,9 @@ def gatys2016(image: Features, photo: Features, painting: Features) -> tuple[Ten
     content = 0.5 * ((image["relu4_2"] - photo["relu4_2"]) ** 2).sum()
     style = torch.zeros((), dtype=torch.float64)
     for layer in ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"):
-        filters, places = sizes(image[layer])
+        filters, positions = sizes(image[layer])
         difference = gram(image[layer]) - gram(painting[layer])
-        style = style + 1 / 5 * (difference**2).sum() / (4 * filters**2 * places**2)
+        style = style + 1 / 5 * (difference**2).sum() / (4 * filters**2 * positions**2)
     return content, style
 
 
@@ -59,7 +59,7 @@ def sum_of_squares(image: Features, photo: Features, painting: Features) -> tupl
 
 
 def frobenius(image: Features, photo: Features, painting: Features) -> tuple[Tensor, Tensor]:
-    filters, places = sizes(image["relu4_2"])
+    filters, positions = sizes(image["relu4_2"])
     content = torch.linalg.norm((image["relu4_2"] - photo["relu4_2"]).flatten())
     style = torch.zeros((), dtype=torch.float64)
     for layer in ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"):
@@ -67,7 +67,7 @@ def frobenius(image: Features, photo: Features, painting: Features) -> tuple[Ten
         style = style + 1 / 5 * torch.linalg.norm(
             (gram(image[layer]) - gram(painting[layer])) / entries
         )
-    return content / (filters * places) ** 0.5, style
+    return content / (filters * positions) ** 0.5, style
 
 
 def charbonnier(image: Features, photo: Features, painting: Features) -> tuple[Tensor, Tensor]:
@@ -199,9 +199,9 @@ def test_the_gradient_of_the_style_loss_matches_equation_6_of_gatys_et_al() -> N
     _, gradient = objective(Relu(), settings, photo, painting).evaluate(image)
 
     features = image[0].flatten(1).relu()  # F, with N filters and M positions
-    filters, places = features.shape
+    filters, positions = features.shape
     difference = features @ features.T - gram(painting.relu())
-    expected = (features.T @ difference).T / (filters**2 * places**2)
+    expected = (features.T @ difference).T / (filters**2 * positions**2)
     expected[image[0].flatten(1) < 0] = 0
     assert (image < 0).any()
     assert (image > 0).any()

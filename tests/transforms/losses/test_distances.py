@@ -1,4 +1,4 @@
-"""The distances against closed-form values."""
+"""Distances against closed-form values."""
 
 import math
 
@@ -16,7 +16,7 @@ NAMES = ("squared_error", "frobenius", "charbonnier", "msce")
 
 
 def pair(*difference: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values of shape (1, 1, 1, n) that are so far from their target."""
+    """Return values with the given differences from a target, and the target, (1, 1, 1, n)."""
     target = torch.arange(1.0, len(difference) + 1, dtype=torch.float64).view(1, 1, 1, -1)
     return target + torch.tensor(difference, dtype=torch.float64), target
 
@@ -29,7 +29,7 @@ def test_closed_forms() -> None:
     assert Distance("charbonnier", 0.5)(values, target).item() == pytest.approx(expected)
 
 
-def test_the_count_makes_means() -> None:
+def test_the_sum_is_divided_by_the_count() -> None:
     values, target = pair(3.0, -4.0, 0.0)
     assert Distance("squared_error")(values, target, 3).item() == pytest.approx(25 / 3)
     assert Distance("frobenius")(values, target, 3).item() == pytest.approx(5 / math.sqrt(3))
@@ -37,26 +37,26 @@ def test_the_count_makes_means() -> None:
     assert Distance("charbonnier", 0.5)(values, target, 3).item() == pytest.approx(expected)
 
 
-def test_the_charbonnier_distance_is_the_absolute_value_far_away_and_a_parabola_nearby() -> None:
+def test_the_charbonnier_distance_is_linear_for_large_and_quadratic_for_small_errors() -> None:
     far = Distance("charbonnier", 1e-3)(*pair(100.0)).item()
     assert far == pytest.approx(100, rel=1e-9)
     near = Distance("charbonnier", 10.0)(*pair(0.1)).item() - 10
     assert near == pytest.approx(0.1**2 / 20, rel=1e-3)
 
 
-def test_msce_sees_edges_alone() -> None:
+def test_msce_depends_on_edges_alone() -> None:
     step = torch.zeros(1, 1, 16, 16)
     step[..., 8:] = 1
     msce = Distance("msce")
     assert msce(step, step).item() == 0
-    # The same edge in other tones; then none, two columns of 16 pixels short; then one elsewhere.
+    # The same edge in other tones; no edge, two columns of 16 pixels missing; a shifted edge.
     assert msce(3 * step + 1, step).item() == pytest.approx(0, abs=1e-3)
     assert msce(torch.zeros_like(step), step).item() == pytest.approx(32, rel=0.02)
     assert msce(step.roll(3, 3) * step, step).item() == pytest.approx(64, rel=0.05)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_members_of_a_batch_count_for_themselves(name: str) -> None:
+def test_each_member_of_a_batch_has_its_own_distance(name: str) -> None:
     generator = torch.Generator().manual_seed(0)
     values, target = torch.rand(2, 3, 4, 12, 10, generator=generator, dtype=torch.float64)
     distance = Distance(name)
@@ -71,7 +71,7 @@ def test_members_of_a_batch_count_for_themselves(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_gram_matrices_are_measured_against_one_target(name: str) -> None:
+def test_several_gram_matrices_can_have_one_target(name: str) -> None:
     generator = torch.Generator().manual_seed(0)
     grams = torch.rand(2, 8, 8, generator=generator, dtype=torch.float64)
     target = torch.rand(1, 8, 8, generator=generator, dtype=torch.float64)
@@ -86,7 +86,7 @@ def test_the_gradient_is_right_and_finite_where_both_are_equal(name: str) -> Non
     generator = torch.Generator().manual_seed(0)
     values, target = torch.rand(2, 1, 2, 6, 5, generator=generator, dtype=torch.float64)
     distance = Distance(name, 0.1)
-    if name != "msce":  # Its direction across an edge is held fast, and so is not differentiated.
+    if name != "msce":  # The direction across an edge is not differentiated.
         assert torch.autograd.gradcheck(lambda v: distance(v, target), values.requires_grad_())
     equal = target.clone().requires_grad_()
     distance(equal, target).sum().backward()
@@ -101,7 +101,7 @@ def test_half_precision_is_summed_in_float32() -> None:
         assert distance.item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_an_unknown_distance_and_an_epsilon_of_nothing_are_refused() -> None:
+def test_an_unknown_distance_and_an_epsilon_of_zero_are_errors() -> None:
     with pytest.raises(ValueError, match="no distance 'huber'; there is squared_error, frobenius"):
         Distance("huber")
     for epsilon in (0.0, -1.0, float("nan")):

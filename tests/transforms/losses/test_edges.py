@@ -1,4 +1,4 @@
-"""The differentiable Canny detector on shapes whose edges are known."""
+"""The differentiable Canny detector on shapes with known edges."""
 
 import pytest
 import torch
@@ -20,12 +20,12 @@ def test_a_step_is_one_line_at_the_step() -> None:
 
 
 @pytest.mark.parametrize(("height", "offset"), [(0.001, 0.5), (300.0, -100.0)])
-def test_the_thresholds_go_by_the_map(height: float, offset: float) -> None:
+def test_the_thresholds_are_relative_to_the_map(height: float, offset: float) -> None:
     scaled = canny_edges(vertical_step() * height + offset)
     torch.testing.assert_close(scaled, canny_edges(vertical_step()), atol=2e-3, rtol=0)
 
 
-def test_what_is_flat_has_no_edges() -> None:
+def test_a_constant_map_has_no_edges() -> None:
     for image in (torch.zeros(1, 2, 9, 7), torch.full((2, 1, 1, 1), 5.0)):
         assert (canny_edges(image) < 1e-3).all()
         assert canny_edges(image).shape == image.shape
@@ -36,7 +36,7 @@ def test_a_discs_edge_is_its_outline() -> None:
     radius = (rows[:, None] ** 2 + rows**2).sqrt()
     edges = canny_edges((radius < 20).float()[None, None])[0, 0]
     assert (edges[(radius < 17) | (radius > 23)] < 0.01).all()
-    # Whichever way from the middle, the outline is met.
+    # The outline has no gaps.
     for angle in torch.arange(0, 6.28, 0.1):
         along = torch.arange(17, 23, 0.25)[:, None] * torch.stack([angle.cos(), angle.sin()])
         y, x = (along + 31.5).round().long().T
@@ -54,14 +54,13 @@ def test_a_weak_edge_counts_where_it_continues_a_strong_one() -> None:
     assert (edges[20:28, 45:] < 0.1).all()
 
 
-def test_maps_do_not_see_each_other() -> None:
+def test_maps_are_independent() -> None:
     maps = torch.rand(2, 3, 20, 24, generator=torch.Generator().manual_seed(0))
     together = canny_edges(maps)
     torch.testing.assert_close(together[1:, 2:], canny_edges(maps[1:, 2:]))
 
 
-def test_a_gradient_leads_an_edge_to_where_it_ought_to_be() -> None:
-    """A blurred step a little beside its target comes nearer by gradient descent."""
+def test_gradient_descent_moves_an_edge_to_its_target() -> None:
     places = torch.arange(24.0).expand(1, 1, 24, 24)
     target = canny_edges(torch.sigmoid(places - 12.0))
     at = torch.tensor(11.3, requires_grad=True)

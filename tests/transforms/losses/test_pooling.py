@@ -1,4 +1,4 @@
-"""Poolings of 2x2, against PyTorch's."""
+"""2x2 poolings against PyTorch's."""
 
 from collections.abc import Callable
 
@@ -25,14 +25,14 @@ def values_and_gradient(pool: Pool, values: Tensor) -> tuple[Tensor, Tensor]:
 )
 @pytest.mark.parametrize("size", [(2, 2), (6, 8), (7, 8), (6, 9), (5, 3)])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_values_and_gradients_are_pytorchs(
+def test_values_and_gradients_equal_pytorchs(
     pool: Pool,
     torchs: Callable[[Tensor, int], Tensor],
     size: tuple[int, int],
     memory_format: torch.memory_format,
 ) -> None:
     torch.manual_seed(0)
-    # After a rectifier many values are 0, and alike: the first of them has the gradient.
+    # After ReLU many values are 0: the first of equal values receives the gradient.
     values = torch.randn(2, 5, *size, dtype=torch.float64).relu()
     values = values.contiguous(memory_format=memory_format)
     found = values_and_gradient(pool, values)
@@ -51,6 +51,6 @@ def test_the_memory_format_is_kept(pool: Pool, height: int) -> None:
     assert gradient.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_gradients_of_means_have_gradients() -> None:
+def test_average_pooling_has_second_derivatives() -> None:
     values = torch.rand(1, 2, 5, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(average_pool, [values])

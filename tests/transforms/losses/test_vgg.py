@@ -1,4 +1,4 @@
-"""VGG: its layers, its input, its memory."""
+"""VGG: layers, input and memory."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor
+from torchvision.transforms import functional
 
 from stylebeam.transforms.losses.vgg import Pooling, Vgg, VggName, load_vgg, normalize
 
@@ -27,11 +28,11 @@ def random_network(name: VggName, layers: Iterable[str], pooling: Pooling = "max
 
 
 def computed_directly(network: Vgg, images: Tensor, pooling: Pooling) -> dict[str, Tensor]:
-    """Return all activations of the first two blocks and of the first layer of the third."""
+    """Return all activations of the first two blocks and the first layer of the third."""
     parameters = dict(network.features.named_parameters())
     values, activations = normalize(images), {}
-    for place, layer in {0: "1_1", 2: "1_2", 5: "2_1", 7: "2_2", 10: "3_1"}.items():
-        weight, bias = parameters[f"{place}.weight"], parameters[f"{place}.bias"]
+    for index, layer in {0: "1_1", 2: "1_2", 5: "2_1", 7: "2_2", 10: "3_1"}.items():
+        weight, bias = parameters[f"{index}.weight"], parameters[f"{index}.bias"]
         activations[f"conv{layer}"] = F.conv2d(values, weight, bias, padding=1)
         activations[f"relu{layer}"] = values = F.relu(activations[f"conv{layer}"])
         if layer.endswith("_2"):
@@ -39,7 +40,7 @@ def computed_directly(network: Vgg, images: Tensor, pooling: Pooling) -> dict[st
     return activations
 
 
-def test_layers_have_the_shapes_of_the_literature() -> None:
+def test_layers_have_the_shapes_in_the_literature() -> None:
     network = random_network("vgg19", ["conv1_1", "relu2_2", "conv4_2", "pool4"])
     shapes = {name: tuple(x.shape[1:]) for name, x in network(torch.rand(1, 3, 64, 32)).items()}
     assert shapes == {
@@ -50,18 +51,18 @@ def test_layers_have_the_shapes_of_the_literature() -> None:
     }
 
 
-def test_it_ends_at_the_deepest_layer_asked_for() -> None:
+def test_the_network_ends_at_the_deepest_layer() -> None:
     network = Vgg("vgg16", ["relu3_3", "relu1_2"])
     convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(convolutions) == 2 + 2 + 3
 
 
-def test_of_its_layers_it_returns_those_that_are_wanted() -> None:
+def test_only_the_requested_layers_are_returned() -> None:
     network = random_network("vgg16", ["relu1_1", "relu1_2", "relu2_2"])
     images = torch.rand(1, 3, 16, 16)
-    wanted = network(images, ["relu1_2"])
-    assert list(wanted) == ["relu1_2"]
-    assert torch.equal(wanted["relu1_2"], network(images)["relu1_2"])
+    chosen = network(images, ["relu1_2"])
+    assert list(chosen) == ["relu1_2"]
+    assert torch.equal(chosen["relu1_2"], network(images)["relu1_2"])
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -78,7 +79,7 @@ def test_of_its_layers_it_returns_those_that_are_wanted() -> None:
     ],
     ids=["all", "relu", "conv and pool"],
 )
-def test_activations_and_their_gradients_are_right(pooling: Pooling, layers: list[str]) -> None:
+def test_activations_and_gradients_equal_direct_ones(pooling: Pooling, layers: list[str]) -> None:
     network = random_network("vgg19", layers, pooling)
     images = torch.rand(2, 3, 13, 18, requires_grad=True)
     expected = computed_directly(network, images, pooling)
@@ -93,34 +94,32 @@ def test_activations_and_their_gradients_are_right(pooling: Pooling, layers: lis
 
 
 @pytest.mark.parametrize(
-    ("layers", "of_its_own"), [(["relu1_1"], False), (["conv1_1", "relu1_1"], True)]
+    ("layers", "separate"), [(["relu1_1"], False), (["conv1_1", "relu1_1"], True)]
 )
-def test_a_rectifier_takes_memory_only_where_its_convolution_is_wanted(
-    layers: list[str], of_its_own: bool
+def test_relu_takes_memory_only_if_its_convolution_is_returned(
+    layers: list[str], separate: bool
 ) -> None:
     network = random_network("vgg16", layers)
-    places = []
+    addresses = []
     for module in network.features:
-        module.register_forward_hook(lambda _, __, values: places.append(values.data_ptr()))
+        module.register_forward_hook(lambda _, __, values: addresses.append(values.data_ptr()))
     activations = network(torch.rand(1, 3, 8, 8))
-    convolution, rectifier = places
-    assert (rectifier != convolution) == of_its_own
-    assert activations["relu1_1"].data_ptr() == rectifier
+    convolution, relu = addresses
+    assert (relu != convolution) == separate
+    assert activations["relu1_1"].data_ptr() == relu
 
 
-def test_an_unknown_layer_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_layer_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match="no layer relu3_4; it has conv1_1, relu1_1, conv1_2"):
         Vgg("vgg16", ["relu3_4", "relu3_3"])
 
 
-def test_it_computes_what_torchvision_computes(
-    shared: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_activations_equal_torchvisions(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(shared / "torch"))
     network = load_vgg("vgg16", ["relu3_3"])
     images = torch.rand(1, 3, 32, 40)
     with torch.device("meta"):
         reference = torchvision.models.vgg16().features[:16]
     reference.load_state_dict(network.features.state_dict(), assign=True)
-    normalise = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    torch.testing.assert_close(network(images)["relu3_3"], reference(normalise(images)))
+    normalized = functional.normalize(images, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    torch.testing.assert_close(network(images)["relu3_3"], reference(normalized))
