@@ -43,7 +43,7 @@ from stylebeam.pipeline.runs.run import RunSummary, run_pipeline
 from stylebeam.pipeline.runs.sweep import load_cells, write_sheets
 from stylebeam.transforms.backends import describe_backend, is_worth_compiling
 from stylebeam.transforms.checkpoints import parse_checkpoint, shipped_checkpoints
-from stylebeam.transforms.distillation.distill import DistillationRecipe
+from stylebeam.transforms.distillation.distill import DistillationConfig
 from stylebeam.transforms.distillation.distill import distill as distill_network
 from stylebeam.transforms.evaluation.evaluate import EvaluationRecipe
 from stylebeam.transforms.evaluation.evaluate import evaluate as evaluate_checkpoints
@@ -57,8 +57,8 @@ from stylebeam.transforms.hardware.devices import (
 from stylebeam.transforms.images.io import FORMAT_OF_EXTENSION, ImageFormat, Photo, decode, encode
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 from stylebeam.transforms.training.style import train as train_network
-from stylebeam.transforms.training.style_recipe import TrainingRecipe
-from stylebeam.transforms.training.super_resolution import SuperResolutionRecipe
+from stylebeam.transforms.training.style_config import StyleTrainingConfig
+from stylebeam.transforms.training.super_resolution import SuperResolutionTrainingConfig
 from stylebeam.transforms.training.super_resolution import (
     train_super_resolution as train_super_resolution_network,
 )
@@ -143,7 +143,7 @@ def train(args: argparse.Namespace) -> int:
         for key in ("style_image", "style_images", "content_images", "add_to", "output", "minutes")
         if (value := getattr(args, key)) is not None
     ]
-    recipe = load_config(args.config, TrainingRecipe, [*args.set, *settings])
+    recipe = load_config(args.config, StyleTrainingConfig, [*args.set, *settings])
     checkpoint = train_network(recipe, _say, inputs.stored_images)
     use = f"style: {recipe.output}"
     if len(checkpoint.styles) > 1:
@@ -154,7 +154,7 @@ def train(args: argparse.Namespace) -> int:
 
 def train_super_resolution(args: argparse.Namespace) -> int:
     """Train a super-resolution network."""
-    recipe = load_config(args.config, SuperResolutionRecipe, args.set)
+    recipe = load_config(args.config, SuperResolutionTrainingConfig, args.set)
     train_super_resolution_network(recipe, _say, inputs.stored_images)
     print(
         f"The checkpoint is in {recipe.output}. Use it with method: super_resolution, as"
@@ -173,7 +173,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
 def distill(args: argparse.Namespace) -> int:
     """Train an embedded loss network."""
-    recipe = load_config(args.config, DistillationRecipe, args.set)
+    recipe = load_config(args.config, DistillationConfig, args.set)
     unexplained = distill_network(recipe, report=_say)
     print(f"The loss network is in {recipe.output}. Unexplained variance of held-out images:")
     for kind, layers in unexplained.items():

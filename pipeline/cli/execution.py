@@ -16,7 +16,7 @@ from stylebeam.transforms.hardware.devices import DeviceUnavailableError
 from stylebeam.transforms.hardware.precision import NonFiniteError
 from stylebeam.transforms.images.io import ImageError
 from stylebeam.transforms.losses.vgg import WeightsUnavailableError
-from stylebeam.transforms.training.loop_recipe import RecipeError, TrainingError
+from stylebeam.transforms.training.loop_config import ConfigValueError, TrainingError
 
 _COMMANDS = {
     "run": commands.run,
@@ -34,7 +34,7 @@ _COMMANDS = {
 _USAGE_ERRORS = (
     ConfigError,
     StyleError,
-    RecipeError,
+    ConfigValueError,
     DeviceUnavailableError,
     WeightsUnavailableError,
 )

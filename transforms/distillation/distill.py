@@ -1,4 +1,4 @@
-"""The distillation: the recipe, and the training."""
+"""The distillation: the config, and the training."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +27,7 @@ from stylebeam.transforms.losses.distilled_vgg import (
 from stylebeam.transforms.losses.loss_network import interior_activations, load_loss_network
 from stylebeam.transforms.training.data import list_images, read_style_image
 from stylebeam.transforms.training.loop import run_iterations
-from stylebeam.transforms.training.loop_recipe import LoopRecipe, RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError, LoopConfig
 from stylebeam.transforms.training.optimizers import Muon
 
 _IMAGES_FOR_START = 200
@@ -43,7 +43,7 @@ _STEPS_OF_A_WAY = 50
 _UPDATE_OF_MUON = 0.2
 
 
-class DistillationRecipe(LoopRecipe):
+class DistillationConfig(LoopConfig):
     """Everything that decides what a distillation makes."""
 
     content_images: Path = Field(description="A folder of photographs, searched recursively.")
@@ -69,45 +69,45 @@ class DistillationRecipe(LoopRecipe):
 
 
 def distill(
-    recipe: DistillationRecipe, report: Callable[[str], None] = print
+    config: DistillationConfig, report: Callable[[str], None] = print
 ) -> dict[str, dict[str, float]]:
     """Distil VGG-19 into an embedded network, and write it.
 
     The loss is, summed over the layers, the part of the variance of the layer's activations that
-    the student leaves unexplained. A distillation of the same recipe that was killed goes on where
+    the student leaves unexplained. A distillation of the same config that was killed goes on where
     it was.
 
     Args:
-        recipe: what to learn from, and how long.
+        config: what to learn from, and how long.
         report: receives a line of progress now and then.
 
     Returns:
         The unexplained variance of the held-out images, by kind of image and layer.
 
     Raises:
-        RecipeError: something that the recipe names is not there, or unfit.
+        ConfigValueError: something that the config names is not there, or unfit.
         TrainingError: an image cannot be read, or the loss is no longer finite.
         OSError: an image cannot be read, before or beside the loop.
         ImageError: an image cannot be decoded, likewise.
         WeightsUnavailableError: the teacher's weights are not to be had.
         DeviceUnavailableError: the device is not there.
     """
-    recipe.check_output()
-    device, precision = recipe.choose_device()
-    images = _split(recipe)
-    crops = DistillationCrops(images.photographs, images.paintings, recipe.crop_size, recipe.seed)
+    config.check_output()
+    device, precision = config.choose_device()
+    images = _split(config)
+    crops = DistillationCrops(images.photographs, images.paintings, config.crop_size, config.seed)
     report(
-        f"Going on from {recipe.start}." if recipe.start else "Compressing VGG-19 in closed form."
+        f"Going on from {config.start}." if config.start else "Compressing VGG-19 in closed form."
     )
-    student, teacher = _begin(recipe.start, crops, device, precision)
+    student, teacher = _begin(config.start, crops, device, precision)
     optimised = OptimisedImages(
         student,
         images.photographs,
         images.paintings,
-        recipe.crop_size,
-        count=recipe.batch_size,
+        config.crop_size,
+        count=config.batch_size,
         steps=_STEPS_OF_A_WAY,
-        seed=recipe.seed,
+        seed=config.seed,
     )
 
     def terms_of(iteration: int, batch: Tensor) -> dict[str, Tensor]:
@@ -123,10 +123,10 @@ def distill(
         return terms
 
     finished = run_iterations(
-        recipe, student, crops, terms_of, report, _optimizers(student, recipe.learning_rate)
+        config, student, crops, terms_of, report, _optimizers(student, config.learning_rate)
     )
     report("Solving for the linear maps, and calibrating.")
-    first = finished.iterations * recipe.batch_size
+    first = finished.iterations * config.batch_size
     starts = range(first, first + 4 * _BATCHES_FOR_MAPS, 4)
     student.solve_maps(
         teacher, (_batch(crops, range(start, start + 4)).to(device) for start in starts)
@@ -137,10 +137,10 @@ def distill(
     }
     embedded = student.embedded()
     gains = calibrate(
-        embedded, teacher, images.photographs, images.paintings, recipe.crop_size, device
+        embedded, teacher, images.photographs, images.paintings, config.crop_size, device
     )
     about = {
-        "recipe": recipe.model_dump(
+        "recipe": config.model_dump(
             mode="json",
             exclude={"output", "device", "content_images", "style_images", "tensorboard"},
         ),
@@ -150,9 +150,9 @@ def distill(
         "unexplained_variance": unexplained,
         "scales": teacher.scales,
         "gains": gains,
-        "start": about_embedded_network(recipe.start) if recipe.start else None,
+        "start": about_embedded_network(config.start) if config.start else None,
     }
-    save_embedded_network(embedded, about, recipe.output)
+    save_embedded_network(embedded, about, config.output)
     finished.state.unlink(missing_ok=True)
     return unexplained
 
@@ -165,20 +165,20 @@ class _Images(NamedTuple):
     held_out: dict[str, list[Path]]
 
 
-def _split(recipe: DistillationRecipe) -> _Images:
+def _split(config: DistillationConfig) -> _Images:
     """Set what is held out apart.
 
     Raises:
-        RecipeError: there is nothing to learn from.
+        ConfigValueError: there is nothing to learn from.
     """
     try:
-        photographs = list_images(recipe.content_images, without=recipe.held_out)
-        paintings = list_images(recipe.style_images, without=recipe.held_out)
+        photographs = list_images(config.content_images, without=config.held_out)
+        paintings = list_images(config.style_images, without=config.held_out)
     except ValueError as error:
-        raise RecipeError(f"content_images or style_images: {error}.") from error
+        raise ConfigValueError(f"content_images or style_images: {error}.") from error
     held_out = {
-        "photographs": sorted(set(list_images(recipe.content_images)) - set(photographs)),
-        "paintings": sorted(set(list_images(recipe.style_images)) - set(paintings)),
+        "photographs": sorted(set(list_images(config.content_images)) - set(photographs)),
+        "paintings": sorted(set(list_images(config.style_images)) - set(paintings)),
     }
     return _Images(photographs, paintings, held_out)
 

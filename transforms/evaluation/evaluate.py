@@ -26,7 +26,7 @@ from stylebeam.transforms.losses.perceptual import PerceptualLoss
 from stylebeam.transforms.networks import STYLE_NETWORK_NAMES
 from stylebeam.transforms.networks.style_network import StyleNetwork
 from stylebeam.transforms.training.data import list_images, read_style_image
-from stylebeam.transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError
 from stylebeam.transforms.training.perceptual_recipe import PerceptualLossRecipe
 
 _PHOTOS_IN_GRID = 3
@@ -106,7 +106,7 @@ def evaluate(recipe: EvaluationRecipe, report: Callable[[str], None] = print) ->
         The table, in Markdown.
 
     Raises:
-        RecipeError: something that the recipe names is not there, or unfit.
+        ConfigValueError: something that the recipe names is not there, or unfit.
         WeightsUnavailableError: the loss network's weights are not to be had.
         DeviceUnavailableError: the device is not there.
         OSError: a photograph cannot be read, or the output cannot be written.
@@ -116,7 +116,7 @@ def evaluate(recipe: EvaluationRecipe, report: Callable[[str], None] = print) ->
     try:
         photos = list_images(recipe.content_images)
     except ValueError as error:
-        raise RecipeError(f"content_images: {error}.") from error
+        raise ConfigValueError(f"content_images: {error}.") from error
     entries = list(_entries(recipe, device))
     recipe.output.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -142,7 +142,7 @@ def _entries(recipe: EvaluationRecipe, device: torch.device) -> Iterator[_Entry]
             checkpoint = parse_checkpoint(path.read_bytes())
             parameters = sum(tensor.numel() for tensor in checkpoint.build().parameters())
         except (OSError, CheckpointError) as error:
-            raise RecipeError(f"checkpoints: {path} cannot be read: {error}") from error
+            raise ConfigValueError(f"checkpoints: {path} cannot be read: {error}") from error
         if checkpoint.network in STYLE_NETWORK_NAMES:
             for style in checkpoint.styles:
                 painting = _painting(recipe, path.stem, checkpoint, style)
@@ -163,10 +163,10 @@ def _entries(recipe: EvaluationRecipe, device: torch.device) -> Iterator[_Entry]
 
 def _painting(recipe: EvaluationRecipe, name: str, checkpoint: Checkpoint, style: str) -> Path:
     if recipe.style_images is None:
-        raise RecipeError("style_images: must be given, to measure styles.")
+        raise ConfigValueError("style_images: must be given, to measure styles.")
     about = checkpoint.styles[style].training
     if "style_image" not in about:
-        raise RecipeError(f"checkpoints: {name} does not say of which painting {style} is.")
+        raise ConfigValueError(f"checkpoints: {name} does not say of which painting {style} is.")
     return recipe.style_images / about["style_image"]
 
 

@@ -11,7 +11,7 @@ from stylebeam.transforms.losses.distances import Distance, DistanceName
 from stylebeam.transforms.losses.loss_network import LossNetworkName, load_loss_network
 from stylebeam.transforms.losses.perceptual import PerceptualLoss
 from stylebeam.transforms.training.data import read_style_image
-from stylebeam.transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError
 
 
 class PerceptualLossRecipe(BaseModel):
@@ -83,7 +83,7 @@ class PerceptualLossRecipe(BaseModel):
             precision: of the loss network.
 
         Raises:
-            RecipeError: a painting cannot be read, or the loss network has not such layers.
+            ConfigValueError: a painting cannot be read, or the loss network has not such layers.
             WeightsUnavailableError: the loss network's weights are not to be had.
         """
         style_images = []
@@ -91,12 +91,14 @@ class PerceptualLossRecipe(BaseModel):
             try:
                 style_images.append(read_style_image(painting, self.style_size).to(device))
             except (OSError, ImageError) as error:
-                raise RecipeError(f"style_image: {painting} cannot be read: {error}") from error
+                raise ConfigValueError(
+                    f"style_image: {painting} cannot be read: {error}"
+                ) from error
         try:
             layers = {**self.content_weights, **self.style_weights}
             network = load_loss_network(self.loss_network, layers, device, precision)
         except ValueError as error:
-            raise RecipeError(f"content_weights or style_weights: {error}") from error
+            raise ConfigValueError(f"content_weights or style_weights: {error}") from error
         return PerceptualLoss(
             network,
             style_images,

@@ -10,7 +10,7 @@ from PIL import Image
 from stylebeam.transforms.distillation import calibration, crops, optimised_images
 from stylebeam.transforms.distillation import distill as distillation
 from stylebeam.transforms.distillation.crops import DistillationCrops
-from stylebeam.transforms.distillation.distill import DistillationRecipe, distill
+from stylebeam.transforms.distillation.distill import DistillationConfig, distill
 from stylebeam.transforms.distillation.student import Student
 from stylebeam.transforms.distillation.teacher import Teacher
 from stylebeam.transforms.losses.distilled_vgg import (
@@ -25,7 +25,7 @@ from stylebeam.transforms.losses.functional import feature_reconstruction_loss
 from stylebeam.transforms.losses.loss_network import interior_activations
 from stylebeam.transforms.losses.vgg import Vgg, VggName
 from stylebeam.transforms.training import loop
-from stylebeam.transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError
 
 
 def random_vgg(name: VggName, layers: Iterable[str], *_: object) -> Vgg:
@@ -58,9 +58,9 @@ def student_and_teacher() -> tuple[Student, Teacher]:
 
 
 @pytest.fixture
-def recipe(
+def config(
     tmp_path: Path, gradient: Callable[[int, int], Image.Image], monkeypatch: pytest.MonkeyPatch
-) -> DistillationRecipe:
+) -> DistillationConfig:
     """A small distillation, of teachers with random weights."""
     monkeypatch.setattr(distillation, "load_loss_network", random_vgg)
     monkeypatch.setattr(distillation, "_IMAGES_FOR_START", 8)
@@ -74,7 +74,7 @@ def recipe(
         for number in range(4):
             image = gradient(80 + number, 64).rotate(90 * number)
             image.save(tmp_path / folder / f"{number}.png")
-    return DistillationRecipe(
+    return DistillationConfig(
         content_images=tmp_path / "photos",
         style_images=tmp_path / "paintings",
         held_out=("3.png",),
@@ -87,13 +87,13 @@ def recipe(
     )
 
 
-def test_it_explains_more_the_longer_it_trains(recipe: DistillationRecipe) -> None:
-    short = distill(recipe.model_copy(update={"iterations": 1}), lambda line: None)
-    longer = distill(recipe.model_copy(update={"iterations": 30}), lambda line: None)
+def test_it_explains_more_the_longer_it_trains(config: DistillationConfig) -> None:
+    short = distill(config.model_copy(update={"iterations": 1}), lambda line: None)
+    longer = distill(config.model_copy(update={"iterations": 30}), lambda line: None)
     for kind in ("photographs", "paintings"):
         assert longer[kind].keys() == set(LAYERS)
         assert longer[kind]["relu3_1"] < short[kind]["relu3_1"]
-    network = load_embedded_network(["relu2_1"], recipe.output)
+    network = load_embedded_network(["relu2_1"], config.output)
     assert network(torch.rand(1, 3, 32, 32))["relu2_1"].isfinite().all()
 
 
@@ -159,11 +159,11 @@ def test_the_maps_are_the_least_squares_solution(
 
 
 def test_it_goes_on_after_a_kill_as_if_nothing_had_happened(
-    recipe: DistillationRecipe, monkeypatch: pytest.MonkeyPatch
+    config: DistillationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "_ITERATIONS_PER_STATE", 2)
     monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 1)
-    whole = distill(recipe, lambda line: None)
+    whole = distill(config, lambda line: None)
 
     class KilledError(Exception):
         pass
@@ -173,28 +173,28 @@ def test_it_goes_on_after_a_kill_as_if_nothing_had_happened(
             raise KilledError
 
     with pytest.raises(KilledError):
-        distill(recipe, kill)
+        distill(config, kill)
     lines: list[str] = []
-    assert distill(recipe, lines.append) == whole
+    assert distill(config, lines.append) == whole
     assert "Going on from iteration 2." in lines
 
 
 def test_it_improves_a_network_that_is_there(
-    recipe: DistillationRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: DistillationConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = tmp_path / "first.safetensors"
     save_embedded_network(random_encoder(), {"iterations": 7}, start)
     monkeypatch.setattr(distillation, "compress", None)  # Not called.
     lines: list[str] = []
     distill(
-        recipe.model_copy(update={"start": start, "iterations": 1, "learning_rate": 1e-6}),
+        config.model_copy(update={"start": start, "iterations": 1, "learning_rate": 1e-6}),
         lines.append,
     )
     assert lines[0] == f"Going on from {start}."
-    assert about_embedded_network(recipe.output)["start"] == {"iterations": 7}
+    assert about_embedded_network(config.output)["start"] == {"iterations": 7}
     layers = sorted(set(LAYERS) - set(READ_LAYERS))  # The readouts are solved for anew.
     images = torch.rand(1, 3, 64, 64)
-    before, after = (load_embedded_network(layers, path)(images) for path in (start, recipe.output))
+    before, after = (load_embedded_network(layers, path)(images) for path in (start, config.output))
     for layer in layers:
         # Each layer is scaled anew.
         similarity = torch.cosine_similarity(before[layer].flatten(), after[layer].flatten(), 0)
@@ -202,7 +202,7 @@ def test_it_improves_a_network_that_is_there(
 
 
 def test_held_out_images_are_not_learned_from(
-    recipe: DistillationRecipe, monkeypatch: pytest.MonkeyPatch
+    config: DistillationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Path] = []
     crop_of = crops.random_crop
@@ -213,13 +213,13 @@ def test_held_out_images_are_not_learned_from(
 
     for module in (crops, optimised_images, calibration):
         monkeypatch.setattr(module, "random_crop", watched)
-    distill(recipe, lambda line: None)
+    distill(config, lambda line: None)
     assert {path.name for path in seen} == {"0.png", "1.png", "2.png"}
 
 
-def test_crops_depend_on_seed_and_number_alone(recipe: DistillationRecipe) -> None:
+def test_crops_depend_on_seed_and_number_alone(config: DistillationConfig) -> None:
     photographs, paintings = (
-        sorted(folder.iterdir()) for folder in (recipe.content_images, recipe.style_images)
+        sorted(folder.iterdir()) for folder in (config.content_images, config.style_images)
     )
     crops = DistillationCrops(photographs, paintings, 32, seed=1)
     again = DistillationCrops(photographs, paintings, 32, seed=1)
@@ -230,7 +230,7 @@ def test_crops_depend_on_seed_and_number_alone(recipe: DistillationRecipe) -> No
     assert not torch.equal(crops[7], crops[8])
 
 
-def test_an_empty_folder_is_refused(recipe: DistillationRecipe, tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused(config: DistillationConfig, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RecipeError, match=r"no images in .*empty"):
-        distill(recipe.model_copy(update={"style_images": tmp_path / "empty"}), print)
+    with pytest.raises(ConfigValueError, match=r"no images in .*empty"):
+        distill(config.model_copy(update={"style_images": tmp_path / "empty"}), print)

@@ -12,7 +12,7 @@ from stylebeam.transforms.evaluation.evaluate import EvaluationRecipe, evaluate
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 from stylebeam.transforms.networks import build_network, style_size
 from stylebeam.transforms.training.data import read_style_image
-from stylebeam.transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError
 
 CPU = torch.device("cpu")
 
@@ -123,12 +123,12 @@ def test_multiply_adds_are_those_of_the_convolutions(
 def test_what_cannot_be_evaluated_is_said(
     recipe: EvaluationRecipe, change: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(ConfigValueError, match=message):
         evaluate(recipe.model_copy(update=change), print)
 
 
 def test_a_style_without_its_painting_is_said(
     recipe: EvaluationRecipe, checkpoint_path: Path
 ) -> None:
-    with pytest.raises(RecipeError, match="does not say of which painting random is"):
+    with pytest.raises(ConfigValueError, match="does not say of which painting random is"):
         evaluate(recipe.model_copy(update={"checkpoints": (checkpoint_path,)}), print)
