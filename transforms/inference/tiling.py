@@ -25,8 +25,8 @@ from stylebeam.transforms.networks.style_network import (
     STRIDE,
     Stage,
     StyleNetwork,
+    apply_stages,
     framed,
-    rectified,
     unpacked,
 )
 
@@ -195,7 +195,7 @@ class TiledImage:
             moments.append(self._moments(tail, moments, tiles, self._part_of(x)))
         for tile in tiles:
             known = _by(moments)
-            yield tile, network.finish(rectified(tail, self._part_of(x)(tile), known))
+            yield tile, network.finish(apply_stages(tail, self._part_of(x)(tile), known))
 
     def _seen(self, tile: _Tile) -> Tensor:
         """Return what the head takes of a tile: packed RGB in [-1, 1]."""
@@ -234,7 +234,7 @@ class TiledImage:
         stage = stages[len(known)]
         moments = _Moments()
         for tile in tiles:
-            x = rectified(stages[: len(known)], part(tile), _by(known))
+            x = apply_stages(stages[: len(known)], part(tile), _by(known))
             features = tile.inside(stage.convolve(x), stage.resolution)
             moments.add(features)
             if kept is not None:

@@ -40,9 +40,9 @@ def test_updates_of_muon_are_nearly_orthogonal(model: nn.Module) -> None:
 @pytest.mark.parametrize(("name", "by_adam"), [("muon", 4), ("adam", 6)])
 def test_adam_updates_the_other_parameters(model: nn.Module, name: str, by_adam: int) -> None:
     update = update_of(model, name)
-    # The first step of Adam is the learning rate, in the direction of the gradient's sign.
-    moved = [(each.abs() / RATE - 1).abs().max() < 1e-2 for each in update.values()]
-    assert sum(moved) == by_adam
+    # The first step of Adam is the learning rate times the sign of the gradient.
+    updated = [(each.abs() / RATE - 1).abs().max() < 1e-2 for each in update.values()]
+    assert sum(updated) == by_adam
     assert all(each.abs().min() > 0 for each in update.values())
 
 
