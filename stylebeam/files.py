@@ -1,4 +1,4 @@
-"""Writes files whole or not at all."""
+"""Atomic writing of files: a file either has all of its contents or does not appear."""
 
 import contextlib
 import fcntl
@@ -13,47 +13,49 @@ _PREFIX, _SUFFIX = ".stylebeam-", ".part"
 def write_whole(
     path: str | Path, data: bytes, before_it_appears: Callable[[], None] = lambda: None
 ) -> None:
-    """Write a local file under its name only once all of it is on the disk; make its folders.
+    """Write a local file atomically, and create its folders.
+
+    The data are written to a temporary file in the same folder, which is then renamed.
 
     Args:
         path: of the file.
-        data: what is to be in it.
-        before_it_appears: is called when all is written, just before the file gets its name.
+        data: its contents.
+        before_it_appears: called when all data are on disk, just before the file is renamed.
 
     Raises:
-        OSError: it cannot be written; what was there before is as it was.
+        OSError: the file cannot be written; an existing file is left unchanged.
     """
     folder = os.path.dirname(path)
     os.makedirs(folder or ".", exist_ok=True)
-    unfinished = os.path.join(folder, f"{_PREFIX}{uuid.uuid4().hex}{_SUFFIX}")
+    temporary = os.path.join(folder, f"{_PREFIX}{uuid.uuid4().hex}{_SUFFIX}")
     try:
-        with open(unfinished, "xb") as file:
-            # Held for as long as this process lives and writes: see `remove_leftover`. Some network
-            # drives have no locks; there leftovers stay, for nothing tells them from work.
+        with open(temporary, "xb") as file:
+            # The lock tells `remove_leftover` that a process is still writing. Some network drives
+            # do not support locks; temporary files of killed processes are never removed there.
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
             before_it_appears()
-            os.replace(unfinished, path)
+            os.replace(temporary, path)
     except BaseException:
-        if os.path.exists(unfinished):
-            os.unlink(unfinished)
+        if os.path.exists(temporary):
+            os.unlink(temporary)
         raise
 
 
 def is_unfinished(path: str) -> bool:
-    """Whether a file's name is one that `write_whole` gives to files that it has begun."""
+    """Return whether a file has the name of a temporary file of `write_whole`."""
     name = os.path.basename(path)
     return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
 
 
 def remove_leftover(path: str) -> None:
-    """Remove a file that a killed process has begun, unless a living one is still at it.
+    """Remove the temporary file of a killed process, unless a process is still writing it.
 
     Args:
-        path: of a file of which `is_unfinished` is true.
+        path: of a file for which `is_unfinished` is true.
 
     Raises:
         OSError: it cannot be removed.

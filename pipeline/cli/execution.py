@@ -17,7 +17,7 @@ from stylebeam.transforms.hardware.devices import DeviceUnavailableError
 from stylebeam.transforms.hardware.precision import NonFiniteError
 from stylebeam.transforms.images.formats import ImageError
 from stylebeam.transforms.losses.vgg import WeightsUnavailableError
-from stylebeam.transforms.training.loop_recipe import RecipeError, TrainingError
+from stylebeam.transforms.training.loop_config import ConfigValueError, TrainingError
 
 _COMMANDS = {
     "run": run.run,
@@ -35,7 +35,7 @@ _COMMANDS = {
 _USAGE_ERRORS = (
     ConfigError,
     MethodError,
-    RecipeError,
+    ConfigValueError,
     DeviceUnavailableError,
     WeightsUnavailableError,
 )

@@ -10,21 +10,21 @@ from pydantic_core import core_schema
 from stylebeam.pipeline.config.run_config import RunConfig
 from stylebeam.pipeline.methods import METHODS
 from stylebeam.pipeline.runs.sweep import SweepConfig
-from stylebeam.transforms.distillation.distill import DistillationRecipe
+from stylebeam.transforms.distillation.distill import DistillationConfig
 from stylebeam.transforms.evaluation.config import EvaluationConfig
 from stylebeam.transforms.networks import STYLE_NETWORK_NAMES
-from stylebeam.transforms.training.style_recipe import TrainingRecipe
-from stylebeam.transforms.training.super_resolution import SuperResolutionRecipe
+from stylebeam.transforms.training.style_config import StyleTrainingConfig
+from stylebeam.transforms.training.super_resolution import SuperResolutionTrainingConfig
 
 Schema = dict[str, Any]
 
 TYPES: Mapping[str, type[BaseModel]] = {
     "run": RunConfig,
     "sweep": SweepConfig,
-    "train": TrainingRecipe,
-    "train-super-resolution": SuperResolutionRecipe,
+    "train": StyleTrainingConfig,
+    "train-super-resolution": SuperResolutionTrainingConfig,
     "evaluate": EvaluationConfig,
-    "distill": DistillationRecipe,
+    "distill": DistillationConfig,
 }
 """The type of each kind of config, by the command that takes it."""
 

@@ -1,4 +1,4 @@
-"""What computes a network: OpenVINO on a CPU, where it is installed, else PyTorch."""
+"""Backends, which compute a network: OpenVINO on a CPU if it is installed, otherwise PyTorch."""
 
 import importlib.metadata
 import importlib.util
@@ -9,9 +9,9 @@ from stylebeam.transforms.backends.computation import ONE_IMAGE, Backend, Comput
 from stylebeam.transforms.backends.pytorch import CompiledTorchBackend, TorchBackend
 from stylebeam.transforms.hardware.devices import fast_precision
 
-# One is computed, the other moved or rounded to pixels.
+# One image is computed while the other is transferred or converted.
 _IMAGES_ON_A_GPU = 2
-# Compiling takes a minute or so, and saves 0.2 to 1.2 s for an image of a megapixel on two cores.
+# Compilation takes about a minute, and saves 0.2 to 1.2 s per megapixel on two cores.
 _IMAGES_WORTH_COMPILING = 200
 
 _HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
@@ -20,19 +20,19 @@ if _HAS_OPENVINO:
 
 
 def is_computed_by_openvino(device: torch.device) -> bool:
-    """Say whether `backend_for` returns OpenVINO."""
+    """Return whether `backend_for` returns OpenVINO for a device."""
     return _HAS_OPENVINO and device.type == "cpu"
 
 
 def is_worth_compiling(device: torch.device, images: int) -> bool:
-    """Say whether so many images are computed sooner if PyTorch is compiled first."""
+    """Return whether this number of images is computed sooner if PyTorch compiles first."""
     return not is_computed_by_openvino(device) and images >= _IMAGES_WORTH_COMPILING
 
 
 def backend_for(
     computation: Computation, device: torch.device, workload: Workload = ONE_IMAGE
 ) -> Backend:
-    """Return what does a workload soonest on a device."""
+    """Return the backend that computes a workload fastest on a device."""
     if is_computed_by_openvino(device):
         return OpenVinoBackend(computation, workload.at_once)
     if is_worth_compiling(device, workload.images):
@@ -41,9 +41,9 @@ def backend_for(
 
 
 def images_at_once(device: torch.device) -> int:
-    """Return how many images are best computed at once, by as many threads.
+    """Return the number of images to compute at once, each in its own thread.
 
-    OpenVINO has a core for each; PyTorch uses all cores for one.
+    OpenVINO uses one core per image, and PyTorch uses all cores for one image.
     """
     if device.type != "cpu":
         return _IMAGES_ON_A_GPU
@@ -51,6 +51,6 @@ def images_at_once(device: torch.device) -> int:
 
 
 def describe_backend(device: torch.device) -> str:
-    """Name what computes on a device, for people."""
+    """Return the name and version of the library that computes on a device, for messages."""
     name = "OpenVINO" if is_computed_by_openvino(device) else "torch"
     return f"{name} {importlib.metadata.version(name)}"

@@ -1,4 +1,4 @@
-"""What backends compute, and how they are called."""
+"""The interfaces of computations and backends."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -7,16 +7,18 @@ import torch
 from torch import Tensor, nn
 
 EXAMPLE_SIZE = 96, 128
-"""Of the pixels, height and width, that a computation is compiled with. All networks accept it, and
-it is not so small that PyTorch would convolve it otherwise than a photo."""
+"""Height and width of the image that a computation is compiled with.
+
+All networks accept it, and it is large enough that PyTorch convolves it in the same way as a photo.
+"""
 
 
 class Workload(NamedTuple):
-    """What a backend is made for.
+    """The number of images that a backend will compute.
 
     Attributes:
-        at_once: how many threads will call, at most as many as `backends.images_at_once` says.
-        images: how many there will be in all, about.
+        at_once: number of threads that call the backend, at most `backends.images_at_once`.
+        images: approximate number of images in total.
     """
 
     at_once: int = 1
@@ -27,27 +29,28 @@ ONE_IMAGE = Workload()
 
 
 class Computation(nn.Module):
-    """What a backend computes: whole-number pixels in, whole-number pixels out.
+    """A network with integer pixels as its input and output.
 
-    `forward` takes pixels of shape (1, H, W, C), uint8, or int32 for 16 bits, and the settings. It
-    returns pixels of the same type, shape (1, H', W', C'), and whether all values behind them were
-    finite, a boolean tensor. Pixels are whole numbers outside it, so that less is moved.
+    `forward` takes pixels of shape (1, H, W, C), uint8, or int32 for 16 bits, and tensors of
+    settings. It returns pixels of the same type, shape (1, H', W', C'), and a boolean tensor that
+    says whether all values were finite before they were rounded. The conversion from and to
+    integers is part of the computation so that fewer bytes are transferred.
     """
 
 
 class Backend(Protocol):
-    """Computes. Calls from several threads are safe."""
+    """Executes a computation. Calls from several threads are safe."""
 
     def __call__(
         self, pixels: Tensor, settings: Sequence[Tensor], precision: torch.dtype
     ) -> tuple[Tensor, bool]:
-        """Return what the computation makes of pixels, on the CPU.
+        """Return the output of the computation.
 
         Args:
-            pixels: of the computation, on the CPU.
-            settings: its other inputs, likewise.
+            pixels: input of the computation, on the CPU.
+            settings: its other inputs, on the CPU.
             precision: of the convolutions.
 
         Returns:
-            The pixels that it makes, and whether all values were finite.
+            The output pixels, on the CPU, and whether all values were finite.
         """

@@ -1,4 +1,4 @@
-"""OpenVINO as a backend. Importing this module needs it to be installed."""
+"""The backend that uses OpenVINO, which must be installed to import this module."""
 
 import queue
 import threading
@@ -18,28 +18,28 @@ from stylebeam.transforms.backends.computation import EXAMPLE_SIZE, Computation
 from stylebeam.transforms.hardware.memory import return_free_memory
 
 _MODELS_KEPT = 16
-# Kernels are made for each size of image: so many, of some twenty for each, are kept for the next.
+# OpenVINO compiles about twenty kernels for each image size; this many are cached.
 _KERNELS_KEPT = 256
-# Of the largest image whose memory a model may keep while another is used.
+# The size of the largest image whose memory a model keeps while it is not in use.
 _PIXELS_KEPT = 2**21
 
 
 class OpenVinoBackend:
-    """OpenVINO's CPU device: the whole network at once, for images of any size.
+    """The CPU device of OpenVINO, for images of any size.
 
-    A model is made for each precision, type of pixels and settings: settings that are constants are
-    merged into other operations, which in one network saves a quarter of the time. That takes half
-    a second each.
+    A model is compiled for each combination of precision, pixel type and settings, in half a second
+    each. As constants, settings are folded into other operations, which saves a quarter of the time
+    of one network.
     """
 
     def __init__(self, computation: Computation, at_once: int = 1) -> None:
-        """Take a computation, of which models are made later.
+        """Make the backend; models are compiled when they are first used.
 
         Args:
-            computation: what to compute.
-            at_once: how many threads will call; the cores that torch would use are shared among
-                them. With a core each, results do not depend on the number of cores, and cores do
-                not wait for each other.
+            computation: the computation.
+            at_once: number of threads that call the backend, which share the cores that torch would
+                use. With one core per image, results do not depend on the number of cores, and
+                cores do not wait for each other.
         """
         self._computation = computation.eval()
         self._at_once = at_once
@@ -53,8 +53,8 @@ class OpenVinoBackend:
         key = precision, pixels.dtype, values
         with self._lock:
             if key not in self._models:
-                settled = _Settled(self._computation, settings)
-                self._models[key] = _Model(settled, pixels, precision, self._at_once)
+                constant = _WithConstantSettings(self._computation, settings)
+                self._models[key] = _Model(constant, pixels, precision, self._at_once)
             model = self._models[key]
             model.users += 1
             self._make_room_for(key)
@@ -65,7 +65,7 @@ class OpenVinoBackend:
                 model.users -= 1
 
     def _make_room_for(self, key: object) -> None:
-        """Let go of what models keep that are not used now."""
+        """Drop the models used longest ago, and the memory of models that are not in use."""
         self._models.move_to_end(key)
         while len(self._models) > _MODELS_KEPT:
             self._models.popitem(last=False)
@@ -74,8 +74,8 @@ class OpenVinoBackend:
                 model.release_large_memory()
 
 
-class _Settled(nn.Module):
-    """A computation with settings that do not change."""
+class _WithConstantSettings(nn.Module):
+    """A computation with constant settings."""
 
     def __init__(self, computation: Computation, settings: Sequence[Tensor]) -> None:
         super().__init__()
@@ -83,71 +83,75 @@ class _Settled(nn.Module):
         self.settings = tuple(settings)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        made, _ = self.computation(pixels, *self.settings)
-        return made
+        output, _ = self.computation(pixels, *self.settings)
+        return output
 
 
 class _Model:
     """A computation that OpenVINO has compiled for a precision and images of any size.
 
     Attributes:
-        users: how many calls are under way.
+        users: number of calls in progress.
     """
 
     def __init__(
-        self, settled: _Settled, pixels: Tensor, precision: torch.dtype, at_once: int
+        self,
+        computation: _WithConstantSettings,
+        pixels: Tensor,
+        precision: torch.dtype,
+        at_once: int,
     ) -> None:
         example = torch.zeros((1, *EXAMPLE_SIZE, pixels.shape[3]), dtype=pixels.dtype)
         example[:, ::2, ::3] = 1
-        # Networks normalise or clamp what they are given: if an example's values are finite, which
-        # costs nothing to see, so are those of any image.
+        # Networks normalize or clamp their input, so the values of an example, which are cheap to
+        # check, are finite if and only if those of any image are.
         with torch.inference_mode():
-            self._finite = bool(settled.computation(example, *settled.settings)[1])
+            self._finite = bool(computation.computation(example, *computation.settings)[1])
         options = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == torch.bfloat16 else "f32",
             "NUM_STREAMS": at_once,
             "INFERENCE_NUM_THREADS": max(at_once, torch.get_num_threads()),
             "CPU_RUNTIME_CACHE_CAPACITY": _KERNELS_KEPT,
-            # Several processes would all be pinned to the same first cores.
+            # Several processes would be pinned to the same cores.
             "ENABLE_CPU_PINNING": False,
         }
-        compiled = openvino.Core().compile_model(_converted(settled, example), "CPU", options)
+        compiled = openvino.Core().compile_model(_convert(computation, example), "CPU", options)
         self.users = 0
         self._compiled = compiled
         self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
         self._largest = 0
 
     def infer(self, pixels: Tensor) -> tuple[Tensor, bool]:
-        """Return what the computation makes of pixels, and whether its values are finite."""
+        """Return the output of the computation, and whether its values are finite."""
         self._largest = max(self._largest, pixels.numel() // 3)
         try:
             request = self._idle.get_nowait()
         except queue.Empty:
             request = self._compiled.create_infer_request()
-        [made] = request.infer([pixels.contiguous().numpy()], share_inputs=True).values()
+        [output] = request.infer([pixels.contiguous().numpy()], share_inputs=True).values()
         self._idle.put(request)
-        return torch.from_numpy(made), self._finite
+        return torch.from_numpy(output), self._finite
 
     def release_large_memory(self) -> None:
-        """Give back the memory for intermediate results, if that is much."""
+        """Free the memory of intermediate results if it is large."""
         if self._largest > _PIXELS_KEPT:
             self._compiled.release_memory()
             return_free_memory()
             self._largest = 0
 
 
-def _converted(settled: _Settled, example: Tensor) -> Any:
-    """Return OpenVINO's model of a computation on images of any height and width.
+def _convert(computation: _WithConstantSettings, example: Tensor) -> Any:
+    """Return the OpenVINO model of a computation on images of any height and width.
 
-    By the frontend itself, as `openvino.convert_model` would report each conversion to its makers.
+    The frontend is called directly because `openvino.convert_model` sends telemetry.
     """
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore", TracerWarning)
-        # torch would rather have its own compiler used.
+        # torch recommends torch.export.
         warnings.simplefilter("ignore", FutureWarning)
-        traced = torch.jit.trace(settled, (example,), check_trace=False)
+        traced = torch.jit.trace(computation, (example,), check_trace=False)
     frontend = FrontEndManager().load_by_framework("pytorch")
-    # The frontend does not keep the decoder alive.
+    # Keeps the decoder alive, which the frontend does not.
     decoder = TorchScriptPythonDecoder(traced, example_input=(example,))
     model = frontend.convert(frontend.load(decoder))
     model.reshape(openvino.PartialShape([1, -1, -1, example.shape[3]]))

@@ -1,4 +1,4 @@
-"""PyTorch as a backend."""
+"""The backends that use PyTorch."""
 
 import contextlib
 import logging
@@ -18,10 +18,10 @@ _log = logging.getLogger(__name__)
 
 
 class TorchBackend:
-    """PyTorch, one operation after the other, in a lower precision by autocast.
+    """PyTorch in eager mode, in lower precisions by autocast.
 
-    On a GPU each calling thread has a stream of its own: one image is moved while another is
-    computed.
+    On a GPU, each calling thread has its own stream, so that one image is transferred while another
+    is computed.
     """
 
     def __init__(self, computation: Computation, device: torch.device) -> None:
@@ -30,53 +30,52 @@ class TorchBackend:
         self._computation = computation.to(device).to(memory_format=torch.channels_last)
         self._of_thread = threading.local()
 
-    # Tensors made in inference mode are a type of their own, which would be compiled for again.
+    # Not inference_mode: its tensors would cause another compilation.
     @torch.no_grad()
     def __call__(
         self, pixels: Tensor, settings: Sequence[Tensor], precision: torch.dtype
     ) -> tuple[Tensor, bool]:
         with self._stream(), convolutions_in(precision, self._device):
-            inputs = [self._moved(tensor) for tensor in (pixels, *settings)]
-            made, finite = self._compute(inputs, precision)
-            return made.cpu(), bool(finite)
+            inputs = [self._to_device(tensor) for tensor in (pixels, *settings)]
+            output, finite = self._compute(inputs, precision)
+            return output.cpu(), bool(finite)
 
     def _compute(self, inputs: Sequence[Tensor], precision: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return what the computation makes of inputs on the device, there."""
-        made, finite = self._computation(*inputs)
-        return made, finite
+        """Return the output of the computation, on the device like the inputs."""
+        output, finite = self._computation(*inputs)
+        return output, finite
 
     def _stream(self) -> AbstractContextManager[object]:
         if self._device.type != "cuda":
             return contextlib.nullcontext()
         if not hasattr(self._of_thread, "stream"):
             self._of_thread.stream = torch.cuda.Stream(self._device)
-            # The weights may still be on their way.
+            # The weights may still be in transfer on the default stream.
             self._of_thread.stream.wait_stream(torch.cuda.default_stream(self._device))
         return torch.cuda.stream(self._of_thread.stream)
 
-    def _moved(self, tensor: Tensor) -> Tensor:
-        # From memory that stays in its place a GPU fetches by itself.
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        # Transfers from pinned memory are asynchronous.
         pinned = tensor.pin_memory() if self._device.type == "cuda" else tensor
         return pinned.to(self._device, non_blocking=True)
 
 
 class CompiledTorchBackend(TorchBackend):
-    """PyTorch, compiled for images of any size; the first image waits for that, a minute or so.
+    """PyTorch, compiled for images of any size during the first call, which takes about a minute.
 
-    What is rare is computed by one operation after the other instead: pixels of 16 bits, and images
-    that are done again in float32. So is everything where compilation fails, as without a compiler
-    for C++.
+    Rare cases are computed in eager mode: 16-bit pixels, and images that are repeated in float32.
+    So is everything if compilation fails, for example without a C++ compiler.
     """
 
     def __init__(
         self, computation: Computation, device: torch.device, precision: torch.dtype
     ) -> None:
-        """Move a computation to a device, to be compiled later.
+        """Move a computation to a device; it is compiled by the first call.
 
         Args:
-            computation: what to compute.
-            device: where.
-            precision: what to compile for.
+            computation: the computation.
+            device: where to compute.
+            precision: to compile for.
         """
         super().__init__(computation, device)
         self._precision = precision
@@ -89,13 +88,13 @@ class CompiledTorchBackend(TorchBackend):
         with self._compiling:
             if self._compiled is None:
                 self._compiled = self._compile(inputs)
-        made, finite = self._compiled(*inputs)
-        return made, finite
+        output, finite = self._compiled(*inputs)
+        return output, finite
 
     def _compile(self, inputs: Sequence[Tensor]) -> Computation:
-        """Return the computation, compiled for images of any size and inputs that are otherwise so.
+        """Return the computation compiled for images of any size and these types of inputs.
 
-        Where that fails, the computation itself.
+        If that fails, the computation itself is returned.
         """
         pixels, *settings = inputs
         example = pixels.new_zeros((1, *EXAMPLE_SIZE, pixels.shape[3]))
@@ -106,6 +105,6 @@ class CompiledTorchBackend(TorchBackend):
             compiled(example, *settings)
         except TorchDynamoException as error:
             reason = str(error).strip().partition("\n")[0]
-            _log.warning("torch.compile failed, and images are computed without: %s", reason)
+            _log.warning("torch.compile failed, so images are computed without it: %s", reason)
             return self._computation
         return compiled

@@ -1,5 +1,6 @@
-"""Distillation of VGG-19 into the embedded loss network (`losses.distilled_vgg`).
+"""Distillation of VGG-19 into the distilled VGG (`losses.distilled_vgg`).
 
-`compression` makes a first network in closed form, `distill` trains it further as a `student` of
-its `teacher`, on `crops` and on `optimised_images`, and `calibration` brings its losses to theirs.
+`compression` computes the initial weights in closed form. `distill` then trains them: a `student`
+learns from its `teacher` on `crops` and on `optimized_images`. `calibration` scales the layers of
+the result so that its losses equal the teacher's on average.
 """

@@ -1,6 +1,8 @@
-"""Calibration: the same weights of the losses shall mean the same picture by student and teacher.
+"""Calibration: scales the student's layers so that its losses equal the teacher's on average.
 
-What a student does not know of its teacher's activations is missing from its distances too.
+The part of the teacher's activations that the student does not predict is missing from its
+losses, so they are too small. After calibration, the same loss weights give the same picture with
+both networks.
 """
 
 from collections import defaultdict
@@ -22,7 +24,7 @@ from stylebeam.transforms.losses.loss_network import interior_activations
 from stylebeam.transforms.training.data import Draw, random_crop
 
 CONTENT_LAYER = "relu4_2"
-"""The layer that is calibrated by its content loss, and the others by their style loss."""
+"""The layer that is calibrated by its content loss; the others are by their style loss."""
 
 _PAIRS = 100
 _SEED = 1
@@ -32,36 +34,36 @@ _SEED = 1
 def calibrate(
     network: DistilledVgg,
     teacher: Teacher,
-    photographs: Sequence[Path],
+    photos: Sequence[Path],
     paintings: Sequence[Path],
     size: int,
     device: torch.device,
 ) -> dict[str, float]:
-    """Scale each layer so that its losses agree with the teacher's, in the mean over pairs.
+    """Scale each layer so that its loss equals the teacher's, averaged over pairs of images.
 
-    Style losses are those of a photograph and a painting, content losses those of a photograph and
-    the same with a painting's details.
+    The style loss is between a photo and a painting, the content loss between a photo and the same
+    photo with details of a painting.
 
     Args:
-        network: is changed in place.
-        teacher: what it was distilled from.
-        photographs: paths of images.
+        network: modified in place.
+        teacher: the network that it was distilled from.
+        photos: paths of images.
         paintings: paths of images.
         size: side of the crops in pixels.
-        device: where both networks are.
+        device: of both networks.
 
     Returns:
-        By layer, the factor.
+        The factors, by layer.
     """
     losses: dict[str, Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64))
     for number in range(_PAIRS):
         draw = Draw(_SEED, number)
-        photograph, painting = (
+        photo, painting = (
             random_crop(files[draw.integer(0, len(files) - 1)], size, draw, 0.3)
-            for files in (photographs, paintings)
+            for files in (photos, paintings)
         )
-        painted = with_details_of(painting, photograph, draw).clamp(0, 1)
-        images = torch.stack([photograph, painting, painted]).to(device)
+        painted = with_details_of(painting, photo, draw).clamp(0, 1)
+        images = torch.stack([photo, painting, painted]).to(device)
         features = interior_activations(network, images)
         for layer, activations in teacher(images).items():
             losses[layer] += torch.stack(
@@ -72,7 +74,8 @@ def calibrate(
             ).cpu()
     gains = {}
     for layer, (of_teacher, of_student) in losses.items():
-        # Content losses go with the square of activations, style losses with the fourth power.
+        # Content losses are proportional to the square of activations, style losses to the fourth
+        # power.
         power = 1 / 2 if layer == CONTENT_LAYER else 1 / 4
         gains[layer] = float(of_teacher / of_student) ** power
         scale(network, layer, gains[layer])
@@ -80,21 +83,27 @@ def calibrate(
 
 
 def _loss(layer: str, activations: Tensor, readout: Tensor | None) -> Tensor:
-    """Return the content or style loss of a photograph, a painting, and both in one."""
-    photograph, painting, painted = activations.split(1)
+    """Return the content or style loss of a layer.
+
+    Args:
+        layer: its name.
+        activations: of a photo, a painting, and the photo with details of the painting.
+        readout: of the layer, as `gram_matrix` takes it.
+    """
+    photo, painting, painted = activations.split(1)
     if layer == CONTENT_LAYER:
-        return feature_reconstruction_loss(photograph, painted, readout)
-    return style_reconstruction_loss(
-        gram_matrix(photograph, readout), gram_matrix(painting, readout)
-    )
+        return feature_reconstruction_loss(photo, painted, readout)
+    return style_reconstruction_loss(gram_matrix(photo, readout), gram_matrix(painting, readout))
 
 
 @torch.no_grad()
 def scale(network: DistilledVgg, layer: str, gain: float) -> None:
-    """Multiply what a layer returns, through its readout if it has one, and nothing else.
+    """Multiply the activations of a layer, without changing the other layers.
+
+    If the layer has a readout, that is multiplied instead.
 
     Args:
-        network: is changed in place.
+        network: modified in place.
         layer: one of its layers.
         gain: above 0.
     """
@@ -104,7 +113,7 @@ def scale(network: DistilledVgg, layer: str, gain: float) -> None:
     name = convolution_of(layer)
     for parameter in _factors(network.convolutions[name])[-1].parameters():
         parameter.mul_(gain)
-    # A rectifier returns gain times as much for gain times as much, and so does a pooling.
+    # ReLU and pooling are homogeneous: they pass the factor on to the next convolution.
     names = list(WIDTHS)
     following = names[names.index(name) + 1 :]
     if following:

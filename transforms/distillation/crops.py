@@ -1,4 +1,4 @@
-"""What a distillation sees: crops of photographs, of paintings, and of what lies between."""
+"""Training data of the distillation: crops of photos, of paintings, and of mixtures of both."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,30 +12,30 @@ from stylebeam.transforms.training.data import Draw, random_crop
 
 
 class DistillationCrops(Dataset[Tensor]):
-    """Crops of photographs and paintings, and of what an optimisation meets between the two."""
+    """Crops of photos and paintings, and mixtures, like pictures during an optimization."""
 
     def __init__(
-        self, photographs: Sequence[Path], paintings: Sequence[Path], crop_size: int, seed: int
+        self, photos: Sequence[Path], paintings: Sequence[Path], crop_size: int, seed: int
     ) -> None:
-        """Take note of the images; crop i depends on the seed and i alone.
+        """Make the data set; crop i depends only on the seed and i.
 
         Args:
-            photographs: paths of images.
+            photos: paths of images.
             paintings: paths of images.
             crop_size: side of a crop in pixels.
-            seed: decides every crop.
+            seed: of all random choices.
         """
-        self._photographs = photographs
+        self._photos = photos
         self._paintings = paintings
         self._crop_size = crop_size
         self._seed = seed
 
     def __getitem__(self, index: int) -> Tensor:
-        """Return a crop: RGB, about [0, 1], shape (3, crop_size, crop_size).
+        """Return a crop: RGB in [-0.1, 1.1], shape (3, crop_size, crop_size).
 
-        Half are of photographs, a fifth of paintings, the rest halfway from one to the other: the
-        shapes of a photograph with the details of a painting. A third get other colours, so that
-        the network serves paintings unlike those that it sees; a quarter get noise.
+        Half of the crops show photos, a fifth paintings, and the others a mixture: the shapes of a
+        photo with the details of a painting. The colors of a third are changed, so that the
+        network generalizes to other paintings; noise is added to a quarter.
 
         Raises:
             OSError: an image cannot be read.
@@ -46,11 +46,11 @@ class DistillationCrops(Dataset[Tensor]):
         if kind < 0.2:
             crop = self._crop_of(self._paintings, draw)
         else:
-            crop = self._crop_of(self._photographs, draw)
+            crop = self._crop_of(self._photos, draw)
         if kind > 0.7:
             crop = with_details_of(self._crop_of(self._paintings, draw), crop, draw)
         if draw.uniform(0, 1) < 0.33:
-            crop = _with_other_colours(crop, draw)
+            crop = _with_other_colors(crop, draw)
         if draw.uniform(0, 1) < 0.25:
             crop = crop + draw.uniform(0, 0.3) * draw.noise(crop.shape)
         return crop.clamp(-0.1, 1.1)
@@ -59,27 +59,27 @@ class DistillationCrops(Dataset[Tensor]):
         return random_crop(files[draw.integer(0, len(files) - 1)], self._crop_size, draw, 0.3)
 
 
-def with_details_of(painting: Tensor, photograph: Tensor, draw: Draw) -> Tensor:
-    """Return the shapes of one image with some of the details of another.
+def with_details_of(painting: Tensor, photo: Tensor, draw: Draw) -> Tensor:
+    """Return the shapes of a photo with some of the details of a painting.
 
     Args:
-        painting: gives the details, RGB, shape (3, H, W).
-        photograph: gives the shapes, RGB, of the same shape.
-        draw: decides how much, and what is a detail.
+        painting: RGB, shape (3, H, W).
+        photo: RGB, of the same shape.
+        draw: chooses the amount of details and their scale.
     """
     sigma = draw.uniform(1.0, 8.0)
     kernel = 2 * round(2 * sigma) + 1
     details = painting - functional.gaussian_blur(painting, [kernel, kernel], [sigma, sigma])
     shapes = torch.lerp(
-        photograph,
-        functional.gaussian_blur(photograph, [kernel, kernel], [sigma, sigma]),
+        photo,
+        functional.gaussian_blur(photo, [kernel, kernel], [sigma, sigma]),
         draw.uniform(0, 1),
     )
     return shapes + draw.uniform(0.3, 1.5) * details
 
 
-def _with_other_colours(image: Tensor, draw: Draw) -> Tensor:
-    """Return an image with its channels mixed anew, and with other brightness and contrast."""
+def _with_other_colors(image: Tensor, draw: Draw) -> Tensor:
+    """Return an image with its color channels mixed, and with other brightness and contrast."""
     mixing = torch.eye(3).roll(draw.integer(0, 2), 0) + 0.25 * draw.noise((3, 3))
     mixed = torch.einsum("ij,jhw->ihw", mixing / mixing.sum(1, keepdim=True).clamp(0.5), image)
     middle = mixed.mean(dim=(1, 2), keepdim=True)

@@ -1,4 +1,4 @@
-"""The distillation: the recipe, and the training."""
+"""The config and the training of a distillation."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +27,7 @@ from stylebeam.transforms.losses.distilled_vgg import (
 from stylebeam.transforms.losses.loss_network import interior_activations, load_loss_network
 from stylebeam.transforms.training.data import list_images, read_style_image
 from stylebeam.transforms.training.loop import run_iterations
-from stylebeam.transforms.training.loop_recipe import LoopRecipe, RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError, LoopConfig
 from stylebeam.transforms.training.optimizers import Muon
 
 _IMAGES_FOR_START = 200
@@ -35,98 +35,104 @@ _IMAGES_FOR_MEANS = 48
 _BATCHES_FOR_MAPS = 100
 _HELD_OUT_SIZE = 256
 
-# It divides the iterations between two state files, so that a distillation that was killed goes on
-# where new ways begin anyway.
-_STEPS_OF_A_WAY = 50
+# It divides the number of iterations between two state files. A distillation that was interrupted
+# then resumes where new images are started anyway.
+_STEPS_PER_OPTIMIZED_IMAGE = 50
 
-# The root mean square of Muon's update, relative to its learning rate; that of Adam's is 1.
+# The root mean square of Muon's updates, relative to the learning rate; for Adam it is 1.
 _UPDATE_OF_MUON = 0.2
 
 
-class DistillationRecipe(LoopRecipe):
-    """Everything that decides what a distillation makes."""
+class DistillationConfig(LoopConfig):
+    """Settings of a distillation."""
 
-    content_images: Path = Field(description="A folder of photographs, searched recursively.")
+    content_images: Path = Field(description="A folder of photos, searched recursively.")
     style_images: Path = Field(description="A folder of paintings, searched recursively.")
     held_out: tuple[str, ...] = Field(
         default=(),
-        description="Patterns of names, such as 01*.jpg, of images to judge by, not to learn from.",
+        description="Patterns of file names, such as 01*.jpg, of images to evaluate on instead of"
+        " training on.",
     )
     start: Path | None = Field(
         default=None,
-        description="An embedded network to improve, instead of compressing VGG-19 anew.",
+        description="A checkpoint of a distilled VGG to train further, instead of compressing"
+        " VGG-19.",
     )
     crop_size: int = Field(default=160, ge=32, strict=True, description="Side of a crop in pixels.")
     batch_size: int = Field(
-        default=2, ge=1, strict=True, description="Crops in an iteration, and optimised images."
+        default=2,
+        ge=1,
+        strict=True,
+        description="Crops in an iteration, and as many optimized images.",
     )
     learning_rate: float = Field(
         default=0.02,
         gt=0,
         strict=True,
-        description="Peak of the one-cycle schedule: five times the relative change of a weight.",
+        description="Peak of the one-cycle schedule: five times the relative change of a weight in"
+        " an update.",
     )
 
 
 def distill(
-    recipe: DistillationRecipe, report: Callable[[str], None] = print
+    config: DistillationConfig, report: Callable[[str], None] = print
 ) -> dict[str, dict[str, float]]:
-    """Distil VGG-19 into an embedded network, and write it.
+    """Distill VGG-19 into a distilled VGG, and write its checkpoint.
 
-    The loss is, summed over the layers, the part of the variance of the layer's activations that
-    the student leaves unexplained. A distillation of the same recipe that was killed goes on where
-    it was.
+    The loss is the unexplained variance, the part of the variance of the teacher's activations that
+    the student does not predict, summed over layers. If a distillation of the same config was
+    interrupted, it resumes from its last state.
 
     Args:
-        recipe: what to learn from, and how long.
-        report: receives a line of progress now and then.
+        config: what to train on, and how long.
+        report: receives lines of progress.
 
     Returns:
         The unexplained variance of the held-out images, by kind of image and layer.
 
     Raises:
-        RecipeError: something that the recipe names is not there, or unfit.
+        ConfigValueError: a value of the config cannot be used.
         TrainingError: an image cannot be read, or the loss is no longer finite.
-        OSError: an image cannot be read, before or beside the loop.
-        ImageError: an image cannot be decoded, likewise.
-        WeightsUnavailableError: the teacher's weights are not to be had.
-        DeviceUnavailableError: the device is not there.
+        OSError: an image cannot be read before or after the training loop.
+        ImageError: an image cannot be decoded before or after the training loop.
+        WeightsUnavailableError: the weights of VGG-19 are not available.
+        DeviceUnavailableError: the device is not available.
     """
-    recipe.check_output()
-    device, precision = recipe.choose_device()
-    images = _split(recipe)
-    crops = DistillationCrops(images.photographs, images.paintings, recipe.crop_size, recipe.seed)
+    config.check_output()
+    device, precision = config.choose_device()
+    images = _split_images(config)
+    crops = DistillationCrops(images.photos, images.paintings, config.crop_size, config.seed)
     report(
-        f"Going on from {recipe.start}." if recipe.start else "Compressing VGG-19 in closed form."
+        f"Starting from {config.start}." if config.start else "Compressing VGG-19 in closed form."
     )
-    student, teacher = _begin(recipe.start, crops, device, precision)
-    optimised = OptimizedImages(
+    student, teacher = _student_and_teacher(config.start, crops, device, precision)
+    optimized = OptimizedImages(
         student,
-        images.photographs,
+        images.photos,
         images.paintings,
-        recipe.crop_size,
-        count=recipe.batch_size,
-        steps=_STEPS_OF_A_WAY,
-        seed=recipe.seed,
+        config.crop_size,
+        count=config.batch_size,
+        steps=_STEPS_PER_OPTIMIZED_IMAGE,
+        seed=config.seed,
     )
 
     def terms_of(iteration: int, batch: Tensor) -> dict[str, Tensor]:
-        batch, on_their_way = batch.to(device), optimised.at(iteration, device)
-        targets = teacher(torch.cat([batch, on_their_way.detach()]))
+        batch, during_optimization = batch.to(device), optimized.at(iteration, device)
+        targets = teacher(torch.cat([batch, during_optimization.detach()]))
         predicted = interior_activations(student, batch)
-        predicted_on_way = interior_activations(student, on_their_way)
-        optimised.advance(on_their_way, predicted_on_way)
+        predicted_optimized = interior_activations(student, during_optimization)
+        optimized.advance(during_optimization, predicted_optimized)
         terms = {}
         for layer, target in targets.items():
-            both = torch.cat([predicted[layer], predicted_on_way[layer]]).float()
-            terms[layer] = F.mse_loss(both, target) / teacher.variances[layer]
+            predictions = torch.cat([predicted[layer], predicted_optimized[layer]]).float()
+            terms[layer] = F.mse_loss(predictions, target) / teacher.variances[layer]
         return terms
 
     finished = run_iterations(
-        recipe, student, crops, terms_of, report, _optimizers(student, recipe.learning_rate)
+        config, student, crops, terms_of, report, _optimizers(student, config.learning_rate)
     )
-    report("Solving for the linear maps, and calibrating.")
-    first = finished.iterations * recipe.batch_size
+    report("Solving for the linear maps and calibrating.")
+    first = finished.iterations * config.batch_size
     starts = range(first, first + 4 * _BATCHES_FOR_MAPS, 4)
     student.solve_maps(
         teacher, (_batch(crops, range(start, start + 4)).to(device) for start in starts)
@@ -135,58 +141,56 @@ def distill(
         kind: unexplained_variance(student, teacher, files, device)
         for kind, files in images.held_out.items()
     }
-    embedded = student.embedded()
-    gains = calibrate(
-        embedded, teacher, images.photographs, images.paintings, recipe.crop_size, device
-    )
+    network = student.distilled_vgg()
+    gains = calibrate(network, teacher, images.photos, images.paintings, config.crop_size, device)
     about = {
-        "recipe": recipe.model_dump(
+        "recipe": config.model_dump(
             mode="json",
             exclude={"output", "device", "content_images", "style_images", "tensorboard"},
         ),
         "iterations": finished.iterations,
-        "photographs": len(images.photographs),
+        "photographs": len(images.photos),
         "paintings": len(images.paintings),
         "unexplained_variance": unexplained,
         "scales": teacher.scales,
         "gains": gains,
-        "start": about_distilled_vgg(recipe.start) if recipe.start else None,
+        "start": about_distilled_vgg(config.start) if config.start else None,
     }
-    save_distilled_vgg(embedded, about, recipe.output)
+    save_distilled_vgg(network, about, config.output)
     finished.state.unlink(missing_ok=True)
     return unexplained
 
 
 class _Images(NamedTuple):
-    """The files to learn from, and by kind those to judge by."""
+    """The images to train on, and the held-out ones by kind."""
 
-    photographs: list[Path]
+    photos: list[Path]
     paintings: list[Path]
     held_out: dict[str, list[Path]]
 
 
-def _split(recipe: DistillationRecipe) -> _Images:
-    """Set what is held out apart.
+def _split_images(config: DistillationConfig) -> _Images:
+    """Return the images of the config, the held-out ones separated.
 
     Raises:
-        RecipeError: there is nothing to learn from.
+        ConfigValueError: a folder has no images to train on.
     """
     try:
-        photographs = list_images(recipe.content_images, without=recipe.held_out)
-        paintings = list_images(recipe.style_images, without=recipe.held_out)
+        photos = list_images(config.content_images, without=config.held_out)
+        paintings = list_images(config.style_images, without=config.held_out)
     except ValueError as error:
-        raise RecipeError(f"content_images or style_images: {error}.") from error
+        raise ConfigValueError(f"content_images or style_images: {error}.") from error
     held_out = {
-        "photographs": sorted(set(list_images(recipe.content_images)) - set(photographs)),
-        "paintings": sorted(set(list_images(recipe.style_images)) - set(paintings)),
+        "photographs": sorted(set(list_images(config.content_images)) - set(photos)),
+        "paintings": sorted(set(list_images(config.style_images)) - set(paintings)),
     }
-    return _Images(photographs, paintings, held_out)
+    return _Images(photos, paintings, held_out)
 
 
-def _begin(
+def _student_and_teacher(
     start: Path | None, crops: DistillationCrops, device: torch.device, precision: torch.dtype
 ) -> tuple[Student, Teacher]:
-    """Return the student as its first network or compression makes it, and its teacher."""
+    """Return the teacher, and the student made from a checkpoint or by compression."""
     if start:
         encoder = load_distilled_vgg(LAYERS, start)
     else:
@@ -201,13 +205,16 @@ def _begin(
 def unexplained_variance(
     student: Student, teacher: Teacher, files: Sequence[Path], device: torch.device
 ) -> dict[str, float]:
-    """Return, by layer, the part of the activations' variance that the student misses.
+    """Return the part of the variance of the activations that the student does not predict.
 
     Args:
-        student: what predicts.
-        teacher: what is to be predicted.
-        files: images, of which a square in the middle counts.
-        device: where both are.
+        student: the network that predicts.
+        teacher: the network whose activations are predicted.
+        files: images, of which the central square is used.
+        device: of both networks.
+
+    Returns:
+        From 0 for a perfect prediction, by layer.
     """
     error: dict[str, float] = defaultdict(float)
     moments: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
@@ -228,7 +235,7 @@ def unexplained_variance(
 
 
 def _optimizers(student: Student, learning_rate: float) -> list[torch.optim.Optimizer]:
-    """Return Muon for the matrices, in whose deep ones Adam got nowhere, and Adam for the rest."""
+    """Return Muon for the matrices, as Adam does not train the deep ones, and Adam for the rest."""
     return [
         Muon(student.matrices.parameters(), learning_rate),
         torch.optim.Adam(

@@ -1,4 +1,4 @@
-"""The student of a distillation: an embedded loss network whose weights are easy to train."""
+"""The student of the distillation: the distilled VGG, parametrized to be easy to train."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -19,39 +19,39 @@ from stylebeam.transforms.losses.loss_network import interior_activations
 
 
 class Student(nn.Module):
-    """The embedded network with a linear map to each layer of the teacher that has more channels.
+    """The distilled VGG with a linear map to each layer of the teacher that has more channels.
 
-    Its parameters are the encoder's tensors, each divided by the root mean square that it began
-    with, so that a learning rate is a relative change; and each convolution's bias is that for
-    centred inputs. Rectified features are never negative: without that, every change of a weight
-    would shift the output first of all.
+    The parameters are those of the encoder, a distilled VGG, with two changes. Each is divided by
+    its initial root mean square, so that the learning rate is a relative change. And each bias is
+    that of a convolution of centered inputs: features after a ReLU are never negative, so a change
+    of a weight would mostly shift the mean of the output otherwise.
 
     Attributes:
-        layers: those that it returns, the teacher's.
+        layers: the layers that it returns, which are the teacher's.
     """
 
     layers = frozenset(LAYERS)
 
     def __init__(self, encoder: DistilledVgg, teacher: Teacher, images: Tensor) -> None:
-        """Take an encoder as the beginning, and solve for the maps.
+        """Parametrize an encoder, and solve for the maps.
 
         Args:
             encoder: with all of its layers.
-            teacher: what the maps are to return.
-            images: RGB in [0, 1], shape (B, 3, H, W), from which means and maps are known.
+            teacher: the network whose activations the maps predict.
+            images: RGB in [0, 1], shape (B, 3, H, W), for the means of inputs and for the maps.
         """
         super().__init__()
         self._precision = teacher.precision
         self._means = _input_means(encoder, images)
-        # In a list, its own tensors are no part of this module: only their shapes and order are of
-        # use from here on.
+        # In a list, so that its parameters are not registered as this module's: only their shapes
+        # and their order are used.
         self._encoder = [encoder.requires_grad_(False)]
         tensors = {
             name: tensor.clone() for name, tensor in encoder.convolutions.state_dict().items()
         }
         self._shift_biases(tensors, 1)
         self._sizes = {name: _root_mean_square(tensor) for name, tensor in tensors.items()}
-        # As matrices, since Muon takes nothing else.
+        # As matrices, which Muon needs.
         self.matrices = nn.ParameterDict()
         self.vectors = nn.ParameterDict()
         for name, tensor in tensors.items():
@@ -72,7 +72,7 @@ class Student(nn.Module):
 
         Args:
             images: RGB in [0, 1], shape (B, 3, H, W).
-            layers: those that are wanted; by default all.
+            layers: the layers to return; by default all.
         """
         features = self._features(images, layers)
         return {
@@ -83,11 +83,11 @@ class Student(nn.Module):
         }
 
     def readout(self, layer: str) -> None:
-        """Say that distances are taken of the predicted activations as they are."""
+        """Return None: distances are computed from the predicted activations themselves."""
 
     @torch.no_grad()
-    def embedded(self) -> DistilledVgg:
-        """Return the network that ships: the encoder, with what is kept of the maps."""
+    def distilled_vgg(self) -> DistilledVgg:
+        """Return the distilled VGG: the encoder, with the maps reduced to readouts."""
         network = DistilledVgg().to(next(self.parameters()).device)
         network.convolutions.load_state_dict(self._tensors())
         for layer, linear_map in self.maps.items():
@@ -96,10 +96,10 @@ class Student(nn.Module):
 
     @torch.no_grad()
     def solve_maps(self, teacher: Teacher, batches: Iterable[Tensor]) -> None:
-        """Replace the maps by the least squares solution for the encoder as it is.
+        """Set the maps to the least squares solution for the current encoder.
 
         Args:
-            teacher: what the maps are to return.
+            teacher: the network whose activations the maps predict.
             batches: images, RGB in [0, 1], each of shape (B, 3, H, W).
         """
         products: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
@@ -122,7 +122,7 @@ class Student(nn.Module):
             return functional_call(self._encoder[0], tensors, (images, layers))
 
     def _tensors(self) -> dict[str, Tensor]:
-        """Return the encoder's tensors, as functions of the parameters."""
+        """Return the tensors of the encoder, computed from the parameters."""
         tensors = {}
         for name, tensor in self._encoder[0].convolutions.state_dict().items():
             parameters = self.vectors if tensor.ndim == 1 else self.matrices
@@ -131,20 +131,25 @@ class Student(nn.Module):
         return tensors
 
     def _shift_biases(self, tensors: dict[str, Tensor], sign: int) -> None:
-        """Make biases for inputs as they are those for centred ones, or, negative, the reverse."""
+        """Convert biases in place, from plain inputs to centered ones.
+
+        Args:
+            tensors: of the encoder, by name.
+            sign: 1; or -1 for the reverse conversion.
+        """
         for convolution, mean in self._means.items():
             output = mean
             names = [name for name in tensors if name.startswith(f"{convolution}.")]
             for name in names:
                 if name.endswith("weight"):
                     output = tensors[name].sum((2, 3)) @ output
-                else:  # The last factor's: by now the output has passed them all.
+                else:  # The bias of the last factor; `output` has passed through all factors.
                     tensors[name] = tensors[name] + sign * output
 
 
 @torch.no_grad()
 def _input_means(encoder: DistilledVgg, images: Tensor) -> dict[str, Tensor]:
-    """Return the mean of each channel that a convolution is given, by the convolution's name."""
+    """Return the mean of each input channel of the convolutions, by their names."""
     means: dict[str, Tensor] = {}
     hooks = [
         convolution.register_forward_pre_hook(
@@ -163,7 +168,7 @@ def _root_mean_square(tensor: Tensor) -> float:
 
 
 def _key(name: str) -> str:
-    """Return a name that a dictionary of parameters accepts."""
+    """Return a name that `nn.ParameterDict` accepts as a key."""
     return name.replace(".", ":")
 
 

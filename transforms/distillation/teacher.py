@@ -1,4 +1,4 @@
-"""The teacher of a distillation: VGG-19 with its layers brought to one scale."""
+"""The teacher of the distillation: VGG-19 with its layers scaled to a mean square of 1."""
 
 from collections import defaultdict
 
@@ -12,18 +12,19 @@ class Teacher:
     """A loss network, each of its layers scaled to a mean square of 1.
 
     Attributes:
-        precision: in which it computes.
-        channels: by layer.
-        scales: by layer, the number by which its activations are divided.
-        variances: by layer, the variance of the scaled activations, over places, mean of channels.
+        precision: of the computation.
+        channels: the number of channels, by layer.
+        scales: the number by which the activations are divided, by layer.
+        variances: the variance of the scaled activations over positions, averaged over channels, by
+            layer.
     """
 
     def __init__(self, network: LossNetwork, precision: torch.dtype, images: Tensor) -> None:
         """Measure the scales.
 
         Args:
-            network: in that precision.
-            precision: in which it computes.
+            network: with weights in that precision.
+            precision: of the computation.
             images: RGB in [0, 1], shape (B, 3, H, W), on the network's device.
         """
         self._network = network
@@ -44,7 +45,7 @@ class Teacher:
         }
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the scaled activations by layer, float32, of images of shape (B, 3, H, W)."""
+        """Return the scaled activations of images, shape (B, 3, H, W), by layer in float32."""
         activations = self._activations(images)
         return {layer: values / self.scales[layer] for layer, values in activations.items()}
 

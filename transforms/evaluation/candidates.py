@@ -22,7 +22,7 @@ from stylebeam.transforms.inference.super_resolution import SuperResolutionEngin
 from stylebeam.transforms.losses.perceptual import StylizationLoss
 from stylebeam.transforms.networks import STYLE_NETWORK_NAMES
 from stylebeam.transforms.networks.style_network import StyleNetwork
-from stylebeam.transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError
 
 _LEARNING_RATE = 0.02
 
@@ -59,7 +59,7 @@ def candidates(config: EvaluationConfig, device: torch.device) -> Iterator[Candi
     """Yield the styles and networks, each painting or factor preceded by its baseline.
 
     Raises:
-        RecipeError: a checkpoint or a painting is missing or cannot be used.
+        ConfigValueError: a checkpoint or a painting is missing or cannot be used.
         WeightsUnavailableError: the weights of the loss network cannot be found.
     """
     factors = set()
@@ -69,7 +69,7 @@ def candidates(config: EvaluationConfig, device: torch.device) -> Iterator[Candi
             checkpoint = parse_checkpoint(path.read_bytes())
             parameters = sum(tensor.numel() for tensor in checkpoint.build().parameters())
         except (OSError, CheckpointError) as error:
-            raise RecipeError(f"checkpoints: {path} cannot be read: {error}") from error
+            raise ConfigValueError(f"checkpoints: {path} cannot be read: {error}") from error
         if checkpoint.network in STYLE_NETWORK_NAMES:
             for style in checkpoint.styles:
                 painting = _painting(config, path.stem, checkpoint, style)
@@ -92,10 +92,12 @@ def candidates(config: EvaluationConfig, device: torch.device) -> Iterator[Candi
 
 def _painting(config: EvaluationConfig, name: str, checkpoint: Checkpoint, style: str) -> Path:
     if config.style_images is None:
-        raise RecipeError("style_images: must be given, to measure styles.")
+        raise ConfigValueError("style_images: must be given, to measure styles.")
     about = checkpoint.styles[style].training
     if "style_image" not in about:
-        raise RecipeError(f"checkpoints: {name} does not name the painting of the style {style}.")
+        raise ConfigValueError(
+            f"checkpoints: {name} does not name the painting of the style {style}."
+        )
     return config.style_images / about["style_image"]
 
 

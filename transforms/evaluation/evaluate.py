@@ -14,7 +14,7 @@ from stylebeam.transforms.evaluation.candidates import Candidate, candidates
 from stylebeam.transforms.evaluation.config import EvaluationConfig
 from stylebeam.transforms.hardware.devices import choose_device
 from stylebeam.transforms.training.data import list_images, read_style_image
-from stylebeam.transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError
 
 _PHOTOS_IN_GRID = 3
 _GRID_CELL = 288, 384  # height and width
@@ -35,7 +35,7 @@ def evaluate(config: EvaluationConfig, report: Callable[[str], None] = print) ->
         The table, in Markdown.
 
     Raises:
-        RecipeError: a file or folder of the config is missing or cannot be used.
+        ConfigValueError: a file or folder of the config is missing or cannot be used.
         WeightsUnavailableError: the weights of the loss network cannot be found.
         DeviceUnavailableError: this machine does not have the device.
         NonFiniteError: the loss of an optimized photo is NaN or infinite.
@@ -46,7 +46,7 @@ def evaluate(config: EvaluationConfig, report: Callable[[str], None] = print) ->
     try:
         photos = list_images(config.content_images)
     except ValueError as error:
-        raise RecipeError(f"content_images: {error}.") from error
+        raise ConfigValueError(f"content_images: {error}.") from error
     measured = list(candidates(config, device))
     config.output.mkdir(parents=True, exist_ok=True)
     rows = []

@@ -1,1 +1,1 @@
-"""The machine: its devices, its memory, and the precision of computations."""
+"""Devices, memory, and the precision of computations."""

@@ -1,4 +1,4 @@
-"""Which device and which precision a computation gets."""
+"""Choice of the device and the precision of a computation."""
 
 from typing import Literal
 
@@ -10,27 +10,27 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 class DeviceUnavailableError(Exception):
-    """A device that was asked for is not on this machine."""
+    """The requested device is not available on this machine."""
 
 
 def choose_device(name: DeviceName) -> torch.device:
-    """Return the device of that name; `auto` is the GPU where there is one.
+    """Return the device of that name; `auto` is the GPU if there is one, otherwise the CPU.
 
     Raises:
-        DeviceUnavailableError: a GPU was asked for and there is none.
+        DeviceUnavailableError: a GPU was requested and there is none.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceUnavailableError(
-            "device: cuda was asked for, but PyTorch finds no CUDA GPU on this machine. Use"
+            "device: cuda was requested, but PyTorch finds no CUDA GPU on this machine. Use"
             " device: cpu or auto, or install a driver and a CUDA build of torch."
         )
     return torch.device(name)
 
 
 def device_memory(device: torch.device) -> int:
-    """Return the bytes of memory of a GPU; of the CPU, those of this machine or container."""
+    """Return the memory of a device in bytes; for the CPU, of this machine or container."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return machine_memory()
@@ -42,7 +42,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def fast_precision(device: torch.device) -> torch.dtype:
-    """Return the precision in which the device convolves fastest at a stylised image's quality."""
+    """Return the fastest precision of convolutions that is accurate enough for stylized images."""
     if device.type == "cuda":
         return torch.float16
     if torch.cpu.get_capabilities().get("avx512_bf16"):
@@ -51,9 +51,9 @@ def fast_precision(device: torch.device) -> torch.dtype:
 
 
 def fast_gradient_precision(device: torch.device) -> torch.dtype:
-    """Return the precision in which the device convolves fastest where gradients are needed.
+    """Return the fastest precision of convolutions whose gradients are needed.
 
-    In float16 they would have to be scaled.
+    This is never float16, which would need gradient scaling.
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32

@@ -1,4 +1,7 @@
-"""Keeps the memory of a process that stylises images of many sizes from growing."""
+"""Settings of memory allocators, for processes that stylize images of many sizes.
+
+Without them, the memory of such a process grows by fragmentation and by caches.
+"""
 
 import contextlib
 import ctypes
@@ -16,8 +19,8 @@ _M_MMAP_MAX = -4
 _THRESHOLD_BYTES = 1 << 20
 _MOST_BYTES = (1 << 31) - 1
 
-# Tunables of the GNU C Library, by its manual: no thread caches, no fast bins.
-_NO_BLOCKS_APART = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"
+# Tunables of glibc, described in its manual: no thread caches, no fast bins.
+_NO_CACHED_BLOCKS = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"
 
 _KERNELS_KEPT = 128
 _IMAGE_BLOCKS_KEPT = 4
@@ -26,7 +29,7 @@ _CGROUP_LIMITS = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limi
 
 
 def machine_memory() -> int:
-    """Return the bytes of memory of this machine, or of the container that this process runs in."""
+    """Return the memory in bytes of this machine, or of the container of this process."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for path in _CGROUP_LIMITS:
         with contextlib.suppress(OSError):
@@ -36,47 +39,51 @@ def machine_memory() -> int:
 
 
 def join_freed_blocks() -> None:
-    """Have the C library join every freed block with its free neighbours, in a process begun anew.
+    """Restart this process so that glibc joins every freed block with its free neighbors.
 
-    By default glibc keeps small blocks apart for the next small ones. Beside activations they part
-    large free blocks, ever others: an optimisation at 1024x1024 took a sixth more memory, and the
-    one after it more than the first. glibc is told at the start of a process alone. So this one is
-    replaced by another with the same command line and number, and those that it starts are like it.
+    By default, glibc caches small freed blocks for reuse. They lie between activations and split
+    large free blocks: an optimization at 1024x1024 used a sixth more memory, and the second one
+    more than the first. glibc reads this setting only when a process starts. Therefore the process
+    is replaced by one with the same command line and process id; its child processes inherit the
+    setting.
 
-    Call it before anything else. Tunables that the user's environment names go first; does nothing
-    where the C library is another.
+    Call it before anything else. It does nothing if the environment sets GLIBC_TUNABLES, or if the
+    C library is not glibc.
     """
     if platform.libc_ver()[0] == "glibc" and "GLIBC_TUNABLES" not in os.environ:
-        os.environ["GLIBC_TUNABLES"] = _NO_BLOCKS_APART
+        os.environ["GLIBC_TUNABLES"] = _NO_CACHED_BLOCKS
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def return_large_blocks() -> None:
-    """Have the C library give every freed block of a megabyte or more back to the system.
+    """Make glibc return every freed block of a megabyte or more to the system.
 
-    For activations of PyTorch; OpenVINO keeps its own, and photos alone would be slower by a tenth.
-    By default glibc raises this threshold as blocks are freed, and from then on keeps blocks of up
-    to 32 MB in a heap, which activations of ever other sizes fragment: 600 photos of a hundred
-    sizes took 1.4 times the memory of 100. Holds for the whole process; does nothing where the C
-    library is another.
+    This is for the activations of PyTorch. OpenVINO manages its own memory, and decoding photos
+    would be a tenth slower. By default, glibc raises the threshold when blocks are freed, and then
+    keeps blocks of up to 32 MB in a heap, which activations of different sizes fragment: 600 photos
+    of a hundred sizes used 1.4 times the memory of 100 photos.
+
+    It applies to the whole process, and does nothing if the C library is not glibc.
     """
     _set_malloc(_M_MMAP_THRESHOLD, _THRESHOLD_BYTES)
 
 
 def keep_freed_blocks() -> None:
-    """Have the C library keep every freed block for the next of its size.
+    """Make glibc keep every freed block for reuse.
 
-    For computations that need the same blocks over and over, such as an optimisation: the system
-    clears memory that it gives out, which at 1024x1024 took half of an evaluation's time. Call
-    `return_free_memory` after them. Holds for the whole process, and goes before
-    `return_large_blocks`, whichever is called last; does nothing where the C library is another.
+    This is for computations that allocate the same blocks again and again, such as an optimization:
+    the system clears the memory that it allocates, which took half of the time of an evaluation at
+    1024x1024. Call `return_free_memory` after such a computation.
+
+    It applies to the whole process, overrides `return_large_blocks` regardless of their order, and
+    does nothing if the C library is not glibc.
     """
     _set_malloc(_M_MMAP_MAX, 0)
     _set_malloc(_M_TRIM_THRESHOLD, _MOST_BYTES)
 
 
 def return_free_memory() -> None:
-    """Have the C library give what has been freed back to the system, if it is glibc."""
+    """Make glibc return all free memory to the system; do nothing with other C libraries."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
@@ -84,22 +91,23 @@ def return_free_memory() -> None:
 
 
 def keep_blocks_of_images() -> None:
-    """Have Pillow keep a few blocks of memory, of up to 16 MB, for the next images.
+    """Make Pillow keep a few blocks of memory, of up to 16 MB each, for the next images.
 
-    The system clears memory that it gives out, which takes a quarter of the time of decoding.
-    Holds for the whole process; a number that the user's environment names goes first.
+    The system clears the memory that it allocates, which takes a quarter of the time of decoding.
+    It applies to the whole process, unless the environment sets PILLOW_BLOCKS_MAX.
     """
     if "PILLOW_BLOCKS_MAX" not in os.environ:
-        # When this is called, it is too late for the variable.
+        # Pillow has read the environment already when it was imported.
         Image.core.set_blocks_max(_IMAGE_BLOCKS_KEPT)  # type: ignore[attr-defined]
 
 
 def keep_few_kernels() -> None:
-    """Have oneDNN, which convolves on CPUs, keep the kernels of the last few image sizes alone.
+    """Limit the cache of oneDNN, which computes convolutions on CPUs, to a few image sizes.
 
-    It makes kernels for each size of image that it meets, and keeps 1,024 by default: tens of
-    megabytes that an archive of many sizes has no use for. Call it before the first convolution of
-    the process; a capacity that the user's environment names goes first.
+    oneDNN compiles kernels for each image size and caches 1,024 of them by default: tens of
+    megabytes that are hardly reused in an archive of many sizes. Call it before the first
+    convolution of the process. The environment variable ONEDNN_PRIMITIVE_CACHE_CAPACITY takes
+    precedence.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KERNELS_KEPT))
 

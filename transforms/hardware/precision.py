@@ -1,4 +1,4 @@
-"""Computation in a fast precision, and again in float32 where that does not suffice."""
+"""Computation in a fast precision, repeated in float32 if the result is not finite."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 class NonFiniteError(Exception):
-    """The network made values that are not finite, even in float32."""
+    """The output of the network is not finite, even in float32."""
 
 
 def convolutions_in(precision: torch.dtype, device: torch.device) -> torch.autocast:
-    """Return a context in which networks with weights in float32 convolve in a precision."""
+    """Return a context in which networks with float32 weights convolve in a precision."""
     lower = precision != torch.float32
     return torch.autocast(device.type, precision if lower else None, enabled=lower)
 
@@ -19,14 +19,14 @@ def convolutions_in(precision: torch.dtype, device: torch.device) -> torch.autoc
 def compute_finite(
     compute: Callable[[torch.dtype], tuple[Tensor, bool]], precision: torch.dtype
 ) -> Tensor:
-    """Return what a network makes, from finite values alone.
+    """Return the output of a network, recomputed in float32 if it is not finite.
 
     Args:
-        compute: takes a precision, and returns the output and whether its values are finite.
-        precision: to compute in at first; in float32 if that does not do.
+        compute: takes a precision, and returns the output and whether all values are finite.
+        precision: of the first attempt.
 
     Raises:
-        NonFiniteError: values are not finite in float32 either.
+        NonFiniteError: the output is not finite in float32 either.
     """
     for attempt in dict.fromkeys((precision, torch.float32)):
         output, finite = compute(attempt)

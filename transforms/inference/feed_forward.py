@@ -33,7 +33,7 @@ from stylebeam.transforms.networks import MIN_SIDE
 from stylebeam.transforms.networks.style_network import (
     STRIDE,
     StyleNetwork,
-    normalize_by_itself,
+    normalize_by_image,
     unpacked,
 )
 
@@ -224,7 +224,7 @@ class _Stylization(Computation):
 
     def forward(self, packed: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
         photo = to_unit_range(packed.permute(0, 3, 1, 2))
-        made = self.network.transform(photo, vectors, normalize_by_itself)
+        made = self.network.transform(photo, vectors, normalize_by_image)
         return from_unit_range(made, packed.dtype).permute(0, 2, 3, 1), made.isfinite().all()
 
 

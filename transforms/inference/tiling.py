@@ -26,8 +26,8 @@ from stylebeam.transforms.networks.style_network import (
     STRIDE,
     Stage,
     StyleNetwork,
+    apply_stages,
     framed,
-    rectified,
     unpacked,
 )
 
@@ -45,7 +45,7 @@ def kept_bytes_a_pixel(network: StyleNetwork, precision: torch.dtype) -> float:
 
     With `statistics: exact`; the memory for one tile is not included.
     """
-    # Three copies of the features of the body, and the pixels of input and output, three bytes each.
+    # Three copies of the body's features, and the pixels of input and output, three bytes each.
     return 3 * network.channels * precision.itemsize / STRIDE**2 + 6
 
 
@@ -79,7 +79,7 @@ class _Tile(NamedTuple):
     columns: _Span
 
     def around(self, features: Tensor) -> Tensor:
-        """Return the tile's part of features of the whole image, shape (..., H, W), with margins."""
+        """Return the tile's part of the whole image's features, shape (..., H, W), with margins."""
         return features[..., self.rows.around(1), self.columns.around(1)]
 
     def inside(self, features: Tensor, resolution: int) -> Tensor:
@@ -87,7 +87,7 @@ class _Tile(NamedTuple):
         return features[..., self.rows.inside(resolution), self.columns.inside(resolution)]
 
     def place(self, features: Tensor) -> Tensor:
-        """Return the tile's part of features of the whole image, shape (..., H, W), no margins."""
+        """Return the tile's part of the whole image's features, shape (..., H, W), no margins."""
         return features[
             ..., self.rows.start : self.rows.stop, self.columns.start : self.columns.stop
         ]
@@ -116,7 +116,7 @@ class _Moments:
         self._count = total
 
     def normalize(self, stage: Stage, features: Tensor) -> Tensor:
-        """Return features of a tile, normalized with the accumulated moments, scaled and shifted."""
+        """Return a tile's features, normalized with the accumulated moments, scaled and shifted."""
         assert isinstance(self._squares, Tensor), "every image has pixels"
         scale = stage.scale[0] * torch.rsqrt(self._squares / self._count + stage.epsilon).float()
         shift = stage.shift[0] - self._mean * scale
@@ -214,7 +214,7 @@ class TiledImage:
             moments.append(self._moments(tail, moments, tiles, self._part_of(x)))
         for tile in self._visiting(tiles):
             known = _by(moments)
-            yield tile, network.finish(rectified(tail, self._part_of(x)(tile), known))
+            yield tile, network.finish(apply_stages(tail, self._part_of(x)(tile), known))
 
     def _seen(self, tile: _Tile) -> Tensor:
         """Return the input of the head for a tile: packed RGB in [-1, 1]."""
@@ -253,7 +253,7 @@ class TiledImage:
         stage = stages[len(known)]
         moments = _Moments()
         for tile in self._visiting(tiles):
-            x = rectified(stages[: len(known)], part(tile), _by(known))
+            x = apply_stages(stages[: len(known)], part(tile), _by(known))
             features = tile.inside(stage.convolve(x), stage.resolution)
             moments.add(features)
             if kept is not None:

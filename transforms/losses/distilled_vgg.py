@@ -256,5 +256,5 @@ def _read(weights: Path) -> Checkpoint:
 def _unreadable(weights: Path, reason: object) -> WeightsUnavailableError:
     return WeightsUnavailableError(
         f"The weights of the distilled VGG (loss_network: embedded) cannot be read from {weights}:"
-        f" {error}"
+        f" {reason}"
     )

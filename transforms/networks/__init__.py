@@ -1,6 +1,6 @@
-"""Image transformation networks: an RGB image in, an RGB image out.
+"""Image transformation networks, which map RGB images to RGB images.
 
-A checkpoint names its network and the arguments that built it; `build_network` makes it again.
+A checkpoint names its network and the arguments of its constructor; `build_network` builds it.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from stylebeam.transforms.networks.style_network import StyleNetwork
 from stylebeam.transforms.networks.super_resolution import SuperResolutionNetwork
 
 MIN_SIDE = 17
-"""The shortest side, in pixels, that the reflection padding of every network here accepts."""
+"""The shortest side of an image, in pixels, that the reflection padding of all networks accepts."""
 
 
 def _johnson(upsampling: Upsampling = "nearest") -> nn.Module:
@@ -43,20 +43,22 @@ _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "super_resolution": SuperResolutionNetwork,
 }
 STYLE_NETWORK_NAMES = tuple(name for name in _NETWORKS if name != "super_resolution")
-"""The networks that return images of the size that they were given."""
+"""The networks whose output has the size of their input."""
 
 
 def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     """Return the network of that name, with random weights.
 
-    johnson takes `upsampling`: nearest (the default) or transposed. depsep, depsep_nn and
-    depsep_nn_bil (Pandey et al. 2018) take `channel_multiplier`: 4 by default. multi_style takes
-    `channels` and `blocks`, and beside its images the styles' vectors. super_resolution takes
-    `factor` and `upsampling`, and returns images so many times as large.
+    The arguments are, with their defaults:
+
+    - johnson: `upsampling` (nearest; or transposed, nearest_and_bilinear)
+    - depsep, depsep_nn, depsep_nn_bil (Pandey et al. 2018): `channel_multiplier` (4)
+    - multi_style: `channels` (64) and `blocks` (5)
+    - super_resolution: `factor` (4) and `upsampling` (transposed)
 
     Args:
         name: one of STYLE_NETWORK_NAMES, or super_resolution.
-        arguments: what its constructor takes.
+        arguments: keyword arguments of the network.
 
     Raises:
         ValueError: the name or an argument is unknown.
@@ -70,5 +72,5 @@ def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
 
 
 def style_size(network: nn.Module) -> int:
-    """Return the length of a style's vector: 0 for a network that is itself of one style."""
+    """Return the length of a style's vector: 0 for a network of a single style."""
     return network.style_size if isinstance(network, StyleNetwork) else 0

@@ -1,4 +1,4 @@
-"""The image transformation network of Johnson et al. 2016, and its separable forms."""
+"""The image transformation network of Johnson et al. 2016, and its depthwise separable variants."""
 
 from functools import partial
 from typing import Any
@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylebeam.transforms.networks.blocks import convolve_to_blocks
 from stylebeam.transforms.networks.layers import (
     NORM_EPSILON,
     ConvNorm,
@@ -16,33 +15,34 @@ from stylebeam.transforms.networks.layers import (
     UpsamplingConvNorm,
     convolution,
 )
+from stylebeam.transforms.networks.space_to_depth import convolve_to_depth
 from stylebeam.transforms.networks.style_network import STRIDE, Stage, StyleNetwork
 
-# As in Johnson et al.'s program: a little beyond [0, 1], so that black and white are reached where
-# the hyperbolic tangent still has a gradient.
+# As in the program of Johnson et al.: the range of the output is a little larger than [0, 1], so
+# that tanh is not saturated at black and white.
 _TANH_SCALE = 150 / 255
-# Adam moves all 2,592 weights of an output channel at once, by the learning rate each; undivided,
-# their sum would drive the hyperbolic tangent into saturation within a few steps.
+# Adam changes each of the 2,592 weights of an output channel by about the learning rate. Without
+# the divisor, the sum of the changes would saturate tanh within a few steps.
 _OUTPUT_DIVISOR = 16
 
 
 class JohnsonNetwork(StyleNetwork):
-    """The image transformation network of Johnson et al. 2016, with instance normalisation.
+    """The image transformation network of Johnson et al. 2016, with instance normalization.
 
-    Two convolutions of stride 2, five residual blocks and the way back up. Two choices of the
-    years since replace the paper's: instance instead of batch normalisation (Ulyanov et al.
-    2016), and reflection padding at every convolution. Nearest-neighbour upsampling before a
-    convolution is a third; a transposed convolution, the paper's, leaves a checkerboard (Odena et
-    al. 2016). The count of parameters, 1.68 million, is the same.
+    It has two convolutions of stride 2, five residual blocks and two upsampling layers. It differs
+    from the paper in instance instead of batch normalization (Ulyanov et al. 2016), in reflection
+    padding at every convolution and, by default, in nearest-neighbor upsampling before a
+    convolution: transposed convolutions, as in the paper, leave a checkerboard (Odena et al. 2016).
+    The number of parameters, 1.68 million, is the same.
 
-    With a channel multiplier its convolutions are depthwise separable (Pandey et al. 2018,
+    With a channel multiplier, its convolutions are depthwise separable (Pandey et al. 2018,
     "Computationally Efficient Approaches for Image Style Transfer").
     """
 
     channels = 128
     peak_values = 160
     frame = 16
-    # 4 pixels for a 9x9 convolution, then 1, 2 and so on: 7 pixels before the body, 8 after it.
+    # In pixels: 7 before the body (4 for the 9x9 convolution, then 1 and 2) and 8 after it.
     head_reach = 2
     tail_reach = 3
 
@@ -52,14 +52,12 @@ class JohnsonNetwork(StyleNetwork):
         """Build the network with random weights.
 
         Args:
-            upsampling: how it comes back to the full resolution: by transposed convolutions, or
-                by convolutions of the nearest-neighbour upsampling, or of that and the bilinear
-                one beside each other.
+            upsampling: passed to `UpsamplingConvNorm`.
             channel_multiplier: of depthwise separable convolutions, from 1 to 64; None for regular
                 ones.
 
         Raises:
-            ValueError: a value is none of those.
+            ValueError: the upsampling does not exist, or the multiplier is out of range.
         """
         super().__init__()
         multiplier = channel_multiplier
@@ -88,19 +86,19 @@ class JohnsonNetwork(StyleNetwork):
 
     def tail(self, styles: Tensor) -> list[Stage]:
         to_half, to_full = self.up
-        # Of a blank page a normalisation leaves the shift alone.
+        # In a constant image, only the shifts are left after normalization.
         shifts = torch.cat([second.shift for _, second in self.body(styles)])
-        flat = F.relu(self.head(styles)[-1].shift[0]) + shifts.sum(0)
-        half = _stage(to_half, 2, flat=flat)
-        return [half, _stage(to_full, 4, flat=F.relu(half.shift[0]))]
+        constant = F.relu(self.head(styles)[-1].shift[0]) + shifts.sum(0)
+        half = _stage(to_half, 2, constant=constant)
+        return [half, _stage(to_full, 4, constant=F.relu(half.shift[0]))]
 
     def finish(self, x: Tensor) -> Tensor:
-        made = convolve_to_blocks(x, self.out, STRIDE)
-        return 0.5 + _TANH_SCALE * torch.tanh(made / _OUTPUT_DIVISOR)
+        x = convolve_to_depth(x, self.out, STRIDE)
+        return 0.5 + _TANH_SCALE * torch.tanh(x / _OUTPUT_DIVISOR)
 
 
 def _stage(layer: Any, resolution: int = 1, **settings: Tensor) -> Stage:
-    """Return a layer of a convolution and an instance normalisation as a stage."""
+    """Return a layer of a convolution and an instance normalization as a stage."""
     scale, shift = layer.norm.weight[None], layer.norm.bias[None]
     convolve = partial(layer.convolve, **settings)
     return Stage(convolve, scale, shift, NORM_EPSILON, resolution)

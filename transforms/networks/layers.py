@@ -1,4 +1,4 @@
-"""What networks are made of: convolutions, regular or depthwise separable, and upsampling."""
+"""Layers of the networks: convolutions, regular or depthwise separable, and upsampling."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 Upsampling = Literal["transposed", "nearest", "nearest_and_bilinear"]
 
-# What is interpolated before a convolution; nothing is before a transposed one.
+# The interpolations whose results are convolved; none for a transposed convolution.
 _INTERPOLATIONS: Mapping[Upsampling, tuple[str, ...]] = {
     "transposed": (),
     "nearest": ("nearest",),
@@ -17,23 +17,23 @@ _INTERPOLATIONS: Mapping[Upsampling, tuple[str, ...]] = {
 }
 
 NORM_EPSILON = 1e-5
-"""Is added to the variance by the normalisation of the papers' networks."""
+"""Added to the variance in the normalizations of the networks from papers."""
 
 Norm = Callable[[int], nn.Module]
-"""Makes the normalisation of so many channels."""
+"""Builds a normalization layer from its number of channels."""
 
 
 def instance_norm(features: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
-    """Normalise every channel of every image, then scale and shift it.
+    """Normalize each channel of each image, then scale and shift it.
 
     Args:
-        features: of shape (B, C, H, W), more than one pixel each.
-        scale: for each image, or one for all, shape (B, C) or (1, C).
-        shift: likewise.
-        epsilon: is added to the variance.
+        features: of shape (B, C, H, W), with more than one pixel.
+        scale: for each image or for all, shape (B, C) or (1, C).
+        shift: of the same shape.
+        epsilon: added to the variance.
     """
-    # Not a batch normalisation of each image alone, which is faster: its sums, and so the last bits
-    # of its results, depend on the number of threads.
+    # Batch normalization of single images is faster, but its sums, and thus the last bits of its
+    # results, depend on the number of threads.
     if len(scale) == 1:
         return F.instance_norm(features, weight=scale[0], bias=shift[0], eps=epsilon)
     normalized = F.instance_norm(features, eps=epsilon)
@@ -42,9 +42,10 @@ def instance_norm(features: Tensor, scale: Tensor, shift: Tensor, epsilon: float
 
 
 class InstanceNorm(nn.Module):
-    """The scale and the shift of an instance normalisation.
+    """The scale and shift of an instance normalization.
 
-    `stylebeam.transforms.networks.style_network` normalises: it knows what belongs to the image.
+    The normalization itself is in `stylebeam.transforms.networks.style_network`, where it can use
+    the statistics of a whole image for a tile of it.
     """
 
     def __init__(self, channels: int) -> None:
@@ -54,16 +55,16 @@ class InstanceNorm(nn.Module):
 
 
 class SeparableConvolution(nn.Module):
-    """A depthwise convolution with several kernels for each channel, and a 1x1 convolution.
+    """A depthwise convolution with several kernels per channel, then a 1x1 convolution.
 
-    Nothing is between the two, so together they are a regular convolution, whose kernel from
-    channel c to channel o is the sum over c's kernels d_k of p_ok d_k, with p the 1x1 convolution's
-    weights. With two kernels or more for each channel that takes less time: a depthwise convolution
-    does so little with each number that it waits for memory.
+    Both are linear, so together they equal a regular convolution, whose kernel from channel c to
+    channel o is the sum over the depthwise kernels d_k of c of p_ok d_k, with p the weights of the
+    1x1 convolution. With two or more kernels per channel, the regular convolution is faster: a
+    depthwise convolution is limited by memory bandwidth.
 
     Attributes:
         depthwise: the convolution of each channel.
-        pointwise: the convolution that mixes what it returns.
+        pointwise: the 1x1 convolution.
     """
 
     def __init__(
@@ -72,11 +73,11 @@ class SeparableConvolution(nn.Module):
         """Build the layer with random weights.
 
         Args:
-            channels_in: that it takes.
-            channels_out: that it returns.
+            channels_in: number of input channels.
+            channels_out: number of output channels.
             kernel: side of the depthwise kernels in pixels, odd.
             stride: in pixels.
-            multiplier: kernels for each channel.
+            multiplier: number of depthwise kernels per channel.
         """
         super().__init__()
         channels = channels_in * multiplier
@@ -87,13 +88,13 @@ class SeparableConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self._multiplier == 1:
             return self.pointwise(self.depthwise(x))
-        kernels, bias = self.regular()
+        kernels, bias = self.merged()
         padding = [self.depthwise.kernel_size[0] // 2] * 4
-        continued = F.pad(x, padding, mode="reflect")
-        return F.conv2d(continued, kernels, bias, self.depthwise.stride)
+        padded = F.pad(x, padding, mode="reflect")
+        return F.conv2d(padded, kernels, bias, self.depthwise.stride)
 
-    def regular(self) -> tuple[Tensor, Tensor]:
-        """Return the kernels and the biases of the regular convolution that the two are."""
+    def merged(self) -> tuple[Tensor, Tensor]:
+        """Return the kernels and biases of the regular convolution that the two equal."""
         kernels = torch.einsum(
             "ock,ckhw->ochw",
             self.pointwise.weight[:, :, 0, 0].unflatten(1, (-1, self._multiplier)),
@@ -118,7 +119,7 @@ def _padded(
 
 
 Convolution = nn.Conv2d | SeparableConvolution
-"""One with reflection padding, regular or depthwise separable."""
+"""A convolution with reflection padding, regular or depthwise separable."""
 
 
 def convolution(
@@ -131,65 +132,67 @@ def convolution(
     """Return a convolution with reflection padding.
 
     Args:
-        channels_in: that it takes.
-        channels_out: that it returns.
+        channels_in: number of input channels.
+        channels_out: number of output channels.
         kernel: side of the kernel in pixels, odd.
         stride: in pixels.
-        channel_multiplier: None for a regular convolution. A number makes it depthwise separable:
-            each channel is convolved by so many kernels of its own, and a 1x1 convolution mixes
-            what they return.
+        channel_multiplier: number of depthwise kernels per channel, for a depthwise separable
+            convolution; None for a regular one.
 
     Raises:
-        ValueError: the multiplier is not a whole number from 1 to 64.
+        ValueError: the multiplier is not an integer from 1 to 64.
     """
     if channel_multiplier is None:
         return _padded(channels_in, channels_out, kernel, stride, groups=1)
-    check_whole("channel_multiplier", channel_multiplier, lowest=1, highest=64)
+    check_integer("channel_multiplier", channel_multiplier, lowest=1, highest=64)
     return SeparableConvolution(channels_in, channels_out, kernel, stride, channel_multiplier)
 
 
-def regular(layer: Convolution) -> tuple[Tensor, Tensor]:
-    """Return a layer's kernels and biases; of a separable one those of the regular one it equals.
+def kernels_and_bias(layer: Convolution) -> tuple[Tensor, Tensor]:
+    """Return the kernels and biases of a convolution.
+
+    Those of a separable convolution are of the regular convolution that it equals.
 
     Returns:
         Shapes (C_out, C_in, k, k) and (C_out,).
     """
     if isinstance(layer, SeparableConvolution):
-        return layer.regular()
+        return layer.merged()
     return layer.weight, _bias(layer)
 
 
-def convolve_upsampled(x: Tensor, layer: Convolution, flat: Tensor | None = None) -> Tensor:
-    """Return a 3x3 convolution with reflection padding, of features upsampled twofold.
+def convolve_upsampled(x: Tensor, layer: Convolution, constant: Tensor | None = None) -> Tensor:
+    """Return a 3x3 convolution, with reflection padding, of features upsampled by 2.
 
-    Upsampling is by nearest neighbours: of the nine pixels that a kernel meets up to four are one
-    and the same feature, for which the sum of their weights will do. So it is one transposed
-    convolution, of 4x4 kernels that sum the 3x3 ones at the four pixels of a feature, with 4/9 of
-    the multiplications.
+    Upsampling is nearest neighbor: of the nine pixels under a kernel, up to four are copies of the
+    same input, so their weights can be summed. The result is a transposed convolution by 4x4
+    kernels, each the sum of the 3x3 kernel shifted to the four copies of an input, with 4/9 of the
+    multiplications.
 
-    In bfloat16 the four pixels that a feature becomes have sums that are rounded differently. That
-    is little beside an image's detail, but on a blank page it is all that there is, and a
-    normalisation makes a grid of it. So `flat` is convolved apart, by the sums of all weights.
+    In bfloat16 the four copies have sums that are rounded differently. In a constant image there is
+    no other variation, and normalization would amplify it to a visible grid. Therefore the features
+    of a constant image can be subtracted, and convolved separately by the sum of the weights.
 
     Args:
         x: of shape (B, C_in, H, W).
         layer: the convolution, of stride 1.
-        flat: the features of a blank page, shape (C_in,); None where nothing is normalised.
+        constant: the features of a constant image, shape (C_in,); None if the output is not
+            normalized.
 
     Returns:
         Shape (B, C_out, 2 H, 2 W).
     """
-    kernels, bias = regular(layer)
-    if flat is not None:
-        x = x - flat[:, None, None]
-        bias = bias + kernels.sum((2, 3)) @ flat
+    kernels, bias = kernels_and_bias(layer)
+    if constant is not None:
+        x = x - constant[:, None, None]
+        bias = bias + kernels.sum((2, 3)) @ constant
     transposed = kernels.flip(2, 3).transpose(0, 1)
-    at_pixels = [
+    shifted = [
         F.pad(transposed, (column, 1 - column, row, 1 - row)) for row in (0, 1) for column in (0, 1)
     ]
-    # The reflection of upsampled features at their border is the outermost features again.
-    continued = F.pad(x, [1] * 4, mode="replicate")
-    return F.conv_transpose2d(continued, torch.stack(at_pixels).sum(0), bias, stride=2, padding=3)
+    # Reflection padding of upsampled features repeats the outermost features.
+    padded = F.pad(x, [1] * 4, mode="replicate")
+    return F.conv_transpose2d(padded, torch.stack(shifted).sum(0), bias, stride=2, padding=3)
 
 
 def _bias(layer: nn.Conv2d) -> Tensor:
@@ -197,8 +200,8 @@ def _bias(layer: nn.Conv2d) -> Tensor:
     return layer.bias
 
 
-def check_whole(name: str, value: int, lowest: int, highest: int) -> None:
-    """Refuse an argument that is not a whole number from `lowest` to `highest`.
+def check_integer(name: str, value: int, lowest: int, highest: int) -> None:
+    """Check that an argument is an integer from `lowest` to `highest`.
 
     Raises:
         ValueError: it is not.
@@ -208,7 +211,7 @@ def check_whole(name: str, value: int, lowest: int, highest: int) -> None:
 
 
 class ConvNorm(nn.Module):
-    """A convolution and a normalisation."""
+    """A convolution and a normalization."""
 
     def __init__(
         self,
@@ -224,7 +227,7 @@ class ConvNorm(nn.Module):
         self.norm = norm(channels_out)
 
     def convolve(self, x: Tensor) -> Tensor:
-        """Return what is to be normalised."""
+        """Return the output of the convolution, before normalization."""
         return self.conv(x)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -232,7 +235,7 @@ class ConvNorm(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside an identity connection, without a rectifier after the sum."""
+    """Two 3x3 convolutions and a skip connection, without a ReLU after the sum."""
 
     def __init__(
         self, channels: int, channel_multiplier: int | None = None, norm: Norm = InstanceNorm
@@ -246,10 +249,11 @@ class ResidualBlock(nn.Module):
 
 
 class UpsamplingConvNorm(nn.Module):
-    """Twice the resolution by a 3x3 convolution, and a normalisation.
+    """Upsampling by 2 with a 3x3 convolution, then a normalization.
 
     Attributes:
-        interpolations: what is convolved, one beside the other; none by a transposed convolution.
+        interpolations: the interpolations whose results are concatenated and convolved; empty for a
+            transposed convolution.
     """
 
     def __init__(
@@ -263,15 +267,15 @@ class UpsamplingConvNorm(nn.Module):
         """Build the layer with random weights.
 
         Args:
-            channels_in: that it takes.
-            channels_out: that it returns.
-            upsampling: a transposed convolution; or a convolution of the nearest-neighbour
-                upsampling, or of that and the bilinear one beside each other.
-            channel_multiplier: of the convolution, if it is depthwise separable.
-            norm: makes the normalisation.
+            channels_in: number of input channels.
+            channels_out: number of output channels.
+            upsampling: a transposed convolution; or a convolution of nearest-neighbor upsampling,
+                or of nearest-neighbor and bilinear upsampling concatenated.
+            channel_multiplier: of a depthwise separable convolution; None for a regular one.
+            norm: builds the normalization.
 
         Raises:
-            ValueError: there is no such upsampling.
+            ValueError: the upsampling does not exist.
         """
         super().__init__()
         if upsampling not in _INTERPOLATIONS:
@@ -291,17 +295,17 @@ class UpsamplingConvNorm(nn.Module):
             )
         self.norm = norm(channels_out)
 
-    def convolve(self, x: Tensor, flat: Tensor | None = None) -> Tensor:
-        """Return what is to be normalised.
+    def convolve(self, x: Tensor, constant: Tensor | None = None) -> Tensor:
+        """Return the output of the convolution, before normalization.
 
         Args:
             x: of shape (B, C, H, W).
-            flat: as `convolve_upsampled` takes it.
+            constant: passed to `convolve_upsampled`.
         """
         if isinstance(self.conv, nn.ConvTranspose2d):
             return self.conv(x)
         if self.interpolations == ("nearest",):
-            return convolve_upsampled(x, self.conv, flat)
+            return convolve_upsampled(x, self.conv, constant)
         upsampled = [F.interpolate(x, scale_factor=2.0, mode=mode) for mode in self.interpolations]
         return self.conv(torch.cat(upsampled, 1))
 

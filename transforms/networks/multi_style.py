@@ -1,4 +1,4 @@
-"""One network for many styles, each a small vector, that works at a quarter of the resolution."""
+"""A network for many styles, each a small vector, that works at a quarter of the resolution."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,29 +7,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylebeam.transforms.networks.blocks import convolve_blocks, upsample_blocks
-from stylebeam.transforms.networks.layers import check_whole, convolution
+from stylebeam.transforms.networks.layers import check_integer, convolution
+from stylebeam.transforms.networks.space_to_depth import (
+    convolve_space_to_depth,
+    upsample_space_to_depth,
+)
 from stylebeam.transforms.networks.style_network import STRIDE, Stage, StyleNetwork
 
-# As in `stylebeam.transforms.networks.johnson`, and for the same reasons.
+# As in `stylebeam.transforms.networks.johnson`, for the same reasons.
 _TANH_SCALE = 150 / 255
 _OUTPUT_DIVISOR = 4
-# The features of an image of one colour differ by rounding alone, which a division by the root of
-# much less than this would make visible.
+# The features of a constant image vary only by rounding. With a much smaller epsilon, normalization
+# would make that visible.
 _EPSILON = 1e-3
 
 
 class MultiStyleNetwork(StyleNetwork):
-    """Johnson's network at a quarter of the resolution, with conditional instance normalisation.
+    """Johnson's network at a quarter of the resolution, with conditional instance normalization.
 
-    A style is the scale and the shift of every normalisation (Dumoulin et al. 2017, "A Learned
-    Representation for Artistic Style"): one vector, that is given beside the image and is no part
-    of the network. A weighted mean of vectors is a blend of their styles.
+    A style is the scale and shift of every normalization (Dumoulin et al. 2017, "A Learned
+    Representation for Artistic Style"): one vector, which is an input of the network beside the
+    image. A weighted mean of vectors is a blend of their styles.
 
-    Each 4x4 block of pixels becomes the channels of one place, where all but the last convolutions
-    work. Nearest-neighbour upsampling leads back, and leaves no grid (Odena et al. 2016,
-    "Deconvolution and Checkerboard Artifacts"): pixels at one place of their blocks are normalised
-    apart from those at other places, so that none can be brighter than the others on the whole.
+    The input is converted by space to depth, in blocks of 4x4 pixels, and all but the last
+    convolutions work at that resolution. Upsampling is nearest neighbor, and it leaves no grid
+    (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts"): each pixel position of the
+    blocks is normalized separately, so that none can be brighter than the others on average.
     """
 
     peak_values = 70
@@ -42,15 +45,16 @@ class MultiStyleNetwork(StyleNetwork):
         """Build the network with random weights.
 
         Args:
-            channels: at a quarter of the resolution; 3/8 of them at half, 3/16 at the whole.
-            blocks: residual blocks, of two convolutions each.
+            channels: number of channels at a quarter of the resolution, from 16 to 1024; 3/8 of it
+                at half and 3/16 at full resolution.
+            blocks: number of residual blocks, of two convolutions each, from 1 to 64.
 
         Raises:
-            ValueError: a value is no whole number, or too small.
+            ValueError: a value is not an integer in its range.
         """
         super().__init__()
-        check_whole("channels", channels, lowest=16, highest=1024)
-        check_whole("blocks", blocks, lowest=1, highest=64)
+        check_integer("channels", channels, lowest=16, highest=1024)
+        check_integer("blocks", blocks, lowest=1, highest=64)
         self.channels = channels
         half, whole = channels * 3 // 8, channels * 3 // 16
         self.first = nn.Conv2d(3 * STRIDE**2, channels, 3)
@@ -62,7 +66,7 @@ class MultiStyleNetwork(StyleNetwork):
 
     @property
     def style_size(self) -> int:
-        """The length of a style's vector: a scale and a shift for each normalised channel."""
+        """The length of a style's vector: a scale and a shift for each normalized channel."""
         return 2 * sum(self._sizes)
 
     def packed(self, framed: Tensor) -> Tensor:
@@ -82,42 +86,42 @@ class MultiStyleNetwork(StyleNetwork):
     def tail(self, styles: Tensor) -> list[Stage]:
         position = 1 + len(self.residual)
         return [
-            self._stage(styles, position, partial(self._up, self.to_half, 1), places=2**2),
+            self._stage(styles, position, partial(self._up, self.to_half, 1), repeats=2**2),
             self._stage(
-                styles, position + 1, partial(self._up, self.to_whole, 2), places=STRIDE**2
+                styles, position + 1, partial(self._up, self.to_whole, 2), repeats=STRIDE**2
             ),
         ]
 
     def finish(self, x: Tensor) -> Tensor:
-        x = convolve_blocks(x, self.out, side=STRIDE)
+        x = convolve_space_to_depth(x, self.out, side=STRIDE)
         return 0.5 + _TANH_SCALE * torch.tanh(x / _OUTPUT_DIVISOR)
 
     def _first(self, packed: Tensor) -> Tensor:
-        # Its channels are each colour's pixels of a block, those of packed images each pixel's
-        # colours.
+        # In the kernels, the channels of a block are ordered by color, then pixel. In packed images
+        # they are ordered by pixel, then color.
         kernels = self.first.weight.unflatten(1, (3, STRIDE, STRIDE))
         kernels = kernels.permute(0, 2, 3, 1, 4, 5).flatten(1, 3)
         return F.conv2d(F.pad(packed, [1] * 4, mode="reflect"), kernels, self.first.bias)
 
     def _up(self, layer: nn.Conv2d, side: int, x: Tensor) -> Tensor:
-        return upsample_blocks(x, layer, side)
+        return upsample_space_to_depth(x, layer, side)
 
     def _stage(
         self,
         styles: Tensor,
         position: int,
         convolve: Callable[[Tensor], Tensor],
-        places: int = 1,
+        repeats: int = 1,
     ) -> Stage:
         """Return the stage of a convolution.
 
         Args:
-            styles: vectors, each of a style.
-            position: of the stage in the network.
+            styles: vectors of styles, shape (B, style_size).
+            position: index of the stage in the network.
             convolve: the convolution.
-            places: how often its channels follow each other, with the same scale and shift.
+            repeats: number of pixels in a block of its output, which have the same scale and shift.
         """
         affine = styles.split([2 * size for size in self._sizes], 1)[position]
-        # The vector has what is added to a scale of 1, then the shift.
-        scale, shift = (half.repeat(1, places) for half in affine.chunk(2, 1))
+        # The vector holds the scale minus 1, then the shift.
+        scale, shift = (half.repeat(1, repeats) for half in affine.chunk(2, 1))
         return Stage(convolve, 1 + scale, shift, _EPSILON)

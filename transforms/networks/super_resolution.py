@@ -5,7 +5,6 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylebeam.transforms.networks.blocks import convolve_to_blocks, pixels_of_blocks
 from stylebeam.transforms.networks.layers import (
     ConvNorm,
     ResidualBlock,
@@ -13,24 +12,27 @@ from stylebeam.transforms.networks.layers import (
     UpsamplingConvNorm,
     convolution,
 )
+from stylebeam.transforms.networks.space_to_depth import convolve_to_depth, depth_to_space
 
 MIN_SIDE = 5
-"""The shortest side, in pixels, that the reflection padding accepts."""
+"""The shortest side of an image, in pixels, that the reflection padding accepts."""
 
 _CHANNELS = 64
 _BLOCKS = 4
-# The last convolution sums 5,184 values; the first outputs shall be near the bicubic upsampling.
+# The last convolution sums 5,184 values; with random weights, the output should be close to bicubic
+# upsampling.
 _OUTPUT_DIVISOR = 16
-# Of pixels whose colours are computed together: more of them see less of the same features.
+# The side of the largest block of pixels whose colors are computed together: the pixels of larger
+# blocks depend on fewer inputs in common.
 _LARGEST_BLOCK = 4
 
 
 class SuperResolutionNetwork(nn.Module):
-    """Four residual blocks at the low resolution, then doublings, with batch normalisation.
+    """Four residual blocks at low resolution, then upsampling by 2, with batch normalization.
 
-    Johnson et al. 2016, section 4.2, with reflection padding, and with the bicubic upsampling of
-    the image added to the output, so that only what that misses is to be learned (Kim et al. 2016,
-    "Accurate Image Super-Resolution Using Very Deep Convolutional Networks").
+    It is the network of Johnson et al. 2016, section 4.2, with reflection padding. It predicts the
+    difference from bicubic upsampling (Kim et al. 2016, "Accurate Image Super-Resolution Using Very
+    Deep Convolutional Networks").
     """
 
     def __init__(self, factor: int = 4, upsampling: Upsampling = "transposed") -> None:
@@ -38,10 +40,10 @@ class SuperResolutionNetwork(nn.Module):
 
         Args:
             factor: 2, 4 or 8.
-            upsampling: how each doubling is done, `UpsamplingConvNorm` says.
+            upsampling: passed to `UpsamplingConvNorm`.
 
         Raises:
-            ValueError: a value is none of those.
+            ValueError: the factor or the upsampling does not exist.
         """
         super().__init__()
         if factor not in (2, 4, 8):
@@ -59,7 +61,7 @@ class SuperResolutionNetwork(nn.Module):
         self.out = convolution(_CHANNELS, 3, 9)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the images at `factor` times their size.
+        """Return the images enlarged by `factor`.
 
         Args:
             images: RGB in [0, 1], shape (B, 3, H, W), each side at least MIN_SIDE.
@@ -73,5 +75,5 @@ class SuperResolutionNetwork(nn.Module):
             x = F.relu(layer(x))
         smooth = F.interpolate(images.float(), scale_factor=float(self.factor), mode="bicubic")
         side = min(self.factor, _LARGEST_BLOCK)
-        blocks = convolve_to_blocks(x, self.out, side).permute(0, 2, 3, 1)
-        return smooth + pixels_of_blocks(blocks, side).permute(0, 3, 1, 2) / _OUTPUT_DIVISOR
+        blocks = convolve_to_depth(x, self.out, side).permute(0, 2, 3, 1)
+        return smooth + depth_to_space(blocks, side).permute(0, 3, 1, 2) / _OUTPUT_DIVISOR

@@ -1,5 +1,5 @@
-"""Trainings of networks that ship: of styles, and of super-resolution.
+"""Training of the networks that are shipped: style networks and super-resolution networks.
 
-`loop` is what every training runs, `data` what it sees; `style` and `super_resolution` are what is
-trained. (The embedded loss network's training is `stylebeam.transforms.distillation`.)
+Every training runs `loop` on crops from `data`; `style` and `super_resolution` say what is
+trained. The distilled VGG is trained in `stylebeam.transforms.distillation`.
 """

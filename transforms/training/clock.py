@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from stylebeam.transforms.training.loop_recipe import LoopRecipe
+from stylebeam.transforms.training.loop_config import LoopConfig
 
 _WARM_UP = 0.1
 _INITIAL_RATE = 1 / 25
@@ -34,15 +34,15 @@ class Clock:
             is given in minutes.
     """
 
-    def __init__(self, recipe: LoopRecipe, done: int, seconds: float) -> None:
+    def __init__(self, config: LoopConfig, done: int, seconds: float) -> None:
         """Start the clock.
 
         Args:
-            recipe: says how long the training is.
+            config: says how long the training is.
             done: the number of iterations that earlier processes did.
             seconds: the time that they spent.
         """
-        self._recipe = recipe
+        self._config = config
         self._first = done
         self._earlier = seconds
         self._started = time.monotonic()
@@ -68,14 +68,14 @@ class Clock:
     @property
     def seconds_left(self) -> float:
         """The estimated time until the training ends; needs an iteration of this process."""
-        if self._recipe.minutes is not None:
-            return max(0.0, 60 * self._recipe.minutes - self.seconds)
-        return self._seconds_per_iteration() * (self._recipe.iterations - self.done)
+        if self._config.minutes is not None:
+            return max(0.0, 60 * self._config.minutes - self.seconds)
+        return self._seconds_per_iteration() * (self._config.iterations - self.done)
 
     def _fraction(self) -> float:
-        if self._recipe.minutes is not None:
-            return self.seconds / (60 * self._recipe.minutes)
-        return self.done / self._recipe.iterations
+        if self._config.minutes is not None:
+            return self.seconds / (60 * self._config.minutes)
+        return self.done / self._config.iterations
 
     def _seconds_per_iteration(self) -> float:
         return (self.seconds - self._earlier) / (self.done - self._first)
@@ -86,10 +86,10 @@ class Clock:
             f"{self._seconds_per_iteration():.2g} s an iteration ({waited:.0%} of it waiting for"
             " data)"
         )
-        if self._recipe.minutes is not None:
+        if self._config.minutes is not None:
             return (
-                f"iteration {self.done}, {self.seconds / 60:.1f} of {self._recipe.minutes:g}"
+                f"iteration {self.done}, {self.seconds / 60:.1f} of {self._config.minutes:g}"
                 f" minutes: {pace}"
             )
         left = self.seconds_left / 60
-        return f"iteration {self.done}/{self._recipe.iterations}: {pace}, {left:.1f} min left"
+        return f"iteration {self.done}/{self._config.iterations}: {pace}, {left:.1f} min left"

@@ -1,4 +1,4 @@
-"""What trainings see: random crops of photographs and paintings."""
+"""Training data: random crops of photos and paintings."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -16,14 +16,14 @@ from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION, ImageError
 
 
 class ImageFile(Protocol):
-    """An image file, on the disk (a `Path` is one) or in another storage; `str` says where."""
+    """An image file on disk (a `Path`) or in another storage; `str` returns its path or URL."""
 
     @property
     def name(self) -> str:
         """The last part of its path."""
 
     def read_bytes(self) -> bytes:
-        """Return what it holds.
+        """Return its contents.
 
         Raises:
             OSError: it cannot be read.
@@ -31,18 +31,18 @@ class ImageFile(Protocol):
 
 
 ListFiles = Callable[[str], Iterable[ImageFile]]
-"""Lists the files of a folder and below, or of what else it takes. Raises OSError if it cannot."""
+"""Lists the files of a folder or URL, recursively. Raises OSError if they cannot be listed."""
 
-AnImageFile = TypeVar("AnImageFile", bound=ImageFile)
+ImageFileT = TypeVar("ImageFileT", bound=ImageFile)
 
 
 def files_below(folder: str) -> Iterable[Path]:
-    """Return the files in a folder of the disk, and below."""
+    """Return the files in a folder on disk, recursively."""
     return Path(folder).rglob("*")
 
 
 class Draw:
-    """Random numbers that depend on a seed and the number of a crop alone."""
+    """Random numbers that depend only on a seed and the number of a crop."""
 
     def __init__(self, seed: int, number: int) -> None:
         digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
@@ -62,22 +62,22 @@ class Draw:
 
 
 class ContentCrops(Dataset[Tensor]):
-    """Random square crops of photographs; crop i depends on the seed and i alone.
+    """Random square crops of photos; crop i depends only on the seed and i.
 
     Attributes:
-        files: the photographs.
+        files: the photos.
     """
 
     def __init__(
         self, files: Sequence[ImageFile], crop_size: int, seed: int, smallest: float = 0.5
     ) -> None:
-        """Take note of what to crop.
+        """Make the data set.
 
         Args:
-            files: photographs, at least one.
+            files: photos, at least one.
             crop_size: side of a crop in pixels.
-            seed: decides every crop.
-            smallest: the least that a crop shows of the photograph's short side, from 0 to 1.
+            seed: of all random choices.
+            smallest: the side of the smallest crop, as a fraction of the photo's short side.
         """
         self.files = files
         self._crop_size = crop_size
@@ -85,12 +85,10 @@ class ContentCrops(Dataset[Tensor]):
         self._smallest = smallest
 
     def __getitem__(self, index: int) -> Tensor:
-        """Return a crop: RGB in [0, 1], shape (3, crop_size, crop_size).
-
-        One in two is mirrored.
+        """Return a crop, mirrored with probability 1/2: RGB in [0, 1], (3, crop_size, crop_size).
 
         Raises:
-            OSError: the photograph cannot be read.
+            OSError: the photo cannot be read.
             ImageError: it cannot be decoded.
         """
         draw = Draw(self._seed, index)
@@ -99,11 +97,11 @@ class ContentCrops(Dataset[Tensor]):
 
 
 def list_images(folder: Path, without: Sequence[str] = ()) -> list[Path]:
-    """Return the image files in a folder of the disk and below, in order.
+    """Return the image files in a folder on disk, sorted by path.
 
     Args:
         folder: searched recursively.
-        without: patterns of names to leave out, such as `*.png`.
+        without: patterns of file names to leave out, such as `*.png`.
 
     Raises:
         ValueError: there are none.
@@ -112,14 +110,14 @@ def list_images(folder: Path, without: Sequence[str] = ()) -> list[Path]:
 
 
 def images_among(
-    files: Iterable[AnImageFile], place: str, without: Sequence[str] = ()
-) -> list[AnImageFile]:
-    """Return the image files among files, in order.
+    files: Iterable[ImageFileT], place: str, without: Sequence[str] = ()
+) -> list[ImageFileT]:
+    """Return the image files among files, sorted by path.
 
     Args:
         files: in any order.
-        place: where they come from, to be named if there are none.
-        without: patterns of names to leave out, such as `*.png`.
+        place: where the files are; named in the error.
+        without: patterns of file names to leave out, such as `*.png`.
 
     Raises:
         ValueError: there are none.
@@ -136,13 +134,16 @@ def images_among(
 
 
 def random_crop(file: ImageFile, size: int, draw: Draw, smallest: float = 0.5) -> Tensor:
-    """Return a random crop of an image, one in two mirrored: RGB in [0, 1], shape (3, size, size).
+    """Return a random crop of an image, mirrored with probability 1/2.
 
     Args:
         file: the image.
         size: side of the crop in pixels.
-        draw: decides which.
-        smallest: the least that it shows of the image's short side, from 0 to 1.
+        draw: the random numbers.
+        smallest: the side of the smallest crop, as a fraction of the image's short side.
+
+    Returns:
+        RGB in [0, 1], shape (3, size, size).
 
     Raises:
         OSError: the image cannot be read.
@@ -160,7 +161,11 @@ def random_crop(file: ImageFile, size: int, draw: Draw, smallest: float = 0.5) -
 
 
 def read_style_image(path: Path, short_side: int | None) -> Tensor:
-    """Return a painting: RGB in [0, 1], shape (1, 3, H, W), its short side as given or, None, own.
+    """Return a painting, RGB in [0, 1], shape (1, 3, H, W).
+
+    Args:
+        path: of the image file.
+        short_side: in pixels, to which the painting is resized; None to leave it as it is.
 
     Raises:
         OSError: the file cannot be read.

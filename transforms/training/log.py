@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from torch import Tensor
 
 from stylebeam.transforms.training.clock import Clock
-from stylebeam.transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError
 
 
 class Validation(NamedTuple):
@@ -42,12 +42,13 @@ class TrainingLog:
             fraction: the part of the training that is done already, from 0 to 1.
 
         Raises:
-            RecipeError: the package tensorboard is not installed.
+            ConfigValueError: the package tensorboard is not installed.
         """
         self._report = report
         self._writer = _writer(tensorboard) if tensorboard else None
         self._bar = _progress_bar(Console(stderr=True))
-        self._task = self._bar.add_task("", total=1.0, completed=min(fraction, 1.0))
+        self._task = self._bar.add_task("", total=1.0)
+        self._bar.update(self._task, completed=min(fraction, 1.0))
         self._bar.start()
 
     def iteration(self, clock: Clock, terms: Mapping[str, Tensor]) -> None:
@@ -102,7 +103,7 @@ def _writer(folder: Path) -> Any:
         # Imported here since the package is optional.
         tensorboard = importlib.import_module("torch.utils.tensorboard")
     except ImportError as error:
-        raise RecipeError(
+        raise ConfigValueError(
             "tensorboard: the package of that name is not installed: pip install tensorboard."
         ) from error
     return tensorboard.SummaryWriter(str(folder))

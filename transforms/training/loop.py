@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from stylebeam.transforms.images.formats import ImageError
 from stylebeam.transforms.training.clock import Clock, one_cycle
 from stylebeam.transforms.training.log import TrainingLog, Validation
-from stylebeam.transforms.training.loop_recipe import LoopRecipe, TrainingError
+from stylebeam.transforms.training.loop_config import LoopConfig, TrainingError
 from stylebeam.transforms.training.state import State
 
 _ITERATIONS_PER_STATE = 200
@@ -42,7 +42,7 @@ class Finished(NamedTuple):
 
 
 def run_iterations(
-    recipe: LoopRecipe,
+    config: LoopConfig,
     model: nn.Module,
     crops: Dataset[Tensor],
     terms_of: Callable[[int, Tensor], Mapping[str, Tensor]],
@@ -57,7 +57,7 @@ def run_iterations(
     training resumes from it.
 
     Args:
-        recipe: how long to train, and the learning rate.
+        config: how long to train, and the learning rate.
         model: what is trained.
         crops: crop i, shape (3, crop_size, crop_size), for every i from 0.
         terms_of: takes the number of an iteration and its batch, and returns the terms of the loss,
@@ -69,20 +69,20 @@ def run_iterations(
         validate: takes the model as it would be written now; called at regular intervals.
 
     Raises:
-        RecipeError: the state file cannot be read, or belongs to another config.
+        ConfigValueError: the state file cannot be read, or belongs to another config.
         TrainingError: an image cannot be read, or the loss is no longer finite.
     """
-    optimizers = optimizers or [torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)]
+    optimizers = optimizers or [torch.optim.Adam(model.parameters(), lr=config.learning_rate)]
     average = AveragedModel(model, avg_fn=_moving_average(ema_decay)) if ema_decay else None
-    state = State(recipe, [model, average] if average else [model], optimizers)
+    state = State(config, [model, average] if average else [model], optimizers)
     peaks = [group["lr"] for group in _groups(optimizers)]
     done, seconds = state.load()
     if done:
-        report(f"Going on from iteration {done}.")
-    clock = Clock(recipe, done, seconds)
+        report(f"Resuming from iteration {done}.")
+    clock = Clock(config, done, seconds)
     model.train()
-    with contextlib.closing(TrainingLog(report, recipe.tensorboard, clock.fraction)) as log:
-        for batch in clock.waiting_for(_batches(crops, recipe, done)):
+    with contextlib.closing(TrainingLog(report, config.tensorboard, clock.fraction)) as log:
+        for batch in clock.waiting_for(_batches(crops, config, done)):
             if clock.fraction >= 1:
                 break
             for group, peak in zip(_groups(optimizers), peaks, strict=True):
@@ -92,7 +92,7 @@ def run_iterations(
             if not torch.isfinite(loss):
                 raise TrainingError(
                     f"The loss was no longer finite at iteration {clock.done}: lower learning_rate"
-                    f" (now {recipe.learning_rate})."
+                    f" (now {config.learning_rate})."
                 )
             model.zero_grad()
             loss.backward()
@@ -126,17 +126,17 @@ def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Te
     return update
 
 
-def _batches(crops: Dataset[Tensor], recipe: LoopRecipe, first: int) -> Iterator[Tensor]:
+def _batches(crops: Dataset[Tensor], config: LoopConfig, first: int) -> Iterator[Tensor]:
     """Yield the batches from iteration `first` on, without end; a few are loaded ahead."""
-    numbers = itertools.count(first * recipe.batch_size)
+    numbers = itertools.count(first * config.batch_size)
     ahead: deque[Future[Tensor]] = deque()
     # Threads are enough: reading, decoding and scaling release the GIL.
     pool = ThreadPoolExecutor(_LOADERS)
     try:
         while True:
-            while len(ahead) < (1 + _BATCHES_AHEAD) * recipe.batch_size:
+            while len(ahead) < (1 + _BATCHES_AHEAD) * config.batch_size:
                 ahead.append(pool.submit(crops.__getitem__, next(numbers)))
-            yield torch.stack([ahead.popleft().result() for _ in range(recipe.batch_size)])
+            yield torch.stack([ahead.popleft().result() for _ in range(config.batch_size)])
     except ImageError as error:
         raise TrainingError(f"{error} Remove that file.") from error
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What moves the weights of a network in training."""
+"""The optimizers of trainings: Adam, and Muon for the kernels of convolutions."""
 
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -12,13 +12,13 @@ OptimizerName = Literal["muon", "adam"]
 def optimizers_of(
     model: nn.Module, name: OptimizerName, learning_rate: float
 ) -> list[torch.optim.Optimizer]:
-    """Return the optimizers that together move all of a model's parameters that are trained.
+    """Return optimizers that together update all parameters of a model that require gradients.
 
     Args:
         model: in the memory format channels_last.
-        name: `muon` for Muon on the kernels of convolutions across channels and Adam on the rest;
-            `adam` for Adam on all.
-        learning_rate: of every one of them; an update of Muon is as large as one of Adam.
+        name: `muon` for Muon on convolution kernels that mix channels, and Adam on all other
+            parameters; `adam` for Adam on all.
+        learning_rate: of all of them. Updates of Muon are scaled to the size of Adam's.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     kernels = [each for each in trained if each.ndim == 4 and each.shape[1] > 1]
@@ -29,10 +29,10 @@ def optimizers_of(
 
 
 class Muon(torch.optim.Muon):
-    """Muon (Jordan et al. 2024) for matrices, an update as large as one of Adam.
+    """Muon (Jordan et al. 2024) for matrices, its updates scaled to the size of Adam's.
 
-    It gives every direction of a matrix an equal part of each step, where Adam follows the few that
-    have most of the gradient.
+    Its updates are nearly orthogonal: all directions of a matrix get equal steps, whereas Adam
+    follows the few directions that have most of the gradient.
     """
 
     def __init__(self, matrices: Iterable[Tensor], learning_rate: float) -> None:
@@ -42,22 +42,28 @@ class Muon(torch.optim.Muon):
 
 
 class _KernelMuon(Muon):
-    """Muon for kernels of convolutions: a style's loss ends a seventh lower than with Adam."""
+    """Muon for convolution kernels. The final loss of a style is a seventh lower than with Adam."""
 
     def __init__(self, kernels: Sequence[nn.Parameter], learning_rate: float) -> None:
-        """Take kernels of shape (rows, C, H, W), channels_last, in whose memory it works."""
+        """Make the optimizer.
+
+        Args:
+            kernels: of shape (C_out, C_in, H, W), channels_last; their memory is viewed as
+                matrices.
+            learning_rate: of the updates.
+        """
         self._kernels = kernels
         matrices = (_columns_last(kernel.detach()).view(len(kernel), -1) for kernel in kernels)
         super().__init__(map(nn.Parameter, matrices), learning_rate)
 
-    def step(self) -> None:  # type: ignore[override]  # No closure, which nothing here has.
-        """Move the kernels by their gradients."""
+    def step(self) -> None:  # type: ignore[override]  # no closure
+        """Update the kernels from their gradients."""
         for matrix, kernel in zip(self.param_groups[0]["params"], self._kernels, strict=True):
-            assert kernel.grad is not None, "every kernel has its part in the loss"
+            assert kernel.grad is not None, "the loss depends on every kernel"
             matrix.grad = _columns_last(kernel.grad).reshape(matrix.shape)
         super().step()
 
 
 def _columns_last(kernels: Tensor) -> Tensor:
-    """Return kernels in the order that channels_last has in memory."""
+    """Return kernels with the channels last, the order of channels_last in memory."""
     return kernels.permute(0, 2, 3, 1)

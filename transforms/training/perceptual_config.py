@@ -17,7 +17,7 @@ from stylebeam.transforms.losses.distances import (
 from stylebeam.transforms.losses.loss_network import LossNetworkName, load_loss_network
 from stylebeam.transforms.losses.perceptual import LossSettings, PerceptualLoss, StylizationLoss
 from stylebeam.transforms.training.data import read_style_image
-from stylebeam.transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError
 
 
 class PerceptualLossConfig(BaseModel):
@@ -92,7 +92,7 @@ class PerceptualLossConfig(BaseModel):
             precision: of the loss network.
 
         Raises:
-            RecipeError: a painting cannot be read, or the loss network does not have a layer.
+            ConfigValueError: a painting cannot be read, or the loss network does not have a layer.
             WeightsUnavailableError: the weights of the loss network cannot be found.
         """
         style_images = []
@@ -100,10 +100,12 @@ class PerceptualLossConfig(BaseModel):
             try:
                 style_images.append(read_style_image(painting, self.style_size).to(device))
             except (OSError, ImageError) as error:
-                raise RecipeError(f"style_image: {painting} cannot be read: {error}") from error
+                raise ConfigValueError(
+                    f"style_image: {painting} cannot be read: {error}"
+                ) from error
         try:
             layers = self.loss.layers
             network = load_loss_network(self.loss_network, layers, device, precision)
         except ValueError as error:
-            raise RecipeError(f"content_weights or style_weights: {error}") from error
+            raise ConfigValueError(f"content_weights or style_weights: {error}") from error
         return StylizationLoss(PerceptualLoss(ReflectedMargin(network), self.loss), style_images)

@@ -1,4 +1,4 @@
-"""The file that lets a killed training go on."""
+"""The state file, from which a training resumes after its process was killed."""
 
 import io
 from collections.abc import Sequence
@@ -7,27 +7,31 @@ import torch
 from torch import nn
 
 from stylebeam.files import write_whole
-from stylebeam.transforms.training.loop_recipe import LoopRecipe, RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError, LoopConfig
 
 
 class State:
-    """What a training needs to go on: its models and optimizers, and how far it is."""
+    """The state of a training: its models, its optimizers and its progress.
+
+    Attributes:
+        path: of the state file, beside the output.
+    """
 
     def __init__(
         self,
-        recipe: LoopRecipe,
+        config: LoopConfig,
         models: Sequence[nn.Module],
         optimizers: Sequence[torch.optim.Optimizer],
     ) -> None:
-        self.path = recipe.output.with_name(recipe.output.name + ".state")
-        self._recipe = recipe.model_dump_json(exclude={"tensorboard"})
+        self.path = config.output.with_name(config.output.name + ".state")
+        self._config = config.model_dump_json(exclude={"tensorboard"})
         self._models = models
         self._optimizers = optimizers
 
     def save(self, done: int, seconds: float) -> None:
-        """Write the state after `done` iterations, whole or not at all."""
+        """Write the state after `done` iterations; the file is written atomically."""
         state = {
-            "recipe": self._recipe,
+            "config": self._config,
             "done": done,
             "seconds": seconds,
             "models": [model.state_dict() for model in self._models],
@@ -38,20 +42,27 @@ class State:
         write_whole(self.path, buffer.getvalue())
 
     def load(self) -> tuple[int, float]:
-        """Take up the state on disk, if it is of this recipe; return what was done and spent."""
+        """Restore the state on disk, if there is one.
+
+        Returns:
+            The iterations that were done, and the seconds that they took.
+
+        Raises:
+            ConfigValueError: the file cannot be read, or is of another config.
+        """
         if not self.path.exists():
             return 0, 0.0
         try:
             state = torch.load(self.path, weights_only=True)
-        except Exception as error:  # torch raises nearly any kind on a damaged file.
-            raise RecipeError(
+        except Exception as error:  # torch raises many kinds for damaged files.
+            raise ConfigValueError(
                 f"output: {self.path}, the state of an unfinished training, cannot be read"
-                f" ({error}). Delete it to start anew."
+                f" ({error}). Delete it to start again."
             ) from error
-        if state["recipe"] != self._recipe:
-            raise RecipeError(
-                f"output: {self.path} is the unfinished state of another recipe. Delete it to start"
-                " anew, or choose another output."
+        if state.get("config") != self._config:
+            raise ConfigValueError(
+                f"output: {self.path} is the unfinished state of another config. Delete it to start"
+                " again, or choose another output."
             )
         for model, its_state in zip(self._models, state["models"], strict=True):
             model.load_state_dict(its_state)

@@ -27,44 +27,44 @@ from stylebeam.transforms.training.data import (
 )
 from stylebeam.transforms.training.log import Validation
 from stylebeam.transforms.training.loop import run_iterations
-from stylebeam.transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError
 from stylebeam.transforms.training.optimizers import optimizers_of
-from stylebeam.transforms.training.style_recipe import TrainingRecipe
+from stylebeam.transforms.training.style_config import StyleTrainingConfig
 
 _VALIDATION_CROPS = 6
 
 
 def train(
-    recipe: TrainingRecipe,
+    config: StyleTrainingConfig,
     report: Callable[[str], None] = print,
     list_files: ListFiles = files_below,
 ) -> Checkpoint:
-    """Train a network or, added to one, a style; write the checkpoint and return it.
+    """Train a network, or a style that is added to one; write the checkpoint and return it.
 
-    A training of the same recipe that was killed goes on where it was.
+    If a training of the same config was interrupted, it resumes from its last state.
 
     Args:
-        recipe: what to train.
-        report: receives a line of progress now and then.
-        list_files: lists the files of content_images.
+        config: what to train.
+        report: receives lines of progress.
+        list_files: lists the files in content_images.
 
     Raises:
-        RecipeError: something that the recipe names is not there, or unfit.
-        TrainingError: a photograph cannot be read, or the loss is no longer finite.
-        WeightsUnavailableError: the loss network's weights are not to be had.
-        DeviceUnavailableError: the device is not there.
+        ConfigValueError: a value of the config cannot be used.
+        TrainingError: a photo cannot be read, or the loss is no longer finite.
+        WeightsUnavailableError: the weights of the loss network are not available.
+        DeviceUnavailableError: the device is not available.
     """
-    device, precision = recipe.choose_device()
-    recipe.check_output()
-    paintings = _paintings(recipe)
-    start = _start(recipe, paintings)
-    torch.manual_seed(recipe.seed)
-    model = _StyledNetwork(start, paintings, trains_network=recipe.add_to is None)
+    device, precision = config.choose_device()
+    config.check_output()
+    paintings = _paintings(config)
+    start = _start(config, paintings)
+    torch.manual_seed(config.seed)
+    model = _StyledNetwork(start, paintings, trains_network=config.add_to is None)
     model.to(device).to(memory_format=torch.channels_last)
-    photographs = recipe.photographs(list_files, without=recipe.held_out)
-    held_out = _held_out(recipe, photographs, list_files)
-    crops = ContentCrops(photographs, recipe.crop_size, recipe.seed)
-    perceptual_loss = recipe.perceptual_loss(paintings.values(), device, precision)
+    photos = config.photos(list_files, without=config.held_out)
+    held_out = _held_out(config, photos, list_files)
+    crops = ContentCrops(photos, config.crop_size, config.seed)
+    perceptual_loss = config.perceptual_loss(paintings.values(), device, precision)
 
     def terms_of(iteration: int, batch: Tensor) -> dict[str, Tensor]:
         content = batch.to(device, memory_format=torch.channels_last)
@@ -72,48 +72,48 @@ def train(
         styles = [number % len(paintings) for number in range(first, first + len(batch))]
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             stylized = model(content, styles)
-        return _terms(recipe, perceptual_loss, stylized.float(), content, styles)
+        return _terms(config, perceptual_loss, stylized.float(), content, styles)
 
     finished = run_iterations(
-        recipe,
+        config,
         model,
         crops,
         terms_of,
         report,
-        optimizers_of(model, recipe.optimizer, recipe.learning_rate),
-        recipe.ema_decay,
-        _validation(recipe, held_out, perceptual_loss, len(paintings), device),
+        optimizers_of(model, config.optimizer, config.learning_rate),
+        config.ema_decay,
+        _validation(config, held_out, perceptual_loss, len(paintings), device),
     )
     trained = {}
     for (name, painting), vector in zip(paintings.items(), model.vectors, strict=True):
-        about = _published_recipe(recipe, start, painting, len(photographs), finished.iterations)
+        about = _published_config(config, start, painting, len(photos), finished.iterations)
         trained[name] = Style(vector.detach().cpu(), about)
     checkpoint = Checkpoint(
         network=start.network,
         arguments=start.arguments,
-        tensors=model.network.state_dict() if recipe.add_to is None else start.tensors,
-        styles=trained if recipe.add_to is None else {**start.styles, **trained},
+        tensors=model.network.state_dict() if config.add_to is None else start.tensors,
+        styles=trained if config.add_to is None else {**start.styles, **trained},
     )
-    save_checkpoint(checkpoint, recipe.output)
+    save_checkpoint(checkpoint, config.output)
     finished.state.unlink(missing_ok=True)
     return checkpoint
 
 
 class _StyledNetwork(nn.Module):
-    """A style network and the vectors of the styles that are trained, as one module.
+    """A style network and the vectors of the styles being trained, as one module.
 
     Attributes:
-        network: the network; frozen, if only the vectors are trained.
+        network: the network; frozen if only the vectors are trained.
         vectors: of shape (styles, style_size).
     """
 
     def __init__(self, start: Checkpoint, styles: Iterable[str], trains_network: bool) -> None:
-        """Take up what there is.
+        """Make the module.
 
         Args:
-            start: the network, its weights if it has any, and the vectors of styles it knows.
-            styles: names of those to train, in the order in which they count.
-            trains_network: whether more than the vectors is trained.
+            start: the network, with or without weights, and the styles that it has.
+            styles: names of the styles to train, in the order of their numbers.
+            trains_network: whether the network is trained too, rather than the vectors alone.
         """
         super().__init__()
         self.network = build_network(start.network, start.arguments)
@@ -121,132 +121,147 @@ class _StyledNetwork(nn.Module):
             self.network.load_state_dict(start.tensors)
         self.network.requires_grad_(trains_network)
         known = {name: style.vector.float() for name, style in start.styles.items()}
-        nothing = torch.zeros(style_size(self.network))
-        # The mean of the styles that are there is nearer to any other than no style is.
-        mean = torch.stack(list(known.values())).mean(0) if known else nothing
+        zeros = torch.zeros(style_size(self.network))
+        # The mean of the known styles is closer to a new style than zeros are.
+        mean = torch.stack(list(known.values())).mean(0) if known else zeros
         self.vectors = nn.Parameter(torch.stack([known.get(name, mean) for name in styles]))
 
     def forward(self, images: Tensor, styles: Sequence[int]) -> Tensor:
-        """Return images, RGB of shape (B, 3, H, W), each in the style of that number."""
+        """Return images, RGB of shape (B, 3, H, W), image i in the style number styles[i]."""
         stylized: Tensor = self.network(images, self.vectors[styles])
         return stylized
 
 
-def _paintings(recipe: TrainingRecipe) -> dict[str, Path]:
-    """Return the paintings by their style's name.
+def _paintings(config: StyleTrainingConfig) -> dict[str, Path]:
+    """Return the paintings by the names of their styles.
 
     Raises:
-        RecipeError: there are none, or two would have one name.
+        ConfigValueError: there are none, or two have the same name.
     """
-    if recipe.style_image is not None:
-        of_many = recipe.add_to is not None or recipe.network == "multi_style"
-        return {(recipe.style_image if of_many else recipe.output).stem: recipe.style_image}
-    assert recipe.style_images is not None, "the recipe sees to it"
+    if config.style_image is not None:
+        # A style of a network of a single style has the checkpoint's name.
+        has_many = config.add_to is not None or config.network == "multi_style"
+        return {(config.style_image if has_many else config.output).stem: config.style_image}
+    assert config.style_images is not None, "the config has one of the two"
     try:
-        files = list_images(recipe.style_images)
+        files = list_images(config.style_images)
     except ValueError as error:
-        raise RecipeError(f"style_images: {error}.") from error
+        raise ConfigValueError(f"style_images: {error}.") from error
     paintings: dict[str, Path] = {}
     for file in files:
         if file.stem in paintings:
-            raise RecipeError(
-                f"style_images: {file} and {paintings[file.stem]} would be one style, {file.stem}:"
-                " rename one."
+            raise ConfigValueError(
+                f"style_images: {file} and {paintings[file.stem]} have the same name, {file.stem}:"
+                " rename one of them."
             )
         paintings[file.stem] = file
     return paintings
 
 
-def _start(recipe: TrainingRecipe, names: Iterable[str]) -> Checkpoint:
-    """Return the checkpoint that is added to or gone on from, or one of a network without weights.
+def _start(config: StyleTrainingConfig, names: Iterable[str]) -> Checkpoint:
+    """Return the checkpoint to start from; its tensors are empty for random weights.
 
     Raises:
-        RecipeError: there is no such network or checkpoint, the checkpoint is of another network,
-            or a style that is added is there already.
+        ConfigValueError: the network or checkpoint does not exist, the checkpoint has another
+            network, or it has one of the styles to add already.
     """
-    if recipe.add_to is not None:
-        return _to_add_to(recipe.add_to, names)
+    if config.add_to is not None:
+        return _extended_checkpoint(config.add_to, names)
     try:
-        build_network(recipe.network, recipe.network_arguments)
+        build_network(config.network, config.network_arguments)
     except ValueError as error:
-        raise RecipeError(f"network or network_arguments: {error}") from error
-    if recipe.start is None:
-        return Checkpoint(recipe.network, {}, {}, dict(recipe.network_arguments))
-    checkpoint = _read_checkpoint("start", recipe.start)
-    if (checkpoint.network, checkpoint.arguments) != (recipe.network, recipe.network_arguments):
-        raise RecipeError(
-            f"start: the network of {recipe.start} is {checkpoint.network} with"
-            f" {checkpoint.arguments}, that of the recipe {recipe.network} with"
-            f" {recipe.network_arguments}. They must be the same."
+        raise ConfigValueError(f"network or network_arguments: {error}") from error
+    if config.start is None:
+        return Checkpoint(config.network, {}, {}, dict(config.network_arguments))
+    checkpoint = _read_checkpoint("start", config.start)
+    if (checkpoint.network, checkpoint.arguments) != (config.network, config.network_arguments):
+        raise ConfigValueError(
+            f"start: the network of {config.start} is {checkpoint.network} with"
+            f" {checkpoint.arguments}, but the config has {config.network} with"
+            f" {config.network_arguments}. They must be the same."
         )
     return checkpoint
 
 
-def _to_add_to(path: Path, names: Iterable[str]) -> Checkpoint:
-    """Return the checkpoint that styles of these names are added to.
+def _extended_checkpoint(path: Path, names: Iterable[str]) -> Checkpoint:
+    """Return the checkpoint to which styles are added.
+
+    Args:
+        path: of the checkpoint.
+        names: of the styles.
 
     Raises:
-        RecipeError: it cannot be read, its network takes no vectors, or it has one of the names.
+        ConfigValueError: it cannot be read, its network has no style vectors, or it has a style of
+            one of these names.
     """
     checkpoint = _read_checkpoint("add_to", path)
     if not any(len(style.vector) for style in checkpoint.styles.values()):
-        raise RecipeError(
-            f"add_to: the network of {path}, {checkpoint.network}, is of one style. A style can be"
-            " added to the network multi_style."
+        raise ConfigValueError(
+            f"add_to: the network of {path}, {checkpoint.network}, has a single style. Styles can"
+            " be added to the network multi_style only."
         )
     for name in names:
         if name in checkpoint.styles:
-            raise RecipeError(f"add_to: {path} has a style {name} already. Rename the painting.")
+            raise ConfigValueError(
+                f"add_to: {path} has a style {name} already. Rename the painting."
+            )
     return checkpoint
 
 
 def _read_checkpoint(key: str, path: Path) -> Checkpoint:
-    """Return the checkpoint that a key of the recipe names, whose network can be built.
+    """Return a checkpoint whose network can be built.
+
+    Args:
+        key: of the config, for the error.
+        path: of the checkpoint.
 
     Raises:
-        RecipeError: it cannot be read.
+        ConfigValueError: it cannot be read.
     """
     try:
         checkpoint = parse_checkpoint(path.read_bytes())
         checkpoint.build()
     except (OSError, CheckpointError) as error:
-        raise RecipeError(f"{key}: {path} cannot be read: {error}") from error
+        raise ConfigValueError(f"{key}: {path} cannot be read: {error}") from error
     return checkpoint
 
 
 def _held_out(
-    recipe: TrainingRecipe, learned_from: Sequence[ImageFile], list_files: ListFiles
+    config: StyleTrainingConfig, trained_on: Sequence[ImageFile], list_files: ListFiles
 ) -> list[ImageFile]:
-    if not recipe.held_out:
+    """Return the photos that are not trained on."""
+    if not config.held_out:
         return []
-    known = set(map(str, learned_from))
-    return [file for file in recipe.photographs(list_files) if str(file) not in known]
+    paths = set(map(str, trained_on))
+    return [file for file in config.photos(list_files) if str(file) not in paths]
 
 
 def _validation(
-    recipe: TrainingRecipe,
+    config: StyleTrainingConfig,
     files: Sequence[ImageFile],
     perceptual_loss: StylizationLoss,
     styles: int,
     device: torch.device,
 ) -> Callable[[nn.Module], Validation] | None:
-    """Return what judges the network by crops of photographs, if there are any."""
+    """Return a function that computes the loss on crops of held-out photos; None without photos."""
     if not files:
         return None
-    crops = ContentCrops(files, recipe.crop_size, recipe.seed)
+    crops = ContentCrops(files, config.crop_size, config.seed)
     content = torch.stack([crops[number] for number in range(_VALIDATION_CROPS)]).to(device)
-    in_style = [number % styles for number in range(_VALIDATION_CROPS)]
+    style_of_crop = [number % styles for number in range(_VALIDATION_CROPS)]
 
     @torch.no_grad()
     def validate(model: nn.Module) -> Validation:
-        stylized = model(content, in_style)
-        return Validation(_terms(recipe, perceptual_loss, stylized, content, in_style), stylized)
+        stylized = model(content, style_of_crop)
+        return Validation(
+            _terms(config, perceptual_loss, stylized, content, style_of_crop), stylized
+        )
 
     return validate
 
 
 def _terms(
-    recipe: TrainingRecipe,
+    config: StyleTrainingConfig,
     perceptual_loss: StylizationLoss,
     stylized: Tensor,
     content: Tensor,
@@ -254,27 +269,27 @@ def _terms(
 ) -> dict[str, Tensor]:
     """Return the terms of the loss, by name."""
     terms = perceptual_loss(stylized, content, styles)._asdict()
-    if recipe.grid_weight:
-        terms["grid"] = recipe.grid_weight * grid_loss(stylized)
+    if config.grid_weight:
+        terms["grid"] = config.grid_weight * grid_loss(stylized)
     return terms
 
 
-def _published_recipe(
-    recipe: TrainingRecipe,
+def _published_config(
+    config: StyleTrainingConfig,
     start: Checkpoint,
     painting: Path,
     content_images: int,
     iterations: int,
 ) -> dict[str, Any]:
-    """The recipe without the paths of the machine that trained, and with what came of it."""
-    published = recipe.model_dump(
+    """Return the config for the checkpoint: without local paths, with what the training used."""
+    published = config.model_dump(
         mode="json", exclude={"output", "device", "style_images", "tensorboard"}
     )
     published["network"], published["network_arguments"] = start.network, start.arguments
     published["style_image"] = painting.name
     published["style_image_sha256"] = hashlib.sha256(painting.read_bytes()).hexdigest()
     published["content_images"] = f"{content_images} photographs"
-    published["add_to"] = recipe.add_to and recipe.add_to.name
-    published["start"] = recipe.start and recipe.start.name
+    published["add_to"] = config.add_to and config.add_to.name
+    published["start"] = config.start and config.start.name
     published["iterations"] = iterations
     return published

@@ -20,21 +20,23 @@ from stylebeam.transforms.networks import build_network
 from stylebeam.transforms.networks.layers import Upsampling
 from stylebeam.transforms.training.data import ContentCrops, ListFiles, files_below
 from stylebeam.transforms.training.loop import run_iterations
-from stylebeam.transforms.training.loop_recipe import NetworkRecipe, RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError, NetworkTrainingConfig
 
-# Smaller parts of a photograph would have to be enlarged to make a crop, and are blurred.
+# A smaller part of a photo would have to be enlarged to make a crop, which would be blurred.
 _SMALLEST_PART = 0.3
 
 
-class SuperResolutionRecipe(NetworkRecipe):
-    """Everything that decides what a training of a super-resolution network makes.
+class SuperResolutionTrainingConfig(NetworkTrainingConfig):
+    """Settings of a training of a super-resolution network.
 
-    The loss of a batch is `pixel_weight` * pixel loss, and the sum over `feature_weights` of
-    weight * feature reconstruction loss, of an image that was reduced and enlarged again against
-    what it was before.
+    Crops are reduced, and the network enlarges them again. The loss is `pixel_weight` * pixel loss
+    plus the sum over `feature_weights` of weight * feature reconstruction loss, each between the
+    enlarged and the original crop.
     """
 
-    factor: Literal[2, 4, 8] = Field(default=4, description="By which each side of an image grows.")
+    factor: Literal[2, 4, 8] = Field(
+        default=4, description="The factor by which each side of an image is enlarged."
+    )
     upsampling: Upsampling = Field(
         default="transposed", description="How the network doubles the resolution."
     )
@@ -48,16 +50,15 @@ class SuperResolutionRecipe(NetworkRecipe):
     feature_weights: dict[str, float] = Field(
         default={}, description="Weight of the feature loss, by layer of the loss network."
     )
-    loss_network: LossNetworkName = Field(
-        default="embedded", description="The network that judges features."
-    )
+    loss_network: LossNetworkName = Field(default="embedded", description="The loss network.")
     distance: DistanceName = Field(
-        default="squared_error", description="What the losses take of two images or activations."
+        default="squared_error",
+        description="The distance between two images or activations in the losses.",
     )
     charbonnier_epsilon: CharbonnierEpsilon = 1e-3
 
     @model_validator(mode="after")
-    def _can_be_trained(self) -> "SuperResolutionRecipe":
+    def _check_size_and_weights(self) -> "SuperResolutionTrainingConfig":
         if self.crop_size % self.factor:
             raise ValueError(f"crop_size must be a multiple of {self.factor}")
         if not self.pixel_weight and not any(self.feature_weights.values()):
@@ -66,71 +67,71 @@ class SuperResolutionRecipe(NetworkRecipe):
 
 
 def train_super_resolution(
-    recipe: SuperResolutionRecipe,
+    config: SuperResolutionTrainingConfig,
     report: Callable[[str], None] = print,
     list_files: ListFiles = files_below,
 ) -> Checkpoint:
     """Train a network, write its checkpoint and return it.
 
-    A training of the same recipe that was killed goes on where it was.
+    If a training of the same config was interrupted, it resumes from its last state.
 
     Args:
-        recipe: what to train.
-        report: receives a line of progress now and then.
-        list_files: lists the files of content_images.
+        config: what to train.
+        report: receives lines of progress.
+        list_files: lists the files in content_images.
 
     Raises:
-        RecipeError: something that the recipe names is not there, or unfit.
-        TrainingError: a photograph cannot be read, or the loss is no longer finite.
-        WeightsUnavailableError: the loss network's weights are not to be had.
-        DeviceUnavailableError: the device is not there.
+        ConfigValueError: a value of the config cannot be used.
+        TrainingError: a photo cannot be read, or the loss is no longer finite.
+        WeightsUnavailableError: the weights of the loss network are not available.
+        DeviceUnavailableError: the device is not available.
     """
-    device, precision = recipe.choose_device()
-    recipe.check_output()
-    torch.manual_seed(recipe.seed)
-    arguments = {"factor": recipe.factor, "upsampling": recipe.upsampling}
+    device, precision = config.choose_device()
+    config.check_output()
+    torch.manual_seed(config.seed)
+    arguments = {"factor": config.factor, "upsampling": config.upsampling}
     network = build_network("super_resolution", arguments)
-    photographs = recipe.photographs(list_files)
-    crops = ContentCrops(photographs, recipe.crop_size, recipe.seed, _SMALLEST_PART)
-    loss_of = _loss(recipe, device, precision)
+    photos = config.photos(list_files)
+    crops = ContentCrops(photos, config.crop_size, config.seed, _SMALLEST_PART)
+    loss_of = _loss(config, device, precision)
     network.to(device).to(memory_format=torch.channels_last)
 
     def terms_of(iteration: int, batch: Tensor) -> dict[str, Tensor]:
         target = batch.to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            enlarged = network(reduced(target, recipe.factor))
+            enlarged = network(reduced(target, config.factor))
         return loss_of(enlarged.float(), target)
 
-    finished = run_iterations(recipe, network, crops, terms_of, report, ema_decay=recipe.ema_decay)
+    finished = run_iterations(config, network, crops, terms_of, report, ema_decay=config.ema_decay)
     checkpoint = Checkpoint(
         network="super_resolution",
         tensors=network.state_dict(),
         styles={},
         arguments=arguments,
-        training=_published_recipe(recipe, len(photographs), finished.iterations),
+        training=_published_config(config, len(photos), finished.iterations),
     )
-    save_checkpoint(checkpoint, recipe.output)
+    save_checkpoint(checkpoint, config.output)
     finished.state.unlink(missing_ok=True)
     return checkpoint
 
 
 def _loss(
-    recipe: SuperResolutionRecipe, device: torch.device, precision: torch.dtype
+    config: SuperResolutionTrainingConfig, device: torch.device, precision: torch.dtype
 ) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
-    """Return what makes the weighted terms of the loss of images and what they ought to be."""
-    distance = Distance(recipe.distance, recipe.charbonnier_epsilon)
+    """Return a function of images and their targets that returns the weighted terms of the loss."""
+    distance = Distance(config.distance, config.charbonnier_epsilon)
 
-    def of_pixels(images: Tensor, target: Tensor) -> dict[str, Tensor]:
-        return {"pixel": recipe.pixel_weight * pixel_loss(images, target, distance)}
+    def terms_of_pixels(images: Tensor, target: Tensor) -> dict[str, Tensor]:
+        return {"pixel": config.pixel_weight * pixel_loss(images, target, distance)}
 
-    if not recipe.feature_weights:
-        return of_pixels
+    if not config.feature_weights:
+        return terms_of_pixels
     try:
-        network = load_loss_network(recipe.loss_network, recipe.feature_weights, device, precision)
+        network = load_loss_network(config.loss_network, config.feature_weights, device, precision)
     except ValueError as error:
-        raise RecipeError(f"feature_weights: {error}") from error
+        raise ConfigValueError(f"feature_weights: {error}") from error
 
-    def of_pixels_and_features(images: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def terms_of_pixels_and_features(images: Tensor, target: Tensor) -> dict[str, Tensor]:
         activations = interior_activations(network, images)
         with torch.no_grad():
             targets = interior_activations(network, target)
@@ -139,18 +140,18 @@ def _loss(
             * feature_reconstruction_loss(
                 activations[layer], targets[layer], network.readout(layer), distance
             )
-            for layer, weight in recipe.feature_weights.items()
+            for layer, weight in config.feature_weights.items()
         ]
-        return {**of_pixels(images, target), "features": torch.stack(features).sum()}
+        return {**terms_of_pixels(images, target), "features": torch.stack(features).sum()}
 
-    return of_pixels_and_features
+    return terms_of_pixels_and_features
 
 
-def _published_recipe(
-    recipe: SuperResolutionRecipe, content_images: int, iterations: int
+def _published_config(
+    config: SuperResolutionTrainingConfig, content_images: int, iterations: int
 ) -> dict[str, Any]:
-    """The recipe without the paths of the machine that trained, and with what came of it."""
-    published = recipe.model_dump(mode="json", exclude={"output", "device", "tensorboard"})
+    """Return the config for the checkpoint: without local paths, with what the training used."""
+    published = config.model_dump(mode="json", exclude={"output", "device", "tensorboard"})
     published["content_images"] = f"{content_images} photographs"
     published["iterations"] = iterations
     return published

@@ -6,13 +6,13 @@ import json
 from stylebeam.pipeline.archive.inputs import stored_images
 from stylebeam.pipeline.cli import exit_codes
 from stylebeam.pipeline.config.file import load_config
-from stylebeam.transforms.distillation.distill import DistillationRecipe
+from stylebeam.transforms.distillation.distill import DistillationConfig
 from stylebeam.transforms.distillation.distill import distill as distill_network
 from stylebeam.transforms.evaluation.config import EvaluationConfig
 from stylebeam.transforms.evaluation.evaluate import evaluate as evaluate_checkpoints
 from stylebeam.transforms.training.style import train as train_network
-from stylebeam.transforms.training.style_recipe import TrainingRecipe
-from stylebeam.transforms.training.super_resolution import SuperResolutionRecipe
+from stylebeam.transforms.training.style_config import StyleTrainingConfig
+from stylebeam.transforms.training.super_resolution import SuperResolutionTrainingConfig
 from stylebeam.transforms.training.super_resolution import (
     train_super_resolution as train_super_resolution_network,
 )
@@ -25,7 +25,7 @@ def train(args: argparse.Namespace) -> int:
         for key in ("style_image", "style_images", "content_images", "add_to", "output", "minutes")
         if (value := getattr(args, key)) is not None
     ]
-    config = load_config(args.config, TrainingRecipe, [*args.set, *settings])
+    config = load_config(args.config, StyleTrainingConfig, [*args.set, *settings])
     checkpoint = train_network(config, _say, stored_images)
     use = f"style: {config.output}"
     if len(checkpoint.styles) > 1:
@@ -36,7 +36,7 @@ def train(args: argparse.Namespace) -> int:
 
 def train_super_resolution(args: argparse.Namespace) -> int:
     """Train a super-resolution network."""
-    config = load_config(args.config, SuperResolutionRecipe, args.set)
+    config = load_config(args.config, SuperResolutionTrainingConfig, args.set)
     train_super_resolution_network(config, _say, stored_images)
     print(
         f"The checkpoint is in {config.output}. Use it with method: super_resolution, as"
@@ -55,7 +55,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
 def distill(args: argparse.Namespace) -> int:
     """Train a small loss network."""
-    config = load_config(args.config, DistillationRecipe, args.set)
+    config = load_config(args.config, DistillationConfig, args.set)
     unexplained = distill_network(config, report=_say)
     print(f"The loss network is in {config.output}. Unexplained variance of held-out images:")
     for kind, layers in unexplained.items():

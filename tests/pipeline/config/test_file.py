@@ -17,11 +17,11 @@ from stylebeam.transforms.checkpoints import (
     save_checkpoint,
     shipped_checkpoints,
 )
-from stylebeam.transforms.distillation.distill import DistillationRecipe
+from stylebeam.transforms.distillation.distill import DistillationConfig
 from stylebeam.transforms.evaluation.config import EvaluationConfig
 from stylebeam.transforms.losses.distilled_vgg import SHIPPED_WEIGHTS
-from stylebeam.transforms.training.style_recipe import TrainingRecipe
-from stylebeam.transforms.training.super_resolution import SuperResolutionRecipe
+from stylebeam.transforms.training.style_config import StyleTrainingConfig
+from stylebeam.transforms.training.super_resolution import SuperResolutionTrainingConfig
 
 
 @pytest.fixture
@@ -298,11 +298,11 @@ CONFIGS = Path(__file__).parents[3] / "configs"
 
 MODELS = {
     "configs": RunConfig,
-    "distill": DistillationRecipe,
+    "distill": DistillationConfig,
     "evaluate": EvaluationConfig,
     "sweep": SweepConfig,
-    "train": TrainingRecipe,
-    "train_super_resolution": SuperResolutionRecipe,
+    "train": StyleTrainingConfig,
+    "train_super_resolution": SuperResolutionTrainingConfig,
 }
 
 
@@ -335,7 +335,7 @@ def test_every_shipped_checkpoint_has_its_recipe(path: Path) -> None:
 
 def test_the_shipped_loss_network_has_its_recipes() -> None:
     first, further = (
-        load_config(str(CONFIGS / "distill" / name), DistillationRecipe)
+        load_config(str(CONFIGS / "distill" / name), DistillationConfig)
         for name in ("embedded.yaml", "embedded_further.yaml")
     )
     assert further.start == first.output

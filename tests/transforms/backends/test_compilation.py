@@ -1,4 +1,4 @@
-"""PyTorch compiled, where OpenVINO is not installed or there is a GPU."""
+"""Tests of the compiled PyTorch backend, and of the choice of the backend."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 
 
 class Blur(Computation):
-    """A small one."""
+    """A small computation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,8 +34,8 @@ class Blur(Computation):
 
     def forward(self, pixels: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
         values = gain * self.convolve(pixels.permute(0, 3, 1, 2) / 255)
-        made = (values.sigmoid() * 255).round().to(pixels.dtype)
-        return made.permute(0, 2, 3, 1), values.isfinite().all()
+        output = (values.sigmoid() * 255).round().to(pixels.dtype)
+        return output.permute(0, 2, 3, 1), values.isfinite().all()
 
 
 def noise(height: int, width: int, kind: torch.dtype = torch.uint8) -> Tensor:
@@ -44,8 +44,8 @@ def noise(height: int, width: int, kind: torch.dtype = torch.uint8) -> Tensor:
 
 
 @pytest.fixture(autouse=True)
-def nothing_compiled() -> None:
-    """Forget what other tests have compiled."""
+def reset_compiler() -> None:
+    """Discard what other tests have compiled."""
     torch.compiler.reset()
 
 
@@ -57,12 +57,14 @@ def test_a_network_is_compiled_once_for_images_of_any_size(
     two_styles_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint = parse_checkpoint(two_styles_path.read_bytes())
-    monkeypatch.setattr(feed_forward, "backend_for", lambda made, *_: TorchBackend(made, CPU))
+    monkeypatch.setattr(
+        feed_forward, "backend_for", lambda computation, *_: TorchBackend(computation, CPU)
+    )
     plain = FeedForwardStylizer(checkpoint, CPU, torch.float32)
     monkeypatch.setattr(
         feed_forward,
         "backend_for",
-        lambda made, *_: CompiledTorchBackend(made, CPU, torch.float32),
+        lambda computation, *_: CompiledTorchBackend(computation, CPU, torch.float32),
     )
     compiled = FeedForwardStylizer(checkpoint, CPU, torch.float32)
     before = compiled_graphs()
@@ -75,36 +77,38 @@ def test_a_network_is_compiled_once_for_images_of_any_size(
     assert compiled_graphs() == before + 1
 
 
-def test_what_is_rare_is_not_compiled() -> None:
-    backend = CompiledTorchBackend(Blur(), CPU, torch.float32)
-    plain = TorchBackend(backend._computation, CPU)
+def test_rare_cases_are_not_compiled() -> None:
+    computation = Blur()
+    backend = CompiledTorchBackend(computation, CPU, torch.float32)
+    plain = TorchBackend(computation, CPU)
     gain = [torch.tensor(2.0)]
     before = compiled_graphs()
     for pixels, precision in (
         (noise(20, 30, torch.int32), torch.float32),
         (noise(20, 30), torch.bfloat16),
     ):
-        made, finite = backend(pixels, gain, precision)
+        output, finite = backend(pixels, gain, precision)
         assert finite
-        assert torch.equal(made, plain(pixels, gain, precision)[0])
+        assert torch.equal(output, plain(pixels, gain, precision)[0])
     assert compiled_graphs() == before
     backend(noise(20, 30), gain, torch.float32)
     assert compiled_graphs() == before + 1
 
 
-def test_values_that_are_not_finite_are_seen() -> None:
+def test_values_that_are_not_finite_are_reported() -> None:
     backend = CompiledTorchBackend(Blur(), CPU, torch.float32)
     assert backend(noise(20, 30), [torch.tensor(2.0)], torch.float32)[1]
     assert not backend(noise(20, 30), [torch.tensor(torch.inf)], torch.float32)[1]
 
 
-def test_without_a_compiler_images_are_computed_all_the_same(tmp_path: Path) -> None:
+def test_without_a_compiler_images_are_computed_in_eager_mode(tmp_path: Path) -> None:
     program = """
 import torch
-from tests.test_compilation import CPU, Blur, noise
+from tests.transforms.backends.test_compilation import CPU, Blur, noise
 from stylebeam.transforms.backends.pytorch import CompiledTorchBackend, TorchBackend
-compiled = CompiledTorchBackend(Blur(), CPU, torch.float32)
-plain = TorchBackend(compiled._computation, CPU)
+computation = Blur()
+compiled = CompiledTorchBackend(computation, CPU, torch.float32)
+plain = TorchBackend(computation, CPU)
 for size in (20, 30), (31, 17):
     call = noise(*size), [torch.tensor(0.5)], torch.float32
     assert torch.equal(compiled(*call)[0], plain(*call)[0])
@@ -117,8 +121,8 @@ for size in (20, 30), (31, 17):
         text=True,
         check=True,
     )
-    [said] = [line for line in done.stderr.splitlines() if "torch.compile failed" in line]
-    assert "computed without" in said
+    [warning] = [line for line in done.stderr.splitlines() if "torch.compile failed" in line]
+    assert "computed without" in warning
 
 
 @pytest.mark.parametrize(
@@ -129,14 +133,14 @@ for size in (20, 30), (31, 17):
         (False, 1, "TorchBackend"),
     ],
 )
-def test_what_computes_suits_the_work(
+def test_the_backend_depends_on_the_device_and_the_number_of_images(
     has_openvino: bool, images: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backends, "_HAS_OPENVINO", has_openvino)
     assert type(backends.backend_for(Blur(), CPU, Workload(images=images))).__name__ == kind
 
 
-def test_a_run_of_many_images_is_compiled_and_says_so(
+def test_a_run_of_many_images_is_compiled(
     one_batch: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr(backends, "_HAS_OPENVINO", False)
@@ -145,8 +149,8 @@ def test_a_run_of_many_images_is_compiled_and_says_so(
     monkeypatch.setattr(backends, "_IMAGES_WORTH_COMPILING", 3)
     before = compiled_graphs()
     assert main(["run", "config.yaml", "--set", "batches.0.output=again"]) == 0
-    assert "Fast networks are computed on the CPU by torch" in (said := capsys.readouterr().out)
-    assert "compiled first" in said
+    assert "Fast networks are computed on the CPU by torch" in (printed := capsys.readouterr().out)
+    assert "compiled first" in printed
     assert compiled_graphs() == before + 1
     assert {each.status for each in read_outcomes("again")} == {"done"}
     for path in Path("out").glob("*.*"):

@@ -1,4 +1,4 @@
-"""Calibration: distances agree in the mean, and one layer's scale leaves the others alone."""
+"""Tests of calibration: losses equal the teacher's, and layers are scaled independently."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ def distance_squared(network: DistilledVgg, layer: str, images: torch.Tensor) ->
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_layer_is_scaled_and_the_others_are_left_alone(layer: str) -> None:
+def test_scaling_a_layer_does_not_change_the_others(layer: str) -> None:
     network, images = network_of(0), torch.rand(2, 3, 64, 64)
     before = {layer: distance_squared(network, layer, images) for layer in LAYERS}
     scale(network, layer, 1.5)
@@ -38,27 +38,27 @@ def test_a_layer_is_scaled_and_the_others_are_left_alone(layer: str) -> None:
         assert after == pytest.approx(before[other] * factor, rel=1e-3), other
 
 
-def test_what_is_missing_from_the_distances_is_found(
+def test_calibration_undoes_known_scales(
     tmp_path: Path,
     gradient: Callable[[int, int], Image.Image],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A network that is its own teacher, but for known scales, is given these back."""
+    """The network is a copy of its teacher whose layers are scaled by known factors."""
     files = []
     for number in range(4):
         files.append(tmp_path / f"{number}.png")
         gradient(80, 64).rotate(90 * number).save(files[-1])
     monkeypatch.setattr(calibration, "_PAIRS", 5)
     teacher, network = network_of(0), network_of(0)
-    missing = {layer: 0.5 + 0.1 * number for number, layer in enumerate(LAYERS)}
-    for layer, factor in missing.items():
+    scales = {layer: 0.5 + 0.1 * number for number, layer in enumerate(LAYERS)}
+    for layer, factor in scales.items():
         scale(network, layer, factor)
 
     def teach(images: torch.Tensor) -> dict[str, torch.Tensor]:
         return calibration.interior_activations(teacher, images)
 
     gains = calibrate(network, teach, files[:2], files[2:], 64, torch.device("cpu"))
-    for layer, factor in missing.items():
+    for layer, factor in scales.items():
         assert gains[layer] == pytest.approx(1 / factor, rel=1e-3), layer
     images = torch.rand(2, 3, 64, 64)
     for layer in LAYERS:

@@ -1,4 +1,4 @@
-"""Compression in closed form: known solutions, and each step the best of its kind."""
+"""Tests of the compression in closed form: known solutions, and optimality of each step."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def test_least_squares_finds_the_weights_that_made_the_targets() -> None:
     torch.testing.assert_close(found_bias, bias, atol=0.1, rtol=0)
 
 
-def test_targets_of_a_low_rank_are_predicted_by_factors_of_that_rank() -> None:
+def test_low_rank_targets_are_predicted_by_factors_of_that_rank() -> None:
     x = inputs()
     targets = x @ torch.randn(3, 12).T @ torch.randn(8, 3).T + 1
     first, second, bias = reduced_rank_regression(x, targets, rank=3)
@@ -45,19 +45,19 @@ def test_targets_of_a_low_rank_are_predicted_by_factors_of_that_rank() -> None:
     torch.testing.assert_close((x @ first.T).var(0), torch.ones(3), atol=0.01, rtol=0)
 
 
-def test_no_other_factors_of_the_rank_predict_better() -> None:
+def test_reduced_rank_regression_is_optimal_for_its_rank() -> None:
     x = inputs()
     targets = x @ torch.randn(8, 12).T + torch.randn(4000, 8)
     first, second, bias = reduced_rank_regression(x, targets, rank=2)
     best = error(x @ first.T @ second.T + bias, targets)
     for _ in range(20):
         other_first = first + 0.05 * first.std() * torch.randn_like(first)
-        # The best second factor and bias for it.
+        # The optimal second factor and bias for this first factor.
         other_second, other_bias = least_squares(x @ other_first.T, targets)
         assert error(x @ other_first.T @ other_second.T + other_bias, targets) >= best - 1e-5
 
 
-def test_full_rank_is_least_squares() -> None:
+def test_reduced_rank_regression_of_full_rank_is_least_squares() -> None:
     x = inputs()
     targets = x @ torch.randn(6, 12).T + torch.randn(4000, 6)
     weight, bias = least_squares(x, targets)
@@ -66,24 +66,26 @@ def test_full_rank_is_least_squares() -> None:
     torch.testing.assert_close(its_bias, bias, atol=1e-2, rtol=0)
 
 
-def test_the_projection_keeps_what_the_targets_depend_on() -> None:
-    """Of 12 channels, the targets see mixtures: three at places of their own, a fourth hardly."""
+def test_the_projection_keeps_the_channels_that_the_targets_depend_on() -> None:
+    """The targets depend on three mixtures of 12 channels, and hardly on a fourth."""
     torch.manual_seed(0)
     x = inputs(4000 * 9).view(4000, 9, 12)
     mixtures = torch.randn(4, 12)
-    seen = x @ mixtures.T
-    targets = torch.stack([seen[:, 0, 0], seen[:, 4, 1], seen[:, 8, 2], 0.01 * seen[:, 2, 3]], 1)
-    neighbourhoods = x.transpose(1, 2).flatten(1)
+    mixed = x @ mixtures.T
+    targets = torch.stack(
+        [mixed[:, 0, 0], mixed[:, 4, 1], mixed[:, 8, 2], 0.01 * mixed[:, 2, 3]], 1
+    )
+    neighborhoods = x.transpose(1, 2).flatten(1)
     for rank, enough in ((2, False), (3, True)):
-        projection = input_projection(neighbourhoods, targets @ torch.randn(4, 6), rank)
+        projection = input_projection(neighborhoods, targets @ torch.randn(4, 6), rank)
         assert projection.shape == (rank, 12)
         kept, _ = least_squares(projection.T.double(), mixtures[:3].T.double())
         missed = mixtures[:3].double() - kept @ projection.double()
         assert (missed.square().sum() < 1e-3 * mixtures.square().sum()) == enough
 
 
-def test_channels_that_the_others_are_made_of_are_chosen() -> None:
-    """Of three independent channels, 4, 9 and 2, weightiest first, the rest are mixtures."""
+def test_channels_that_span_the_others_are_chosen() -> None:
+    """Channels 4, 9 and 2, by decreasing variance, are independent; the others are mixtures."""
     torch.manual_seed(0)
     sources = torch.randn(3000, 3) * torch.tensor([10.0, 3.0, 1.0])
     activations = sources @ torch.rand(3, 12) * 0.01
@@ -99,7 +101,7 @@ def test_a_repeated_channel_is_chosen_once() -> None:
 
 
 def test_the_compressed_network_predicts_a_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a teacher with random weights, on images that it was not fitted to."""
+    """The teacher has random weights; the images are not those that the network was fitted to."""
     torch.manual_seed(0)
     teacher = Vgg("vgg19", [*WIDTHS, "relu3_1"])
     teacher.features.to_empty(device="cpu")

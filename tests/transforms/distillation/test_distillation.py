@@ -1,4 +1,4 @@
-"""Distillation: it learns, resumes, and keeps what is held out apart."""
+"""Tests of the distillation: it learns, resumes, and does not train on held-out images."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from stylebeam.transforms.distillation import calibration, crops, optimised_images
+from stylebeam.transforms.distillation import calibration, crops, optimized_images
 from stylebeam.transforms.distillation import distill as distillation
 from stylebeam.transforms.distillation.crops import DistillationCrops
-from stylebeam.transforms.distillation.distill import DistillationRecipe, distill
+from stylebeam.transforms.distillation.distill import DistillationConfig, distill
 from stylebeam.transforms.distillation.student import Student
 from stylebeam.transforms.distillation.teacher import Teacher
 from stylebeam.transforms.losses.distilled_vgg import (
@@ -25,11 +25,11 @@ from stylebeam.transforms.losses.functional import feature_reconstruction_loss
 from stylebeam.transforms.losses.loss_network import interior_activations
 from stylebeam.transforms.losses.vgg import Vgg, VggName
 from stylebeam.transforms.training import loop
-from stylebeam.transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError
 
 
 def random_vgg(name: VggName, layers: Iterable[str], *_: object) -> Vgg:
-    """A teacher with random weights that keep the size of activations."""
+    """Return a teacher with random weights that preserve the scale of activations."""
     network = Vgg(name, layers)
     network.features.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(0)
@@ -40,7 +40,7 @@ def random_vgg(name: VggName, layers: Iterable[str], *_: object) -> Vgg:
 
 
 def random_encoder() -> DistilledVgg:
-    """Instead of the beginning in closed form, which takes seconds."""
+    """Return an initial network; the one in closed form takes seconds to compute."""
     torch.manual_seed(0)
     network = DistilledVgg()
     for name, parameter in network.convolutions.named_parameters():
@@ -58,15 +58,15 @@ def student_and_teacher() -> tuple[Student, Teacher]:
 
 
 @pytest.fixture
-def recipe(
+def config(
     tmp_path: Path, gradient: Callable[[int, int], Image.Image], monkeypatch: pytest.MonkeyPatch
-) -> DistillationRecipe:
-    """A small distillation, of teachers with random weights."""
+) -> DistillationConfig:
+    """A small distillation with a teacher of random weights."""
     monkeypatch.setattr(distillation, "load_loss_network", random_vgg)
     monkeypatch.setattr(distillation, "_IMAGES_FOR_START", 8)
     monkeypatch.setattr(distillation, "_IMAGES_FOR_MEANS", 8)
     monkeypatch.setattr(distillation, "_BATCHES_FOR_MAPS", 2)
-    monkeypatch.setattr(distillation, "_STEPS_OF_A_WAY", 2)
+    monkeypatch.setattr(distillation, "_STEPS_PER_OPTIMIZED_IMAGE", 2)
     monkeypatch.setattr(distillation, "compress", lambda *_: random_encoder())
     monkeypatch.setattr(calibration, "_PAIRS", 2)
     for folder in ("photos", "paintings"):
@@ -74,7 +74,7 @@ def recipe(
         for number in range(4):
             image = gradient(80 + number, 64).rotate(90 * number)
             image.save(tmp_path / folder / f"{number}.png")
-    return DistillationRecipe(
+    return DistillationConfig(
         content_images=tmp_path / "photos",
         style_images=tmp_path / "paintings",
         held_out=("3.png",),
@@ -87,17 +87,17 @@ def recipe(
     )
 
 
-def test_it_explains_more_the_longer_it_trains(recipe: DistillationRecipe) -> None:
-    short = distill(recipe.model_copy(update={"iterations": 1}), lambda line: None)
-    longer = distill(recipe.model_copy(update={"iterations": 30}), lambda line: None)
+def test_longer_training_explains_more_variance(config: DistillationConfig) -> None:
+    short = distill(config.model_copy(update={"iterations": 1}), lambda line: None)
+    longer = distill(config.model_copy(update={"iterations": 30}), lambda line: None)
     for kind in ("photographs", "paintings"):
         assert longer[kind].keys() == set(LAYERS)
         assert longer[kind]["relu3_1"] < short[kind]["relu3_1"]
-    network = load_distilled_vgg(["relu2_1"], recipe.output)
+    network = load_distilled_vgg(["relu2_1"], config.output)
     assert network(torch.rand(1, 3, 32, 32))["relu2_1"].isfinite().all()
 
 
-def test_the_teacher_is_brought_to_one_scale(
+def test_the_teachers_activations_have_a_mean_square_of_1(
     student_and_teacher: tuple[Student, Teacher],
 ) -> None:
     torch.manual_seed(0)
@@ -109,46 +109,45 @@ def test_the_teacher_is_brought_to_one_scale(
         assert teacher.variances[layer] == pytest.approx(variance, rel=1e-3), layer
 
 
-def test_the_parameters_stand_for_the_encoder_that_was_given() -> None:
+def test_the_student_starts_as_the_given_encoder() -> None:
     torch.manual_seed(0)
     images, encoder = torch.rand(2, 3, 64, 64), random_encoder()
     teacher = Teacher(random_vgg("vgg19", LAYERS), torch.float32, images)
     student = Student(encoder, teacher, images)
     expected = encoder(images)
-    for layer, features in student.embedded()(images).items():
+    for layer, features in student.distilled_vgg()(images).items():
         torch.testing.assert_close(features, expected[layer], rtol=1e-3, atol=2e-3)
     for kind in (student.matrices, student.vectors):
         for parameter in kind.values():
             assert parameter.square().mean().item() == pytest.approx(1, rel=1e-3)
 
 
-def test_what_is_written_stands_for_the_teacher(
+def test_distances_of_the_distilled_vgg_are_those_of_the_predicted_activations(
     student_and_teacher: tuple[Student, Teacher],
 ) -> None:
-    """Distances by the network that ships are those by the student's prediction of the teacher."""
     student, _ = student_and_teacher
-    network = student.embedded()
+    network = student.distilled_vgg()
     one, two = torch.rand(2, 1, 3, 48, 48)
     predictions, features = (student(one), student(two)), (network(one), network(two))
     for layer in LAYERS:
-        predicted, standing_for = (
+        predicted, with_readout = (
             feature_reconstruction_loss(first[layer], second[layer], readout)
             for (first, second), readout in (
                 (predictions, None),
                 (features, network.readout(layer)),
             )
         )
-        torch.testing.assert_close(standing_for, predicted, rtol=1e-3, atol=0)
+        torch.testing.assert_close(with_readout, predicted, rtol=1e-3, atol=0)
 
 
 def test_the_maps_are_the_least_squares_solution(
     student_and_teacher: tuple[Student, Teacher],
 ) -> None:
-    """No other map explains more: the error is orthogonal to every feature."""
+    """The error of the least squares solution is orthogonal to every feature."""
     student, teacher = student_and_teacher
     images = torch.rand(2, 3, 64, 64)
     student.solve_maps(teacher, [images])
-    features = interior_activations(student.embedded(), images)
+    features = interior_activations(student.distilled_vgg(), images)
     predicted = interior_activations(student, images)
     targets = teacher(images)
     for layer in student.maps:
@@ -158,12 +157,12 @@ def test_the_maps_are_the_least_squares_solution(
         assert products.abs().max() <= 1e-3 * scale.max(), layer
 
 
-def test_it_goes_on_after_a_kill_as_if_nothing_had_happened(
-    recipe: DistillationRecipe, monkeypatch: pytest.MonkeyPatch
+def test_a_killed_distillation_resumes_to_the_same_result(
+    config: DistillationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "_ITERATIONS_PER_STATE", 2)
     monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 1)
-    whole = distill(recipe, lambda line: None)
+    whole = distill(config, lambda line: None)
 
     class KilledError(Exception):
         pass
@@ -173,56 +172,56 @@ def test_it_goes_on_after_a_kill_as_if_nothing_had_happened(
             raise KilledError
 
     with pytest.raises(KilledError):
-        distill(recipe, kill)
+        distill(config, kill)
     lines: list[str] = []
-    assert distill(recipe, lines.append) == whole
-    assert "Going on from iteration 2." in lines
+    assert distill(config, lines.append) == whole
+    assert "Resuming from iteration 2." in lines
 
 
-def test_it_improves_a_network_that_is_there(
-    recipe: DistillationRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_distillation_can_start_from_a_checkpoint(
+    config: DistillationConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = tmp_path / "first.safetensors"
     save_distilled_vgg(random_encoder(), {"iterations": 7}, start)
-    monkeypatch.setattr(distillation, "compress", None)  # Not called.
+    monkeypatch.setattr(distillation, "compress", None)  # must not be called
     lines: list[str] = []
     distill(
-        recipe.model_copy(update={"start": start, "iterations": 1, "learning_rate": 1e-6}),
+        config.model_copy(update={"start": start, "iterations": 1, "learning_rate": 1e-6}),
         lines.append,
     )
-    assert lines[0] == f"Going on from {start}."
-    assert about_distilled_vgg(recipe.output)["start"] == {"iterations": 7}
-    layers = sorted(set(LAYERS) - set(READ_LAYERS))  # The readouts are solved for anew.
+    assert lines[0] == f"Starting from {start}."
+    assert about_distilled_vgg(config.output)["start"] == {"iterations": 7}
+    layers = sorted(set(LAYERS) - set(READ_LAYERS))  # Readouts are computed again.
     images = torch.rand(1, 3, 64, 64)
-    before, after = (load_distilled_vgg(layers, path)(images) for path in (start, recipe.output))
+    before, after = (load_distilled_vgg(layers, path)(images) for path in (start, config.output))
     for layer in layers:
-        # Each layer is scaled anew.
+        # Calibration scales each layer again.
         similarity = torch.cosine_similarity(before[layer].flatten(), after[layer].flatten(), 0)
         assert similarity > 0.999, layer
 
 
-def test_held_out_images_are_not_learned_from(
-    recipe: DistillationRecipe, monkeypatch: pytest.MonkeyPatch
+def test_held_out_images_are_not_trained_on(
+    config: DistillationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Path] = []
+    read: list[Path] = []
     crop_of = crops.random_crop
 
-    def watched(path: Path, *arguments: object) -> torch.Tensor:
-        seen.append(path)
+    def recording(path: Path, *arguments: object) -> torch.Tensor:
+        read.append(path)
         return crop_of(path, *arguments)
 
-    for module in (crops, optimised_images, calibration):
-        monkeypatch.setattr(module, "random_crop", watched)
-    distill(recipe, lambda line: None)
-    assert {path.name for path in seen} == {"0.png", "1.png", "2.png"}
+    for module in (crops, optimized_images, calibration):
+        monkeypatch.setattr(module, "random_crop", recording)
+    distill(config, lambda line: None)
+    assert {path.name for path in read} == {"0.png", "1.png", "2.png"}
 
 
-def test_crops_depend_on_seed_and_number_alone(recipe: DistillationRecipe) -> None:
-    photographs, paintings = (
-        sorted(folder.iterdir()) for folder in (recipe.content_images, recipe.style_images)
+def test_crops_depend_only_on_the_seed_and_their_number(config: DistillationConfig) -> None:
+    photos, paintings = (
+        sorted(folder.iterdir()) for folder in (config.content_images, config.style_images)
     )
-    crops = DistillationCrops(photographs, paintings, 32, seed=1)
-    again = DistillationCrops(photographs, paintings, 32, seed=1)
+    crops = DistillationCrops(photos, paintings, 32, seed=1)
+    again = DistillationCrops(photos, paintings, 32, seed=1)
     for number in range(20):
         assert crops[number].shape == (3, 32, 32)
         assert crops[number].isfinite().all()
@@ -230,7 +229,7 @@ def test_crops_depend_on_seed_and_number_alone(recipe: DistillationRecipe) -> No
     assert not torch.equal(crops[7], crops[8])
 
 
-def test_an_empty_folder_is_refused(recipe: DistillationRecipe, tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused(config: DistillationConfig, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RecipeError, match=r"no images in .*empty"):
-        distill(recipe.model_copy(update={"style_images": tmp_path / "empty"}), print)
+    with pytest.raises(ConfigValueError, match=r"no images in .*empty"):
+        distill(config.model_copy(update={"style_images": tmp_path / "empty"}), print)

@@ -13,7 +13,7 @@ from stylebeam.transforms.evaluation.evaluate import evaluate
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 from stylebeam.transforms.networks import build_network, style_size
 from stylebeam.transforms.training.data import read_style_image
-from stylebeam.transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError
 
 CPU = torch.device("cpu")
 
@@ -124,10 +124,10 @@ def test_multiply_adds_are_counted(
 def test_errors_name_the_missing_file(
     config: EvaluationConfig, change: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(ConfigValueError, match=message):
         evaluate(config.model_copy(update=change), print)
 
 
 def test_a_style_must_name_its_painting(config: EvaluationConfig, checkpoint_path: Path) -> None:
-    with pytest.raises(RecipeError, match="does not name the painting of the style random"):
+    with pytest.raises(ConfigValueError, match="does not name the painting of the style random"):
         evaluate(config.model_copy(update={"checkpoints": (checkpoint_path,)}), print)

@@ -1,4 +1,4 @@
-"""How processes keep memory, in processes of their own."""
+"""Tests of the settings of memory allocators, in subprocesses."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# Says how many of fourteen freed blocks are free for requests of another size.
+# Prints how many of fourteen freed blocks are available for requests of another size.
 _SHOW_BLOCKS = """
 import ctypes, os, sys
 from stylebeam.transforms.hardware import memory
@@ -28,17 +28,17 @@ print(os.getpid(), sys.argv[1:], round((used - libc.mallinfo2().uordblks) / size
 """
 
 needs_glibc = pytest.mark.skipif(
-    platform.libc_ver()[0] != "glibc", reason="only glibc keeps freed blocks like this"
+    platform.libc_ver()[0] != "glibc", reason="the setting is one of glibc"
 )
 
 
-def say(code: str, *words: str, tunables: str | None = None) -> list[str]:
-    """Run a program and return its process number and the words of its last line."""
+def run(code: str, *arguments: str, tunables: str | None = None) -> list[str]:
+    """Run a program; return its process id, and the last line split at the first space."""
     environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
     if tunables is not None:
         environment["GLIBC_TUNABLES"] = tunables
     with subprocess.Popen(
-        [sys.executable, "-c", code, *words], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, *arguments], env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         out, _ = process.communicate()
     assert process.returncode == 0
@@ -46,16 +46,18 @@ def say(code: str, *words: str, tunables: str | None = None) -> list[str]:
 
 
 @needs_glibc
-def test_freed_blocks_are_joined_in_a_process_of_the_same_number_and_command_line() -> None:
-    number, said, rest = say(_SHOW_BLOCKS.format(call="memory.join_freed_blocks()"), "a b", "c")
-    assert (said, rest) == (number, "['a b', 'c'] 14")
-    _, _, rest = say(_SHOW_BLOCKS.format(call=""), "a b", "c")
+def test_freed_blocks_are_joined_in_a_process_with_the_same_id_and_command_line() -> None:
+    process_id, printed_id, rest = run(
+        _SHOW_BLOCKS.format(call="memory.join_freed_blocks()"), "a b", "c"
+    )
+    assert (printed_id, rest) == (process_id, "['a b', 'c'] 14")
+    _, _, rest = run(_SHOW_BLOCKS.format(call=""), "a b", "c")
     assert rest != "['a b', 'c'] 14"
 
 
 @needs_glibc
 @pytest.mark.parametrize("tunables", [None, "glibc.malloc.trim_threshold=131072"])
-def test_the_command_joins_freed_blocks_but_where_the_user_has_tunables(
+def test_the_command_joins_freed_blocks_unless_the_user_has_set_tunables(
     tunables: str | None,
 ) -> None:
     code = """
@@ -63,5 +65,5 @@ import atexit, os, runpy
 atexit.register(lambda: print(os.environ["GLIBC_TUNABLES"]))
 runpy.run_module("stylebeam", run_name="__main__", alter_sys=True)
 """
-    [said] = say(code, "--version", tunables=tunables)[1:]
-    assert said == (tunables or "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0")
+    [printed] = run(code, "--version", tunables=tunables)[1:]
+    assert printed == (tunables or "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0")

@@ -18,9 +18,9 @@ from stylebeam.transforms.inference import super_resolution
 from stylebeam.transforms.inference.super_resolution import SuperResolutionEngine, reduced
 from stylebeam.transforms.networks import build_network
 from stylebeam.transforms.training import loop
-from stylebeam.transforms.training.loop_recipe import RecipeError
+from stylebeam.transforms.training.loop_config import ConfigValueError
 from stylebeam.transforms.training.super_resolution import (
-    SuperResolutionRecipe,
+    SuperResolutionTrainingConfig,
     train_super_resolution,
 )
 
@@ -86,11 +86,13 @@ def test_images_are_reduced_to_their_means() -> None:
 
 
 @pytest.fixture
-def recipe(tmp_path: Path, gradient: Callable[[int, int], Image.Image]) -> SuperResolutionRecipe:
+def recipe(
+    tmp_path: Path, gradient: Callable[[int, int], Image.Image]
+) -> SuperResolutionTrainingConfig:
     (tmp_path / "photos").mkdir()
     for number in range(3):
         gradient(60 + number, 50).save(tmp_path / "photos" / f"{number}.png")
-    return SuperResolutionRecipe(
+    return SuperResolutionTrainingConfig(
         content_images=tmp_path / "photos",
         output=tmp_path / "x2.safetensors",
         factor=2,
@@ -111,7 +113,9 @@ def recipe(tmp_path: Path, gradient: Callable[[int, int], Image.Image]) -> Super
     ],
 )
 def test_the_loss_falls_and_a_checkpoint_is_written(
-    recipe: SuperResolutionRecipe, change: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    recipe: SuperResolutionTrainingConfig,
+    change: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 1)
     lines: list[str] = []
@@ -134,9 +138,9 @@ def test_the_loss_falls_and_a_checkpoint_is_written(
     ],
 )
 def test_a_recipe_that_cannot_be_trained_is_refused(
-    recipe: SuperResolutionRecipe, change: dict[str, object], message: str
+    recipe: SuperResolutionTrainingConfig, change: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(ConfigValueError, match=message):
         train_super_resolution(recipe.model_copy(update=change), print)
 
 
@@ -150,7 +154,7 @@ def test_a_recipe_that_cannot_be_trained_is_refused(
     ],
 )
 def test_what_a_recipe_says_must_make_sense(
-    recipe: SuperResolutionRecipe, change: dict[str, object], message: str
+    recipe: SuperResolutionTrainingConfig, change: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ValidationError, match=message):
-        SuperResolutionRecipe(**{**recipe.model_dump(), **change})
+        SuperResolutionTrainingConfig(**{**recipe.model_dump(), **change})

@@ -1,4 +1,4 @@
-"""What moves the weights: every parameter by its optimizer, each step of a known size."""
+"""Tests of the optimizers: which parameters they update, and how large the updates are."""
 
 import pytest
 import torch
@@ -27,26 +27,26 @@ def update_of(model: nn.Module, name: str) -> dict[str, torch.Tensor]:
     return {key: value - before[key] for key, value in model.state_dict().items()}
 
 
-def test_muon_moves_kernels_in_all_directions_alike(model: nn.Module) -> None:
+def test_updates_of_muon_are_nearly_orthogonal(model: nn.Module) -> None:
     update = update_of(model, "muon")
     for layer in ("0", "2"):
         matrix = update[f"{layer}.weight"].flatten(1)
-        # Orthogonal but for the coarseness of Muon's iteration, and of a root mean square of 0.2.
+        # Muon's iteration is approximate; its updates have a root mean square of 0.2.
         strengths = torch.linalg.svdvals(matrix) / (0.2 * RATE * max(matrix.shape) ** 0.5)
         assert strengths.min() > 0.25
         assert strengths.max() < 1.4
 
 
 @pytest.mark.parametrize(("name", "by_adam"), [("muon", 4), ("adam", 6)])
-def test_adam_moves_the_rest(model: nn.Module, name: str, by_adam: int) -> None:
+def test_adam_updates_the_other_parameters(model: nn.Module, name: str, by_adam: int) -> None:
     update = update_of(model, name)
-    # The first step of Adam is the learning rate, in the direction of the gradient's sign.
-    moved = [(each.abs() / RATE - 1).abs().max() < 1e-2 for each in update.values()]
-    assert sum(moved) == by_adam
+    # The first step of Adam is the learning rate times the sign of the gradient.
+    updated = [(each.abs() / RATE - 1).abs().max() < 1e-2 for each in update.values()]
+    assert sum(updated) == by_adam
     assert all(each.abs().min() > 0 for each in update.values())
 
 
-def test_what_is_frozen_stays(model: nn.Module) -> None:
+def test_frozen_parameters_are_not_updated(model: nn.Module) -> None:
     model[0].requires_grad_(False)
     update = update_of(model, "muon")
     assert not update["0.weight"].any()

@@ -1,4 +1,4 @@
-"""Training: it learns, it resumes exactly, it says what is wrong."""
+"""Tests of trainings: they learn, they resume exactly, and their errors name what is wrong."""
 
 import contextlib
 import fcntl
@@ -26,18 +26,18 @@ from stylebeam.transforms.training import loop
 from stylebeam.transforms.training.clock import one_cycle
 from stylebeam.transforms.training.data import ContentCrops, list_images
 from stylebeam.transforms.training.loop import run_iterations
-from stylebeam.transforms.training.loop_recipe import RecipeError, TrainingError
+from stylebeam.transforms.training.loop_config import ConfigValueError, TrainingError
 from stylebeam.transforms.training.style import train
-from stylebeam.transforms.training.style_recipe import TrainingRecipe
+from stylebeam.transforms.training.style_config import StyleTrainingConfig
 
 
 @pytest.fixture
-def recipe(
+def config(
     tmp_path: Path,
     gradient: Callable[[int, int], Image.Image],
     monkeypatch: pytest.MonkeyPatch,
-) -> TrainingRecipe:
-    """A small training, with a loss network of random weights in torch.hub's cache."""
+) -> StyleTrainingConfig:
+    """A small training; the loss network has random weights, in torch.hub's cache."""
     cache = tmp_path / "torch" / "hub" / "checkpoints"
     cache.mkdir(parents=True)
     network = Vgg("vgg16", ["relu2_2"])
@@ -52,10 +52,11 @@ def recipe(
     (tmp_path / "photos").mkdir()
     for number in range(4):
         gradient(80 + number, 64).save(tmp_path / "photos" / f"{number}.png")
-    return TrainingRecipe(
+    return StyleTrainingConfig(
         style_image=tmp_path / "painting.png",
         content_images=tmp_path / "photos",
         output=tmp_path / "style.safetensors",
+        network="johnson",
         loss_network="vgg16",
         content_weights={"relu2_2": 1.0},
         style_weights={"relu1_2": 1.0},
@@ -68,15 +69,15 @@ def recipe(
 
 
 def test_the_loss_falls_and_a_checkpoint_is_written(
-    recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
+    config: StyleTrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 1)
     lines: list[str] = []
-    train(recipe.model_copy(update={"iterations": 25}), lines.append)
+    train(config.model_copy(update={"iterations": 25}), lines.append)
     losses = [float(line.split("loss ")[1].split()[0]) for line in lines]
     assert len(losses) == 25
     assert sum(losses[-5:]) < sum(losses[:5])
-    checkpoint = parse_checkpoint(recipe.output.read_bytes())
+    checkpoint = parse_checkpoint(config.output.read_bytes())
     assert list(checkpoint.styles) == ["style"]
     about = checkpoint.styles["style"].training
     assert about["style_image"] == "painting.png"
@@ -84,10 +85,10 @@ def test_the_loss_falls_and_a_checkpoint_is_written(
     checkpoint.build()
 
 
-def test_a_checkpoint_builds_the_network_that_was_trained(recipe: TrainingRecipe) -> None:
+def test_a_checkpoint_builds_the_network_that_was_trained(config: StyleTrainingConfig) -> None:
     change = {"network": "depsep_nn", "network_arguments": {"channel_multiplier": 1}}
-    trained = train(recipe.model_copy(update={**change, "iterations": 1}), lambda line: None)
-    checkpoint = parse_checkpoint(recipe.output.read_bytes())
+    trained = train(config.model_copy(update={**change, "iterations": 1}), lambda line: None)
+    checkpoint = parse_checkpoint(config.output.read_bytes())
     photo, none = torch.rand(1, 3, 32, 40), torch.zeros(1, 0)
     with torch.inference_mode():
         torch.testing.assert_close(
@@ -96,15 +97,29 @@ def test_a_checkpoint_builds_the_network_that_was_trained(recipe: TrainingRecipe
     assert checkpoint.arguments == {"channel_multiplier": 1}
 
 
+def test_a_training_without_a_network_trains_multi_style(config: StyleTrainingConfig) -> None:
+    given = config.model_dump(exclude={"network"})
+    given["network_arguments"] = {"channels": 16, "blocks": 1}
+    trained = train(StyleTrainingConfig(**given), lambda line: None)
+    assert trained.network == "multi_style"
+    assert list(trained.styles) == ["painting"]
+
+
+def test_the_documentation_names_the_default_network() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
+    [documented] = re.findall(r"`(\w+)`, the\s+default", text)
+    assert documented == StyleTrainingConfig.model_fields["network"].default
+
+
 @pytest.fixture
-def many_styles(recipe: TrainingRecipe) -> TrainingRecipe:
-    """A small training of one network for two paintings."""
-    folder = recipe.content_images.with_name("paintings")
+def many_styles(config: StyleTrainingConfig) -> StyleTrainingConfig:
+    """A small training of one network on two paintings."""
+    folder = config.content_images.with_name("paintings")
     folder.mkdir()
-    painting = Image.open(recipe.style_image)
+    painting = Image.open(config.style_image)
     painting.save(folder / "one.png")
     ImageOps.invert(painting.rotate(90, expand=True)).save(folder / "two.png")
-    return recipe.model_copy(
+    return config.model_copy(
         update={
             "style_image": None,
             "style_images": folder,
@@ -114,7 +129,7 @@ def many_styles(recipe: TrainingRecipe) -> TrainingRecipe:
     )
 
 
-def test_one_network_learns_many_styles(many_styles: TrainingRecipe) -> None:
+def test_one_network_learns_many_styles(many_styles: StyleTrainingConfig) -> None:
     train(many_styles, lambda line: None)
     checkpoint = parse_checkpoint(many_styles.output.read_bytes())
     assert list(checkpoint.styles) == ["one", "two"]
@@ -134,17 +149,17 @@ def test_one_network_learns_many_styles(many_styles: TrainingRecipe) -> None:
         ({"add_to": "x.safetensors", "learning_rate": 0.5}, 0.5),
     ],
 )
-def test_a_vector_alone_learns_faster_unless_a_rate_is_given(given: dict, rate: float) -> None:
+def test_a_vector_alone_has_a_higher_default_learning_rate(given: dict, rate: float) -> None:
     needed = {"style_image": "a.png", "content_images": "photos", "output": "b.safetensors"}
-    assert TrainingRecipe.model_validate({**needed, **given}).learning_rate == rate
+    assert StyleTrainingConfig.model_validate({**needed, **given}).learning_rate == rate
 
 
-def test_a_style_is_added_and_all_else_stays_as_it_was(
-    many_styles: TrainingRecipe, recipe: TrainingRecipe
+def test_adding_a_style_leaves_the_rest_of_the_checkpoint_unchanged(
+    many_styles: StyleTrainingConfig, config: StyleTrainingConfig
 ) -> None:
     train(many_styles, lambda line: None)
     before = parse_checkpoint(many_styles.output.read_bytes())
-    more = recipe.model_copy(
+    more = config.model_copy(
         update={"add_to": many_styles.output, "output": many_styles.output.with_stem("more")}
     )
     train(more, lambda line: None)
@@ -159,18 +174,18 @@ def test_a_style_is_added_and_all_else_stays_as_it_was(
     mean = (before.styles["one"].vector + before.styles["two"].vector) / 2
     assert not torch.equal(after.styles["painting"].vector, mean)
     assert after.styles["painting"].training["add_to"] == "style.safetensors"
-    with pytest.raises(RecipeError, match="has a style painting already"):
+    with pytest.raises(ConfigValueError, match="has a style painting already"):
         train(more.model_copy(update={"add_to": more.output}), print)
 
 
-def test_a_training_goes_on_from_a_checkpoint(many_styles: TrainingRecipe) -> None:
+def test_a_training_can_start_from_a_checkpoint(many_styles: StyleTrainingConfig) -> None:
     train(many_styles, lambda line: None)
     before = parse_checkpoint(many_styles.output.read_bytes())
     with Image.open(many_styles.style_images / "one.png") as painting:
         painting.rotate(180).save(many_styles.style_images / "three.png")
     (many_styles.style_images / "one.png").unlink()
     output = many_styles.output.with_stem("further")
-    # What is learned at this rate is lost in rounding.
+    # At this learning rate, updates are smaller than the rounding to float16.
     change = {"start": many_styles.output, "output": output, "learning_rate": 1e-12}
     train(many_styles.model_copy(update=change), lambda line: None)
     after = parse_checkpoint(output.read_bytes())
@@ -183,51 +198,59 @@ def test_a_training_goes_on_from_a_checkpoint(many_styles: TrainingRecipe) -> No
     assert after.styles["two"].training["start"] == "style.safetensors"
 
 
-def test_a_training_goes_on_from_the_same_network_only(
-    recipe: TrainingRecipe, checkpoint_path: Path
+def test_the_checkpoint_to_start_from_must_have_the_same_network(
+    config: StyleTrainingConfig, checkpoint_path: Path
 ) -> None:
-    with pytest.raises(RecipeError, match=r"johnson with \{\}, that of the recipe depsep"):
-        train(recipe.model_copy(update={"start": checkpoint_path, "network": "depsep"}), print)
-    with pytest.raises(RecipeError, match=r"start: .*painting\.png cannot be read"):
-        train(recipe.model_copy(update={"start": recipe.style_image}), print)
+    with pytest.raises(ConfigValueError, match=r"johnson with \{\}, but the config has depsep"):
+        train(config.model_copy(update={"start": checkpoint_path, "network": "depsep"}), print)
+    with pytest.raises(ConfigValueError, match=r"start: .*painting\.png cannot be read"):
+        train(config.model_copy(update={"start": config.style_image}), print)
 
 
-def test_a_style_is_not_added_to_a_network_of_one_style(
-    recipe: TrainingRecipe, checkpoint_path: Path
+def test_a_style_cannot_be_added_to_a_network_of_a_single_style(
+    config: StyleTrainingConfig, checkpoint_path: Path
 ) -> None:
-    with pytest.raises(RecipeError, match="johnson, is of one style"):
-        train(recipe.model_copy(update={"add_to": checkpoint_path}), print)
-    with pytest.raises(RecipeError, match=r"add_to: .*painting\.png cannot be read"):
-        train(recipe.model_copy(update={"add_to": recipe.style_image}), print)
+    with pytest.raises(ConfigValueError, match="johnson, has a single style"):
+        train(config.model_copy(update={"add_to": checkpoint_path}), print)
+    with pytest.raises(ConfigValueError, match=r"add_to: .*painting\.png cannot be read"):
+        train(config.model_copy(update={"add_to": config.style_image}), print)
 
 
-def test_paintings_of_one_name_are_refused(many_styles: TrainingRecipe) -> None:
+def test_paintings_of_the_same_name_are_refused(many_styles: StyleTrainingConfig) -> None:
     Image.open(many_styles.style_images / "one.png").save(many_styles.style_images / "one.jpg")
-    with pytest.raises(RecipeError, match="would be one style, one: rename one"):
+    with pytest.raises(ConfigValueError, match="have the same name, one: rename one"):
         train(many_styles, print)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"style_image": None}, "style_image or style_images, one of the two"),
-        ({"style_images": "paintings"}, "style_image or style_images, one of the two"),
-        ({"style_image": None, "style_images": "x"}, "style_images needs network: multi_style"),
-        ({"add_to": "x.safetensors", "network": "johnson"}, "are those of the checkpoint"),
+        ({"style_image": None}, "give either style_image or style_images"),
+        ({"style_images": "paintings"}, "give either style_image or style_images"),
+        (
+            {"style_image": None, "style_images": "x", "network": "johnson"},
+            "style_images needs network: multi_style",
+        ),
+        ({"add_to": "x.safetensors", "network": "johnson"}, "the checkpoint has its own"),
         ({"add_to": "x.safetensors", "start": "x.safetensors"}, "add_to or start, not both"),
-        ({"network": "super_resolution"}, "no style network 'super_resolution'; there is johnson"),
+        (
+            {"network": "super_resolution"},
+            "no style network 'super_resolution'; the style networks are johnson",
+        ),
     ],
 )
-def test_what_a_recipe_says_must_go_together(
-    recipe: TrainingRecipe, change: dict[str, object], message: str
+def test_settings_that_contradict_each_other_are_refused(
+    config: StyleTrainingConfig, change: dict[str, object], message: str
 ) -> None:
-    given = recipe.model_dump(exclude={"network", "network_arguments"})
+    given = config.model_dump(exclude={"network", "network_arguments"})
     with pytest.raises(ValidationError, match=message):
-        TrainingRecipe(**{**given, **change})
+        StyleTrainingConfig(**{**given, **change})
 
 
-def test_what_is_written_is_the_moving_average(recipe: TrainingRecipe) -> None:
-    """Of a parameter that goes from 0 to 5 by steps of 1."""
+def test_the_trained_model_has_the_moving_average_of_its_weights(
+    config: StyleTrainingConfig,
+) -> None:
+    """The parameter goes from 0 to 5 in steps of 1."""
 
     class Counter(torch.nn.Module):
         def __init__(self) -> None:
@@ -249,9 +272,9 @@ def test_what_is_written_is_the_moving_average(recipe: TrainingRecipe) -> None:
     for ema_decay, value in ((0.3, expected), (0.0, 5.0)):
         counter = Counter()
         run_iterations(
-            recipe.model_copy(update={"iterations": 5}),
+            config.model_copy(update={"iterations": 5}),
             counter,
-            ContentCrops(list_images(recipe.content_images), 32, seed=1),
+            ContentCrops(list_images(config.content_images), 32, seed=1),
             lambda iteration, batch, counter=counter: {"loss": counter.count * 0},
             lambda line: None,
             [Step(counter.parameters())],
@@ -260,14 +283,14 @@ def test_what_is_written_is_the_moving_average(recipe: TrainingRecipe) -> None:
         assert counter.count.item() == pytest.approx(value)
 
 
-def test_held_out_photographs_judge_and_are_not_learned_from(
-    recipe: TrainingRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_loss_on_held_out_photos_is_reported_and_logged(
+    config: StyleTrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "_ITERATIONS_PER_STATE", 3)
     folder = tmp_path / "log"
-    judged = recipe.model_copy(update={"held_out": ("0.png",), "tensorboard": folder})
+    validated = config.model_copy(update={"held_out": ("0.png",), "tensorboard": folder})
     lines: list[str] = []
-    checkpoint = train(judged, lines.append)
+    checkpoint = train(validated, lines.append)
     assert len([line for line in lines if line.startswith("held-out loss")]) == 2
     about = checkpoint.styles["style"].training
     assert about["content_images"] == "3 photographs"
@@ -279,20 +302,20 @@ def test_held_out_photographs_judge_and_are_not_learned_from(
     assert log.Tags()["images"]
 
 
-def test_a_log_without_its_package_is_said(
-    recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
+def test_a_tensorboard_log_without_the_package_is_an_error(
+    config: StyleTrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(RecipeError, match="pip install tensorboard"):
-        train(recipe.model_copy(update={"tensorboard": Path("log")}), print)
+    with pytest.raises(ConfigValueError, match="pip install tensorboard"):
+        train(config.model_copy(update={"tensorboard": Path("log")}), print)
 
 
-def test_a_killed_training_goes_on_as_if_nothing_had_happened(
-    recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
+def test_a_killed_training_resumes_to_the_same_result(
+    config: StyleTrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "_ITERATIONS_PER_STATE", 2)
     monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 1)
-    whole = train(recipe, lambda line: None)
+    whole = train(config, lambda line: None)
 
     class KilledError(Exception):
         pass
@@ -301,40 +324,40 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(
         if line.startswith("iteration 4/"):
             raise KilledError
 
-    recipe.output.unlink()
+    config.output.unlink()
     with pytest.raises(KilledError):
-        train(recipe, kill)
-    assert not recipe.output.exists()
+        train(config, kill)
+    assert not config.output.exists()
     lines: list[str] = []
-    resumed = train(recipe, lines.append)
-    assert "Going on from iteration 2" in lines[0]
+    resumed = train(config, lines.append)
+    assert "Resuming from iteration 2" in lines[0]
     assert lines[1].startswith("iteration 3/6")
     for name, tensor in whole.tensors.items():
         assert torch.equal(tensor, resumed.tensors[name]), name
-    assert not recipe.output.with_name("style.safetensors.state").exists()
+    assert not config.output.with_name("style.safetensors.state").exists()
 
 
-def test_it_trains_for_as_many_minutes_as_asked_for(
-    recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
+def test_the_length_of_a_training_can_be_given_in_minutes(
+    config: StyleTrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a clock that goes on by six seconds at every look."""
+    """The clock advances by six seconds with every call."""
     ticks = itertools.count(step=6)
     monkeypatch.setattr("stylebeam.transforms.training.clock.time.monotonic", lambda: next(ticks))
     lines: list[str] = []
-    train(recipe.model_copy(update={"minutes": 1.0, "iterations": 1}), lines.append)
+    train(config.model_copy(update={"minutes": 1.0, "iterations": 1}), lines.append)
     iteration, minutes = re.match(r"iteration (\d+), ([\d.]+) of 1 minutes", lines[-1]).groups()
     assert 5 <= int(iteration) <= 15
     assert 1.0 <= float(minutes) <= 1.2
-    trained = parse_checkpoint(recipe.output.read_bytes())
+    trained = parse_checkpoint(config.output.read_bytes())
     assert trained.styles["style"].training["iterations"] == int(iteration)
 
 
-def test_however_little_time_there_is_one_iteration_is_done(recipe: TrainingRecipe) -> None:
-    checkpoint = train(recipe.model_copy(update={"minutes": 1e-9}), lambda line: None)
+def test_at_least_one_iteration_is_done(config: StyleTrainingConfig) -> None:
+    checkpoint = train(config.model_copy(update={"minutes": 1e-9}), lambda line: None)
     assert checkpoint.styles["style"].training["iterations"] == 1
 
 
-def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero() -> None:
     rates = [one_cycle(fraction / 100) for fraction in range(101)]
     assert rates[0] == pytest.approx(1 / 25)
     assert rates[10] == max(rates) == pytest.approx(1)
@@ -343,8 +366,8 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
     assert rates[100] == pytest.approx(0)
 
 
-def test_the_state_of_another_recipe_is_not_taken_up(
-    recipe: TrainingRecipe, monkeypatch: pytest.MonkeyPatch
+def test_the_state_of_another_config_is_not_resumed(
+    config: StyleTrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "_ITERATIONS_PER_STATE", 2)
     monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 3)
@@ -353,37 +376,39 @@ def test_the_state_of_another_recipe_is_not_taken_up(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, kill)
-    with pytest.raises(RecipeError, match="unfinished state of another recipe"):
-        train(recipe.model_copy(update={"seed": 5}), print)
+        train(config, kill)
+    with pytest.raises(ConfigValueError, match="unfinished state of another config"):
+        train(config.model_copy(update={"seed": 5}), print)
 
 
-def test_a_damaged_state_is_said(recipe: TrainingRecipe) -> None:
-    recipe.output.with_name("style.safetensors.state").write_bytes(b"half a sta")
-    with pytest.raises(RecipeError, match=r"cannot be read.*Delete it to start anew"):
-        train(recipe, print)
+def test_a_damaged_state_file_is_an_error(config: StyleTrainingConfig) -> None:
+    config.output.with_name("style.safetensors.state").write_bytes(b"half a sta")
+    with pytest.raises(ConfigValueError, match=r"cannot be read.*Delete it to start again"):
+        train(config, print)
 
 
-def test_a_damaged_photograph_is_named(recipe: TrainingRecipe) -> None:
-    for photograph in recipe.content_images.iterdir():
+def test_a_damaged_photo_is_named_in_the_error(config: StyleTrainingConfig) -> None:
+    for photograph in config.content_images.iterdir():
         photograph.write_text("no image")
     with pytest.raises(TrainingError, match=r"photos/\d\.png: The file is not an image"):
-        train(recipe, print)
+        train(config, print)
 
 
-def test_a_photograph_that_is_gone_stops_and_the_same_command_goes_on(
-    recipe: TrainingRecipe,
+def test_a_missing_photo_stops_the_training_which_can_be_resumed(
+    config: StyleTrainingConfig,
 ) -> None:
-    def gone(folder: str) -> list[Path]:
-        return [Path(folder) / "gone.png"]
+    def missing(folder: str) -> list[Path]:
+        return [Path(folder) / "missing.png"]
 
-    with pytest.raises(TrainingError, match=r"gone\.png.* Give the same command again"):
-        train(recipe, print, gone)
+    with pytest.raises(TrainingError, match=r"missing\.png.* Give the same command again"):
+        train(config, print, missing)
 
 
-def test_a_terminal_shows_a_bar_with_the_loss_and_the_time_left(recipe: TrainingRecipe) -> None:
-    settings = recipe.model_copy(update={"iterations": 40}).model_dump_json(exclude={"minutes"})
-    path = recipe.output.with_name("config.yaml")
+def test_a_terminal_shows_a_bar_with_the_loss_and_the_time_left(
+    config: StyleTrainingConfig,
+) -> None:
+    settings = config.model_copy(update={"iterations": 40}).model_dump_json(exclude={"minutes"})
+    path = config.output.with_name("config.yaml")
     path.write_text(settings)
     master, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
@@ -409,10 +434,10 @@ def test_a_terminal_shows_a_bar_with_the_loss_and_the_time_left(recipe: Training
     assert "iteration" not in printed
 
 
-def test_crops_depend_on_seed_and_number_alone(recipe: TrainingRecipe) -> None:
-    crops = ContentCrops(list_images(recipe.content_images), 32, seed=1)
-    again = ContentCrops(list_images(recipe.content_images), 32, seed=1)
-    other = ContentCrops(list_images(recipe.content_images), 32, seed=2)
+def test_crops_depend_only_on_the_seed_and_their_number(config: StyleTrainingConfig) -> None:
+    crops = ContentCrops(list_images(config.content_images), 32, seed=1)
+    again = ContentCrops(list_images(config.content_images), 32, seed=1)
+    other = ContentCrops(list_images(config.content_images), 32, seed=2)
     assert torch.equal(crops[57], again[57])
     assert not torch.equal(crops[57], crops[58])
     assert not torch.equal(crops[57], other[57])
@@ -420,10 +445,10 @@ def test_crops_depend_on_seed_and_number_alone(recipe: TrainingRecipe) -> None:
     assert 0 <= crops[3].min() < crops[3].max() <= 1
 
 
-def test_an_infinite_loss_stops_with_what_to_change(recipe: TrainingRecipe) -> None:
-    wild = recipe.model_copy(update={"content_weights": {"relu2_2": 1e39}})
+def test_an_infinite_loss_is_an_error_that_says_what_to_change(config: StyleTrainingConfig) -> None:
+    diverging = config.model_copy(update={"content_weights": {"relu2_2": 1e39}})
     with pytest.raises(TrainingError, match="no longer finite at iteration 0: lower learning_rate"):
-        train(wild, print)
+        train(diverging, print)
 
 
 @pytest.mark.parametrize(
@@ -438,19 +463,19 @@ def test_an_infinite_loss_stops_with_what_to_change(recipe: TrainingRecipe) -> N
         ({"output": Path("/proc/style.safetensors")}, "cannot be written"),
     ],
 )
-def test_a_recipe_that_cannot_be_trained_is_refused(
-    recipe: TrainingRecipe, change: dict[str, object], message: str
+def test_values_that_cannot_be_used_are_refused(
+    config: StyleTrainingConfig, change: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(RecipeError, match=message):
-        train(recipe.model_copy(update=change), print)
+    with pytest.raises(ConfigValueError, match=message):
+        train(config.model_copy(update=change), print)
 
 
-def test_a_vgg_is_not_trained_with_by_weights_meant_for_the_embedded_network(
-    recipe: TrainingRecipe,
+def test_the_loss_weights_of_the_distilled_vgg_are_not_used_with_a_vgg(
+    config: StyleTrainingConfig,
 ) -> None:
-    given = recipe.model_dump(exclude={"style_weights", "total_variation_weight"})
+    given = config.model_dump(exclude={"style_weights", "total_variation_weight"})
     with pytest.raises(
         ValidationError, match=r"style_weights, total_variation_weight must be given with .* vgg16"
     ):
-        TrainingRecipe(**given)
-    assert TrainingRecipe(**{**given, "loss_network": "embedded"}).style_weights["relu5_1"] > 0
+        StyleTrainingConfig(**given)
+    assert StyleTrainingConfig(**{**given, "loss_network": "embedded"}).style_weights["relu5_1"] > 0

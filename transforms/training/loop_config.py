@@ -1,4 +1,4 @@
-"""What every training's recipe has, and what is wrong with a training."""
+"""The settings that all trainings have, and the errors of trainings."""
 
 import tempfile
 from collections.abc import Sequence
@@ -12,21 +12,24 @@ from stylebeam.transforms.training.data import ImageFile, ListFiles, images_amon
 
 
 class TrainingError(Exception):
-    """A training that cannot go on; the message says what to change."""
+    """A training failed while it was running; the message says what to change."""
 
 
-class RecipeError(Exception):
-    """A recipe that cannot be trained; the message says what to change."""
+class ConfigValueError(Exception):
+    """A value in a config cannot be used; the message names the key and says what to change.
+
+    For example, a file that does not exist, or a layer that a network does not have.
+    """
 
 
-class LoopRecipe(BaseModel):
-    """What every training's recipe has."""
+class LoopConfig(BaseModel):
+    """Settings that all trainings have."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     output: Path = Field(description="The file to write, ending in .safetensors.")
-    # A large crop rather than several small ones: an instance normalisation takes its means over
-    # what it is shown, and in use that is a whole photograph.
+    # One large crop is better than several small ones: the statistics of instance normalization are
+    # taken over the crop in training, and over the whole photo in use.
     crop_size: int = Field(
         default=320, ge=32, strict=True, description="Side of a training crop in pixels."
     )
@@ -43,69 +46,69 @@ class LoopRecipe(BaseModel):
         ge=0,
         lt=2**63,
         strict=True,
-        description="Decides the first weights and every crop.",
+        description="Seed of the initial weights and of the crops.",
     )
     device: DeviceName = Field(default="auto", description="Where to train.")
     tensorboard: Path | None = Field(
         default=None,
-        description="A folder for TensorBoard: losses, and pictures now and then. Needs the package"
-        " tensorboard.",
+        description="A folder for TensorBoard: losses and, at intervals, pictures. Needs the"
+        " package tensorboard.",
     )
 
     def check_output(self) -> None:
-        """Find what would otherwise fail only once the training is done.
+        """Check that the output can be written, before the training rather than after it.
 
         Raises:
-            RecipeError: the output cannot be written.
+            ConfigValueError: the output cannot be written.
         """
         if self.output.suffix != ".safetensors":
-            raise RecipeError(f"output: {self.output} must end in .safetensors.")
+            raise ConfigValueError(f"output: {self.output} must end in .safetensors.")
         try:
             self.output.parent.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.output.parent).close()
         except OSError as error:
-            raise RecipeError(f"output: {self.output} cannot be written: {error}") from error
+            raise ConfigValueError(f"output: {self.output} cannot be written: {error}") from error
 
     def choose_device(self) -> tuple[torch.device, torch.dtype]:
-        """Return where to train, and the precision of the convolutions.
+        """Return the device to train on, and the precision of the convolutions.
 
         Raises:
-            DeviceUnavailableError: the device is not there.
+            DeviceUnavailableError: the device is not available.
         """
         device = choose_device(self.device)
-        # float16, which a GPU is fastest in, would need its gradients scaled.
+        # float16, the fastest on GPUs, would need gradient scaling.
         precision = torch.bfloat16 if device.type == "cuda" else fast_precision(device)
         return device, precision
 
 
-class NetworkRecipe(LoopRecipe):
-    """What every recipe of an image transformation network has."""
+class NetworkTrainingConfig(LoopConfig):
+    """Settings that all trainings of image transformation networks have."""
 
     content_images: str | Path = Field(
-        description="A folder of photographs, searched recursively; stylebeam train takes whatever"
-        " the input of a batch may be, a bucket too."
+        description="A folder of photos, searched recursively; or a folder in a bucket, such as"
+        " gs://bucket/photos."
     )
     ema_decay: float = Field(
         default=0.99,
         ge=0,
         lt=1,
         strict=True,
-        description="What is kept at each iteration of the moving average of the weights, which is"
-        " what is written; 0 for the weights as they are.",
+        description="Decay of the exponential moving average of the weights, which is what is"
+        " written; 0 to write the weights of the last iteration.",
     )
 
-    def photographs(self, list_files: ListFiles, without: Sequence[str] = ()) -> list[ImageFile]:
-        """Return the photographs in content_images, in order.
+    def photos(self, list_files: ListFiles, without: Sequence[str] = ()) -> list[ImageFile]:
+        """Return the photos in content_images, sorted by path.
 
         Args:
-            list_files: lists the files there.
-            without: patterns of names to leave out.
+            list_files: lists the files of a folder or URL.
+            without: patterns of file names to leave out.
 
         Raises:
-            RecipeError: there are none, or they cannot be listed.
+            ConfigValueError: there are none, or they cannot be listed.
         """
         place = str(self.content_images)
         try:
             return images_among(list_files(place), place, without)
         except (OSError, ValueError) as error:
-            raise RecipeError(f"content_images: {str(error).rstrip('.')}.") from error
+            raise ConfigValueError(f"content_images: {str(error).rstrip('.')}.") from error
