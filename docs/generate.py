@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stylebeam.pipeline.config import yaml_nodes
 from stylebeam.pipeline.config.schema import TYPES, Schema, merged_schema, schema, section
+from stylebeam.pipeline.wording import one_line
 from stylebeam.transforms.gatys.settings import PRESETS, OptimizationSettings
 
 ROOT = Path(__file__).parents[1]
@@ -141,7 +141,7 @@ def _bounds(number: Schema) -> str:
 
 
 def _code(value: Any) -> str:
-    return f"`{yaml_nodes.one_line(value, quoted=False)}`"
+    return f"`{one_line(value, quoted=False)}`"
 
 
 if __name__ == "__main__":

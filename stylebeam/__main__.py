@@ -2,8 +2,8 @@
 
 import sys
 
+from stylebeam.pipeline.beam.quiet import quiet_libraries
 from stylebeam.pipeline.cli.arguments import main
-from stylebeam.pipeline.cli.quiet import quiet_libraries
 from stylebeam.transforms.hardware.memory import join_freed_blocks
 
 

@@ -6,7 +6,7 @@ Its log records go to the main process of the run, which shows them if the user 
 import logging
 import sys
 
-from stylebeam.pipeline.cli.quiet import quiet_libraries
+from stylebeam.pipeline.beam.quiet import quiet_libraries
 
 
 def main() -> None:

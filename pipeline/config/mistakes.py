@@ -9,6 +9,7 @@ import pydantic
 from stylebeam.pipeline.config import yaml_nodes
 from stylebeam.pipeline.config.yaml_nodes import Location, Tree
 from stylebeam.pipeline.suggestions import nearest
+from stylebeam.pipeline.wording import one_line
 
 _MESSAGES = {
     "missing": "this key is missing",
@@ -131,7 +132,7 @@ def _but_is(value: Any, error_type: str) -> str:
         return "; it is empty"
     if isinstance(value, dict | list):
         return f", not a {'mapping' if isinstance(value, dict) else 'list'}"
-    text = repr(value) if isinstance(value, str) else yaml_nodes.one_line(value)
+    text = repr(value) if isinstance(value, str) else one_line(value)
     if len(text) > _LONGEST_VALUE:
         text = f"{text[:_LONGEST_VALUE]}..."
     if error_type == "string_type":
@@ -149,5 +150,5 @@ def _as_number(text: str, whole: bool) -> str:
         return ""
     if number.is_integer() and abs(number) < _FIRST_WITH_EXPONENT:
         return f"; write {int(number)}"
-    written = yaml_nodes.one_line(number)
+    written = one_line(number)
     return f"; write {written}" if math.isfinite(number) and not whole else ""

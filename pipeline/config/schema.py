@@ -8,8 +8,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from stylebeam.pipeline.config.run_config import RunConfig
+from stylebeam.pipeline.config.sweep_config import SweepConfig
 from stylebeam.pipeline.methods import METHODS
-from stylebeam.pipeline.runs.sweep import SweepConfig
 from stylebeam.transforms.distillation.distill import DistillationConfig
 from stylebeam.transforms.evaluation.config import EvaluationConfig
 from stylebeam.transforms.networks import STYLE_NETWORK_NAMES

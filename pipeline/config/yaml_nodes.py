@@ -1,6 +1,5 @@
 """Parses YAML into nodes that know their lines, and says where in a config a value is."""
 
-import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
@@ -111,30 +110,6 @@ def values(root: Node) -> Any:
         raise YamlError(f"{place(root.start_mark)}: this is not YAML: {error}") from None
     finally:
         loader.dispose()
-
-
-def one_line(value: Any, quoted: bool = True) -> str:
-    """Return a value as YAML on one line.
-
-    Args:
-        value: anything that `values` returns.
-        quoted: put text in quotes, so that `parse` returns the same value; False for messages.
-    """
-    if isinstance(value, dict):
-        pairs = (
-            f"{one_line(key, quoted)}: {one_line(each, quoted)}" for key, each in value.items()
-        )
-        return f"{{{', '.join(pairs)}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(one_line(each, quoted) for each in value)}]"
-    if isinstance(value, float):
-        # YAML 1.1 reads a number with an exponent but no point as text.
-        text = repr(value)
-        return text if "." in text else text.replace("e", ".0e")
-    if isinstance(value, str) and not quoted:
-        return value
-    # JSON escapes a character beyond 16 bits as two, which YAML would read as two characters.
-    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def find(root: Tree, location: Location) -> Node | None:

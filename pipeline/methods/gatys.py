@@ -20,6 +20,7 @@ from stylebeam.pipeline.methods.style_files import (
     read_loss_network,
     read_painting,
 )
+from stylebeam.pipeline.wording import one_line
 from stylebeam.transforms.gatys.settings import PRESETS, OptimizationSettings, PresetName
 from stylebeam.transforms.losses.loss_network import LossNetworkName
 
@@ -100,8 +101,6 @@ class GatysOptions(MethodOptions, OptimizationSettings):
 
     @classmethod
     def describe_schema(cls, properties: dict[str, Any]) -> None:
-        from stylebeam.pipeline.config.yaml_nodes import one_line  # noqa: PLC0415
-
         for name, option in properties.items():
             if name in PRESETS["default"]:
                 option["default"] = PRESETS["default"][name]

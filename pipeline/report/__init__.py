@@ -10,7 +10,7 @@ from stylebeam.pipeline.archive import ledger
 from stylebeam.pipeline.report.overview import summarize
 from stylebeam.pipeline.report.page import Picture, render
 from stylebeam.pipeline.report.pictures import read_thumbnails
-from stylebeam.pipeline.runs.sampling import fair_shares, spread
+from stylebeam.pipeline.report.sampling import fair_shares, spread
 from stylebeam.transforms.images.formats import DEFAULT_MAX_PIXELS
 
 _MAX_PICTURES = 200

@@ -1,7 +1,9 @@
-"""Picks a few evenly spaced items out of many."""
+"""Picks a few evenly spaced items out of many, without keeping all of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TypeVar
+
+from stylebeam.pipeline.report.sampling import spread
 
 T = TypeVar("T")
 
@@ -27,29 +29,3 @@ def evenly(items: Iterable[T], limit: int) -> tuple[list[T], int]:
                 continue
         kept.append(item)
     return spread(kept, min(limit, len(kept))), count
-
-
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """Return `count` evenly spaced items, starting with the first.
-
-    Args:
-        items: at least `count` items.
-        count: number of items to return.
-    """
-    return [items[index * len(items) // count] for index in range(count)]
-
-
-def fair_shares(counts: Sequence[int], limit: int) -> list[int]:
-    """Return how many items of each batch to show.
-
-    Every batch has the same share of the limit. What small batches do not use goes to larger ones.
-
-    Args:
-        counts: number of items in each batch.
-        limit: total number of items to show.
-    """
-    shares = [0] * len(counts)
-    smallest_first = sorted(range(len(counts)), key=lambda index: counts[index])
-    for done, index in enumerate(smallest_first):
-        shares[index] = min(counts[index], (limit - sum(shares)) // (len(counts) - done))
-    return shares

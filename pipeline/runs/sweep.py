@@ -1,86 +1,25 @@
 """Sweeps: every combination of the values of two keys, side by side for each photo."""
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 from PIL import Image
-from pydantic import Field
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import ledger
 from stylebeam.pipeline.archive.records import Outcome, Task
-from stylebeam.pipeline.config import yaml_nodes
 from stylebeam.pipeline.config.file import ConfigError, load_and_resolve
 from stylebeam.pipeline.config.mistakes import Problems
 from stylebeam.pipeline.config.run_config import RunConfig
-from stylebeam.pipeline.config.yaml_nodes import Location
-from stylebeam.pipeline.methods.contract import Strict
+from stylebeam.pipeline.config.sweep_config import Axis, SweepConfig
 from stylebeam.pipeline.methods.once import Once
 from stylebeam.pipeline.runs.planning import BatchPlan, resolve
+from stylebeam.pipeline.wording import one_line
 from stylebeam.transforms.images.contact_sheet import contact_sheet, largest_cell
 from stylebeam.transforms.images.thumbnails import thumbnail
-
-_NOT_SWEPT = ("name", "input", "output")
-
-
-class Axis(Strict):
-    """The values of a key of the batch that are set against each other."""
-
-    key: str = Field(description="Dotted and relative to the batch, as in fast.strength.")
-    values: tuple[Any, ...] = Field(description="What the key takes, one after the other.")
-
-    @property
-    def labels(self) -> list[str]:
-        """What stands beside each value's cells."""
-        return [yaml_nodes.one_line(value, quoted=False) for value in self.values]
-
-
-class Axes(Strict):
-    """What is swept."""
-
-    rows: Axis | None = Field(
-        default=None, description="What differs from top to bottom; null for one row."
-    )
-    columns: Axis = Field(description="What differs from left to right.")
-
-
-class SweepConfig(RunConfig):
-    """The config of `stylebeam sweep`: that of a run of one batch, and the axes of its sheets."""
-
-    sweep: Axes = Field(description="The keys that are swept, and their values.")
-
-    def mistakes(self) -> Iterator[tuple[Location, str]]:
-        """Yield what is wrong with the axes, and what would be with a run."""
-        yield from super().mistakes()
-        if len(self.batches) > 1:
-            yield ("batches",), f"a sweep takes one batch, not {len(self.batches)}"
-        rows, columns = self.sweep.rows, self.sweep.columns
-        if rows and rows.key == columns.key:
-            yield ("sweep", "columns", "key"), f"{rows.key} is the key of the rows already"
-        for name, axis in (("rows", rows), ("columns", columns)):
-            if axis:
-                yield from self._mistakes_of(axis, ("sweep", name))
-
-    def _mistakes_of(self, axis: Axis, location: Location) -> Iterator[tuple[Location, str]]:
-        if axis.key in _NOT_SWEPT:
-            yield (*location, "key"), f"{axis.key} is the same for all cells; sweep another key"
-        keys = {each.key for each in (self.sweep.rows, self.sweep.columns) if each}
-        lossy = any(batch.format in ("jpeg", "webp") for batch in self.batches)
-        if axis.key == "quality" and not lossy and "format" not in keys:
-            yield (
-                (*location, "key"),
-                "quality is that of JPEG and WebP, and cells are PNG unless the batch has a format;"
-                " write format: jpeg or format: webp",
-            )
-        if not axis.values:
-            yield (*location, "values"), "there must be at least one value"
-        labels = axis.labels
-        for position, label in enumerate(labels):
-            if label in labels[:position]:
-                yield (*location, "values", position), f"{label} is here twice"
 
 
 class _Step(NamedTuple):
@@ -93,7 +32,7 @@ class _Step(NamedTuple):
     @property
     def label(self) -> str:
         """The value, as people read it."""
-        return yaml_nodes.one_line(self.value, quoted=False)
+        return one_line(self.value, quoted=False)
 
     @property
     def setting(self) -> str:
@@ -163,7 +102,7 @@ def setting_of(key: str, value: Any) -> str:
         value: anything that YAML can say.
     """
     # By its position, for the batch's name may hold a dot.
-    return f"batches.0.{key}={yaml_nodes.one_line(value)}"
+    return f"batches.0.{key}={one_line(value)}"
 
 
 def write_sheets(sweep: Sweep, sheets: Iterable[Task | Outcome]) -> None:

@@ -8,13 +8,13 @@ import warnings
 
 import pytest
 
-from stylebeam.pipeline.cli.quiet import quiet_libraries
+from stylebeam.pipeline.beam.quiet import quiet_libraries
 
 STATE = "(logging.getLogger().filters, warnings.filters, dict(os.environ))"
 IMPORT = f"""
 import copy, logging, os, warnings
 before = copy.deepcopy({STATE})
-import stylebeam.pipeline.cli.quiet
+import stylebeam.pipeline.beam.quiet
 assert before == {STATE}
 """
 

@@ -8,8 +8,8 @@ import torch
 
 from stylebeam.pipeline.config.file import ConfigError, load_and_resolve, load_config
 from stylebeam.pipeline.config.run_config import RunConfig
+from stylebeam.pipeline.config.sweep_config import SweepConfig
 from stylebeam.pipeline.runs.planning import resolve
-from stylebeam.pipeline.runs.sweep import SweepConfig
 from stylebeam.transforms.checkpoints import (
     Checkpoint,
     Style,

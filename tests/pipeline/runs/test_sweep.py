@@ -208,9 +208,12 @@ def test_a_batch_may_have_any_name() -> None:
     [
         (["sweep.columns.key=fast.style"], "fast.style is the key of the rows already"),
         (["sweep.rows.values=[]"], "sweep.rows.values: there must be at least one value"),
-        (["sweep.rows.values=[one, two, one]"], "sweep.rows.values.2: one is here twice"),
+        (["sweep.rows.values=[one, two, one]"], "sweep.rows.values.2: one is listed twice"),
         (["sweep.columns.key=input"], "sweep.columns.key: input is the same for all cells"),
-        (["sweep.columns.key=quality"], "sweep.columns.key: quality is that of JPEG and WebP"),
+        (
+            ["sweep.columns.key=quality"],
+            "sweep.columns.key: quality has an effect on JPEG and WebP",
+        ),
         (["sweep.columns=null"], "sweep.columns: must be a mapping"),
         (["sweep.colums={}"], "sweep.colums: there is no such key; did you mean columns?"),
         (["sweep.rows.valeus=[]"], "sweep.rows.valeus: there is no such key; did you mean values?"),

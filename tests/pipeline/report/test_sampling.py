@@ -2,7 +2,7 @@
 
 import pytest
 
-from stylebeam.pipeline.runs.sampling import fair_shares, spread
+from stylebeam.pipeline.report.sampling import fair_shares, spread
 
 
 @pytest.mark.parametrize(
