@@ -211,7 +211,7 @@ BATCH = "batches: [{name: x, input: photos, output: out, fast: {style: style.saf
         (BATCH, ["batches.x.fast.style=config.yaml.safetensors"], "there is no such file"),
         (BATCH, ["batches.x.output=photos"], "photos includes photos, where batch x writes"),
         (BATCH, ["batches.x.output=photos/out"], "photos includes photos/out, where batch x"),
-        (BATCH, ["batches.x.fast=null"], "batches.x: method: fast needs a style"),
+        (BATCH, ["batches.x.fast=null"], "batches.x: method: fast needs options, as in fast: "),
     ],
 )
 def test_one_mistake_is_one_sentence(text: str, settings: list[str], said: str) -> None:
@@ -275,7 +275,7 @@ def test_the_parts_of_blended_styles_are_normalized(folder: Path, two_styles_pat
     blend = "batches.x.fast={checkpoint: two.safetensors, style: {one: 1, two: 0.5}}"
     Path("config.yaml").write_text(BATCH)
     _, [plan] = load_and_resolve("config.yaml", RunConfig, [blend], resolve)
-    assert plan.choice.styles == (("one", 2 / 3), ("two", 1 / 3))
+    assert plan.options.styles == (("one", 2 / 3), ("two", 1 / 3))
     for fast, message in (
         ("{checkpoint: two.safetensors, style: three}", "fast.style: two.safetensors holds no"),
         ("{checkpoint: no.safetensors, style: one}", "fast.style: no.safetensors cannot be read"),
