@@ -19,8 +19,9 @@ from benchmarks.stylization.samples import (
     table,
 )
 from stylebeam.transforms.evaluation.metrics import psnr
-from stylebeam.transforms.inference import tiling
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
+from stylebeam.transforms.inference.tiles import divide
+from stylebeam.transforms.inference.tiling import framed_indices, kept_bytes_per_pixel
 from stylebeam.transforms.networks.style_network import STRIDE
 
 MIB = 1 << 20
@@ -60,7 +61,7 @@ def _quality(network: str, rounds: int) -> Iterator[list[str]]:
     checkpoint, style = load_network(network)
     built = checkpoint.build()
     # Enough for tiles, too little for the whole photo.
-    limit = 1.1 * height * width * tiling.kept_bytes_a_pixel(built, PRECISION)
+    limit = 1.1 * height * width * kept_bytes_per_pixel(built, PRECISION)
     whole = FeedForwardStylizer(checkpoint, DEVICE)
     tiled = FeedForwardStylizer(checkpoint, DEVICE, memory=int(limit))
     work = {
@@ -87,7 +88,7 @@ def _border_gradient(image: Tensor, frame: int) -> float:
         image: shape (3, H, W).
         frame: width in pixels of the border that the network adds to an image.
     """
-    spans = tiling._spans(len(tiling._framed_indices(image.shape[2], frame)), 0)
+    spans = divide(len(framed_indices(image.shape[2], frame)), 0)
     borders = torch.tensor([STRIDE * span.start - frame for span in spans[1:]])
     gradient = image.float().diff(dim=2).abs().mean((0, 1))
     beside = [gradient[borders - 1 + offset].mean() for offset in range(-8, 9) if offset]

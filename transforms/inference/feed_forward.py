@@ -27,7 +27,7 @@ from stylebeam.transforms.inference.tiling import (
     THUMBNAIL_PIXELS,
     Statistics,
     TiledImage,
-    kept_bytes_a_pixel,
+    kept_bytes_per_pixel,
 )
 from stylebeam.transforms.networks import MIN_SIDE
 from stylebeam.transforms.networks.style_network import (
@@ -166,7 +166,7 @@ class FeedForwardStylizer:
             return count > THUMBNAIL_PIXELS
         if count * self._network.peak_values * precision.itemsize <= self._memory:
             return False
-        kept = count * kept_bytes_a_pixel(self._network, precision)
+        kept = count * kept_bytes_per_pixel(self._network, precision)
         if kept > self._memory:
             raise MemoryError(
                 f"an image of {count / 1e6:.0f} megapixels takes {kept / 1e9:.1f} GB, more than"

@@ -21,8 +21,9 @@ from stylebeam.transforms.images.pixels import (
 )
 from stylebeam.transforms.networks.super_resolution import MIN_SIDE, SuperResolutionNetwork
 
-# The side of a tile of the small image, in pixels: memory depends on the tile, not on the image.
-_TILE = 256
+TILE_SIDE = 256
+"""The side of a tile of the small image, in pixels: memory depends on the tile, not on the image."""
+
 # The receptive field: 4 pixels for the first convolution, 8 for the residual blocks, 3 for the
 # convolutions after upsampling; rounded up.
 _REACH = 16
@@ -76,10 +77,10 @@ class SuperResolutionEngine(Engine):
         padded = pixels if not any(padding) else F.pad(pixels, padding, mode="replicate")
         precision = precision_for(pixels, self.precision)
         large = torch.empty((self.scale * height, self.scale * width, 3), dtype=pixels.dtype)
-        corners = list(itertools.product(range(0, height, _TILE), range(0, width, _TILE)))
+        corners = list(itertools.product(range(0, height, TILE_SIDE), range(0, width, TILE_SIDE)))
         for number, (top, left) in enumerate(corners):
             control.step(number / len(corners))
-            rows, columns = slice(top, top + _TILE), slice(left, left + _TILE)
+            rows, columns = slice(top, top + TILE_SIDE), slice(left, left + TILE_SIDE)
             tile = self._tile(padded, top, left, precision)
             place = large[self._scaled(rows), self._scaled(columns)]
             place.copy_(tile[: place.shape[0], : place.shape[1]])
@@ -87,7 +88,7 @@ class SuperResolutionEngine(Engine):
         return large.permute(2, 0, 1)
 
     def memory_needed(self, width: int, height: int) -> int:
-        side = _TILE + 2 * _REACH
+        side = TILE_SIDE + 2 * _REACH
         tile = min(width, side) * min(height, side) * self.scale**2 * _PEAK_VALUES
         picture = 3 * width * height * self.scale**2
         return tile * self.precision.itemsize + picture
@@ -98,11 +99,13 @@ class SuperResolutionEngine(Engine):
     def _tile(self, photo: Tensor, top: int, left: int, precision: torch.dtype) -> Tensor:
         """Return the enlarged tile at a row and a column, shape (H, W, 3)."""
         above, before = min(top, _REACH), min(left, _REACH)
-        around = photo[:, top - above : top + _TILE + _REACH, left - before : left + _TILE + _REACH]
+        around = photo[
+            :, top - above : top + TILE_SIDE + _REACH, left - before : left + TILE_SIDE + _REACH
+        ]
         pixels = widen_uint16(around).permute(1, 2, 0)[None]
         [large] = compute_finite(partial(self._backend, pixels, []), precision)
         inside = large[self.scale * above :, self.scale * before :]
-        return inside[: self.scale * _TILE, : self.scale * _TILE]
+        return inside[: self.scale * TILE_SIDE, : self.scale * TILE_SIDE]
 
 
 class _Enlargement(Computation):

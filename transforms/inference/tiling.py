@@ -11,9 +11,8 @@ For images whose features do not fit into memory even at a quarter of the resolu
 come from a thumbnail, and each tile passes through the whole network once.
 """
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +21,7 @@ from torch import Tensor
 from stylebeam.transforms.engine import NO_CONTROL, Control
 from stylebeam.transforms.hardware.precision import convolutions_in
 from stylebeam.transforms.images.pixels import from_unit_range, largest_value, to_unit_range
+from stylebeam.transforms.inference.tiles import Moments, Tile, divide
 from stylebeam.transforms.networks.style_network import (
     STRIDE,
     Stage,
@@ -36,92 +36,16 @@ Statistics = Literal["exact", "thumbnail"]
 THUMBNAIL_PIXELS = 1536**2
 """The approximate size of a thumbnail."""
 
-_TILE = 768  # The side of a tile, in pixels.
 _MIN_THUMBNAIL = 32  # The shortest side that the networks accept, in pixels.
 
 
-def kept_bytes_a_pixel(network: StyleNetwork, precision: torch.dtype) -> float:
+def kept_bytes_per_pixel(network: StyleNetwork, precision: torch.dtype) -> float:
     """Return how many bytes each pixel of an image takes during the whole computation.
 
     With `statistics: exact`; the memory for one tile is not included.
     """
     # Three copies of the body's features, and the pixels of input and output, three bytes each.
     return 3 * network.channels * precision.itemsize / STRIDE**2 + 6
-
-
-class _Span(NamedTuple):
-    """A range of an image's rows or columns, in blocks of STRIDE pixels.
-
-    Attributes:
-        start: the first block.
-        stop: the block after the last.
-        before: the width of the margin before it, which convolutions read.
-        after: the width of the margin after it.
-    """
-
-    start: int
-    stop: int
-    before: int
-    after: int
-
-    def around(self, resolution: int) -> slice:
-        """Return the range with its margins in the image, at `resolution` pixels for each block."""
-        return slice((self.start - self.before) * resolution, (self.stop + self.after) * resolution)
-
-    def inside(self, resolution: int) -> slice:
-        """Return the range in its tile, at `resolution` pixels for each block."""
-        size = self.stop - self.start
-        return slice(self.before * resolution, (self.before + size) * resolution)
-
-
-class _Tile(NamedTuple):
-    rows: _Span
-    columns: _Span
-
-    def around(self, features: Tensor) -> Tensor:
-        """Return the tile's part of the whole image's features, shape (..., H, W), with margins."""
-        return features[..., self.rows.around(1), self.columns.around(1)]
-
-    def inside(self, features: Tensor, resolution: int) -> Tensor:
-        """Return features of the tile, shape (..., H, W), without its margins."""
-        return features[..., self.rows.inside(resolution), self.columns.inside(resolution)]
-
-    def place(self, features: Tensor) -> Tensor:
-        """Return the tile's part of the whole image's features, shape (..., H, W), no margins."""
-        return features[
-            ..., self.rows.start : self.rows.stop, self.columns.start : self.columns.stop
-        ]
-
-
-class _Moments:
-    """The mean and variance of each channel, accumulated over tiles (Chan et al. 1979)."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._mean: Tensor | float = 0.0
-        self._squares: Tensor | float = 0.0  # The sum of squared distances from the mean.
-
-    def add(self, features: Tensor) -> None:
-        """Add the features of a tile, shape (1, C, H, W)."""
-        variance, mean = (
-            values[0].double() for values in torch.var_mean(features.float(), (2, 3), correction=0)
-        )
-        count = features[0, 0].numel()
-        total = self._count + count
-        difference = mean - self._mean
-        self._squares = (
-            self._squares + variance * count + difference**2 * self._count * count / total
-        )
-        self._mean = self._mean + difference * count / total
-        self._count = total
-
-    def normalize(self, stage: Stage, features: Tensor) -> Tensor:
-        """Return a tile's features, normalized with the accumulated moments, scaled and shifted."""
-        assert isinstance(self._squares, Tensor), "every image has pixels"
-        scale = stage.scale[0] * torch.rsqrt(self._squares / self._count + stage.epsilon).float()
-        shift = stage.shift[0] - self._mean * scale
-        scale, shift = (values.float()[:, None, None] for values in (scale, shift))
-        return torch.addcmul(shift, features.float(), scale).to(features.dtype)
 
 
 class TiledImage:
@@ -150,8 +74,8 @@ class TiledImage:
         self._styles = styles
         height, width = pixels.shape[:2]
         # Which row and column of the image each of the framed image is.
-        self._rows = _framed_indices(height, network.frame)
-        self._columns = _framed_indices(width, network.frame)
+        self._rows = framed_indices(height, network.frame)
+        self._columns = framed_indices(width, network.frame)
 
     @torch.inference_mode()
     def stylize(self, statistics: Statistics, precision: torch.dtype) -> tuple[Tensor, bool]:
@@ -172,29 +96,29 @@ class TiledImage:
             made = self._exact(precision) if statistics == "exact" else self._by_thumbnail()
             return self._assembled(made)
 
-    def _tiles(self, reach: int) -> list[_Tile]:
+    def _tiles(self, reach: int) -> list[Tile]:
         """Return the tiles of the framed image, with a margin of `reach` blocks around each."""
         return [
-            _Tile(rows, columns)
-            for rows in _spans(len(self._rows), reach)
-            for columns in _spans(len(self._columns), reach)
+            Tile(rows, columns)
+            for rows in divide(len(self._rows), reach)
+            for columns in divide(len(self._columns), reach)
         ]
 
-    def _photo(self, tile: _Tile) -> Tensor:
+    def _photo(self, tile: Tile) -> Tensor:
         """Return a tile of the framed image: packed RGB in [0, 1]."""
         rows = self._rows[tile.rows.around(STRIDE)]
         columns = self._columns[tile.columns.around(STRIDE)]
         pixels = self._pixels[rows[:, None], columns].to(self._styles.device)
         return to_unit_range(self._network.packed(pixels[None]).permute(0, 3, 1, 2))
 
-    def _exact(self, precision: torch.dtype) -> Iterator[tuple[_Tile, Tensor]]:
+    def _exact(self, precision: torch.dtype) -> Iterator[tuple[Tile, Tensor]]:
         """Yield each tile with the network's output for it: RGB in blocks, as `finish` returns."""
         network, styles = self._network, self._styles
         head, tail = network.head(styles), network.tail(styles)
         tiles = self._tiles(network.head_reach)
         passes = len(head) + 2 * len(network.body(styles)) + len(tail) + 1
         self._visits = passes * len(tiles)
-        moments: list[_Moments] = []
+        moments: list[Moments] = []
         for _ in head[:-1]:
             moments.append(self._moments(head, moments, tiles, self._seen))
         x = self._kept(head[-1], precision)
@@ -216,11 +140,11 @@ class TiledImage:
             known = _by(moments)
             yield tile, network.finish(apply_stages(tail, self._part_of(x)(tile), known))
 
-    def _seen(self, tile: _Tile) -> Tensor:
+    def _seen(self, tile: Tile) -> Tensor:
         """Return the input of the head for a tile: packed RGB in [-1, 1]."""
         return 2 * self._photo(tile) - 1
 
-    def _part_of(self, kept: Tensor) -> Callable[[_Tile], Tensor]:
+    def _part_of(self, kept: Tensor) -> Callable[[Tile], Tensor]:
         """Return a function that moves a tile's part of kept features to the device."""
         return lambda tile: tile.around(kept).to(self._styles.device)
 
@@ -236,11 +160,11 @@ class TiledImage:
     def _moments(
         self,
         stages: Sequence[Stage],
-        known: Sequence[_Moments],
-        tiles: Sequence[_Tile],
-        part: Callable[[_Tile], Tensor],
+        known: Sequence[Moments],
+        tiles: Sequence[Tile],
+        part: Callable[[Tile], Tensor],
         kept: Tensor | None = None,
-    ) -> _Moments:
+    ) -> Moments:
         """Return the moments of the first stage whose moments are not known.
 
         Args:
@@ -251,7 +175,7 @@ class TiledImage:
             kept: memory for the features, if they are at a quarter of the resolution.
         """
         stage = stages[len(known)]
-        moments = _Moments()
+        moments = Moments()
         for tile in self._visiting(tiles):
             x = apply_stages(stages[: len(known)], part(tile), _by(known))
             features = tile.inside(stage.convolve(x), stage.resolution)
@@ -260,36 +184,36 @@ class TiledImage:
                 tile.place(kept).copy_(features)
         return moments
 
-    def _visiting(self, tiles: Sequence[_Tile]) -> Iterator[_Tile]:
+    def _visiting(self, tiles: Sequence[Tile]) -> Iterator[Tile]:
         """Yield tiles, and report before each the part of all visits that is done."""
         for tile in tiles:
             self._control.step(self._visited / self._visits)
             yield tile
             self._visited += 1
 
-    def _rectify(self, kept: Tensor, stage: Stage, moments: _Moments) -> None:
+    def _rectify(self, kept: Tensor, stage: Stage, moments: Moments) -> None:
         """Normalize features of the whole image and apply the ReLU, in place."""
         for tile in self._tiles(0):
             place = tile.place(kept)
             place.copy_(F.relu(moments.normalize(stage, place.to(self._styles.device))))
 
-    def _add(self, x: Tensor, kept: Tensor, stage: Stage, moments: _Moments) -> None:
+    def _add(self, x: Tensor, kept: Tensor, stage: Stage, moments: Moments) -> None:
         """Normalize features of the whole image and add them to `x`, in place."""
         for tile in self._tiles(0):
             place = tile.place(x)
             place.add_(moments.normalize(stage, tile.place(kept).to(self._styles.device)).cpu())
 
-    def _by_thumbnail(self) -> Iterator[tuple[_Tile, Tensor]]:
+    def _by_thumbnail(self) -> Iterator[tuple[Tile, Tensor]]:
         """Yield each tile with the network's output for it: RGB in blocks, as `finish` returns."""
         network, styles = self._network, self._styles
-        moments: list[_Moments] = []
+        moments: list[Moments] = []
 
         def take(stage: Stage, features: Tensor) -> Tensor:
-            moments.append(_Moments())
+            moments.append(Moments())
             moments[-1].add(features)
             return moments[-1].normalize(stage, features)
 
-        thumbnail = framed(self._thumbnail(), network.frame)
+        thumbnail = framed(self.thumbnail(), network.frame)
         packed = network.packed(thumbnail.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         network.transform(packed, styles, take)
         blocks = len(network.body(styles))
@@ -298,7 +222,7 @@ class TiledImage:
         for tile in self._visiting(tiles):
             yield tile, network.transform(self._photo(tile), styles, _by(moments))
 
-    def _thumbnail(self) -> Tensor:
+    def thumbnail(self) -> Tensor:
         """Return a smaller version of the image, RGB in [0, 1], shape (1, 3, H, W)."""
         height, width = self._pixels.shape[:2]
         # By integer factors: each pixel is the mean of a rectangle of pixels.
@@ -312,7 +236,7 @@ class TiledImage:
         thumbnail = torch.cat(bands, 2) / largest_value(self._pixels.dtype)
         return thumbnail.to(self._styles.device)
 
-    def _assembled(self, made: Iterator[tuple[_Tile, Tensor]]) -> tuple[Tensor, bool]:
+    def _assembled(self, made: Iterator[tuple[Tile, Tensor]]) -> tuple[Tensor, bool]:
         """Return the pixels of the whole image, and whether all values were finite."""
         frame = self._network.frame
         height, width = self._pixels.shape[:2]
@@ -330,24 +254,13 @@ class TiledImage:
         return whole, finite
 
 
-def _by(known: Sequence[_Moments]) -> Callable[[Stage, Tensor], Tensor]:
+def _by(known: Sequence[Moments]) -> Callable[[Stage, Tensor], Tensor]:
     """Return a function that normalizes the features of consecutive stages with known moments."""
     following = iter(known)
     return lambda stage, features: next(following).normalize(stage, features)
 
 
-def _framed_indices(length: int, frame: int) -> Tensor:
+def framed_indices(length: int, frame: int) -> Tensor:
     """Return, for each pixel of a framed row, the index of the pixel that it copies."""
     row = torch.arange(length, dtype=torch.float64).expand(1, 1, frame + 1, length)
     return framed(row, frame)[0, 0, 0].long()
-
-
-def _spans(pixels: int, reach: int) -> list[_Span]:
-    """Divide a side of the framed image, of `pixels` pixels, into ranges of about equal length."""
-    blocks = pixels // STRIDE
-    count = -(-pixels // _TILE)
-    ends = [blocks * number // count for number in range(count + 1)]
-    return [
-        _Span(start, stop, min(reach, start), min(reach, blocks - stop))
-        for start, stop in itertools.pairwise(ends)
-    ]

@@ -54,7 +54,7 @@ def test_tiles_are_parts_of_the_whole(
     resolver = SuperResolutionEngine(made, CPU, torch.float32)
     pixels = torch.randint(0, 256, (3, 75, 54), dtype=torch.uint8)
     whole = resolver.transform(pixels)
-    monkeypatch.setattr(super_resolution, "_TILE", 25)
+    monkeypatch.setattr(super_resolution, "TILE_SIDE", 25)
     difference = (resolver.transform(pixels).int() - whole.int()).abs()
     assert difference.max() <= 1  # Other kernels round otherwise.
     assert (difference > 0).float().mean() < 1e-3

@@ -8,7 +8,7 @@ from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from stylebeam.transforms.checkpoints import Checkpoint, Style
-from stylebeam.transforms.inference import tiling
+from stylebeam.transforms.inference import tiles, tiling
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
 from stylebeam.transforms.inference.tiling import TiledImage
 from stylebeam.transforms.networks import build_network
@@ -55,7 +55,7 @@ def test_tiles_are_parts_of_the_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """(A thumbnail of an image that is no larger is the image.)"""
-    monkeypatch.setattr(tiling, "_TILE", 48)
+    monkeypatch.setattr(tiles, "TILE_SIDE", 48)
     network, vector = network_of(name, arguments)
     pixels = photo(*size)
     with torch.inference_mode():
@@ -85,7 +85,7 @@ def test_a_thumbnail_has_the_mean_of_the_image(
     network, vector = network_of(*NETWORKS[0])
     monkeypatch.setattr(tiling, "THUMBNAIL_PIXELS", 64**2)
     pixels = photo(240, 480)
-    thumbnail = TiledImage(network, pixels, vector)._thumbnail()
+    thumbnail = TiledImage(network, pixels, vector).thumbnail()
     assert thumbnail.shape[2] * thumbnail.shape[3] <= 2 * 64**2
     torch.testing.assert_close(
         thumbnail.mean((0, 2, 3)), pixels.float().mean((0, 1)) / 255, atol=1e-4, rtol=0
@@ -114,7 +114,7 @@ def test_what_does_not_fit_into_memory_is_tiled(
     photo: Callable[[int, int], torch.Tensor],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tiling, "_TILE", 48)
+    monkeypatch.setattr(tiles, "TILE_SIDE", 48)
     sizes: list[torch.Size] = []
     convolve = torch.nn.functional.conv2d
     pixels = photo(200, 220).permute(2, 0, 1)
