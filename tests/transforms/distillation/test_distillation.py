@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stylebeam.transforms.distillation import calibration, crops, optimised_images
+from stylebeam.transforms.distillation import calibration, crops, optimized_images
 from stylebeam.transforms.distillation import distill as distillation
 from stylebeam.transforms.distillation.crops import DistillationCrops
 from stylebeam.transforms.distillation.distill import DistillationRecipe, distill
@@ -211,7 +211,7 @@ def test_held_out_images_are_not_learned_from(
         seen.append(path)
         return crop_of(path, *arguments)
 
-    for module in (crops, optimised_images, calibration):
+    for module in (crops, optimized_images, calibration):
         monkeypatch.setattr(module, "random_crop", watched)
     distill(recipe, lambda line: None)
     assert {path.name for path in seen} == {"0.png", "1.png", "2.png"}
