@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stylebeam.pipeline.beam import stylize
+from stylebeam.pipeline.beam import steps
 from stylebeam.pipeline.beam.tally import Tally
 from stylebeam.pipeline.cli.arguments import main as stylebeam
 from stylebeam.pipeline.runs.display import Display
@@ -25,8 +25,8 @@ def slow_down_storage(seconds: float) -> None:
 
         return call
 
-    stylize.storage.read = slow(stylize.storage.read)
-    stylize.write_result = slow(stylize.write_result)
+    steps.storage.read = slow(steps.storage.read)
+    steps.write_result = slow(steps.write_result)
 
 
 def measure_display() -> list[float]:

@@ -22,7 +22,7 @@ from stylebeam.transforms.images.pixels import (
 from stylebeam.transforms.networks.super_resolution import MIN_SIDE, SuperResolutionNetwork
 
 TILE_SIDE = 256
-"""The side of a tile of the small image, in pixels: memory depends on the tile, not on the image."""
+"""The side of a tile of the small image, in pixels: it decides how much memory is needed."""
 
 # The receptive field: 4 pixels for the first convolution, 8 for the residual blocks, 3 for the
 # convolutions after upsampling; rounded up.
