@@ -117,13 +117,13 @@ class Resolved(ABC):
         """
 
     def computation(self, device: torch.device, images: int) -> list[str]:
-        """Return sentences that say what computes, and in which precision.
+        """Return sentences that say what computes, and in which precision; none by default.
 
         Args:
             device: where.
             images: how many there are.
         """
-        return network_computation(device, images)
+        return []
 
     @property
     def short_side(self) -> int | None:
