@@ -1,4 +1,4 @@
-"""What a method is: its options in a config, the files that they name, and its engine.
+"""The contract of a method: its options in a config, the files that they name, and its engine.
 
 A method is one file in this folder and one row in the registry, `stylebeam.pipeline.methods`.
 Nothing else in the project knows a method by its name.
@@ -192,6 +192,15 @@ class MethodOptions(Strict, ABC):
 
         Returns:
             By option, the JSON Schema of its values, and the option whose presence lifts this.
+        """
+        return {}
+
+    @classmethod
+    def presets(cls) -> Mapping[str, Mapping[str, Any]]:
+        """Return named sets of values for the options, for the documentation.
+
+        Returns:
+            By the preset's name, its values by option. Options without one keep their defaults.
         """
         return {}
 
