@@ -13,6 +13,7 @@ from typing import Any
 from stylebeam.pipeline.config.schema import TYPES, Schema, merged_schema, schema, section
 from stylebeam.pipeline.methods import METHODS
 from stylebeam.pipeline.methods.contract import MethodOptions
+from stylebeam.pipeline.wording import one_line
 
 ROOT = Path(__file__).parents[1]
 
