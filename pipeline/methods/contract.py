@@ -152,8 +152,6 @@ class Resolved(ABC):
 class MethodOptions(Strict, ABC):
     """The options of a method, a section of a batch in a config. `str` names the style."""
 
-    summary: ClassVar[str]
-    """What the method does, half a sentence for the documentation."""
     example: ClassVar[str]
     """The shortest section that works, as YAML; said where it is missing."""
 

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 class FastOptions(MethodOptions):
     """Options of the fast feed-forward network."""
 
-    summary = "one pass of a trained style network"
     example = "{style: starry_night}"
 
     checkpoint: str | None = Field(

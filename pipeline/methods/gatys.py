@@ -38,7 +38,6 @@ _FEW_EVALUATIONS = 3
 class GatysOptions(MethodOptions, OptimizationSettings):
     """Options of the optimization: a recipe by name, and values that differ from the recipe's."""
 
-    summary = "optimization of the photo's own pixels"
     example = "{style_image: painting.jpg}"
 
     renamed_keys: ClassVar[Mapping[str, str]] = {"memory": "history_size"}

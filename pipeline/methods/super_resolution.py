@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 class SuperResolutionOptions(MethodOptions):
     """Options of super-resolution."""
 
-    summary = "enlargement by a trained network"
     example = "{checkpoint: x4_pixel}"
 
     checkpoint: str = Field(
