@@ -1,4 +1,4 @@
-"""Messages from libraries are filtered in the command's processes, and only there."""
+"""Filters for messages of libraries, in processes of the command only."""
 
 import logging
 import os
@@ -38,6 +38,7 @@ def test_useless_messages_are_filtered(
         warnings.warn("something else", FutureWarning, stacklevel=1)
     assert os.environ == {"GRPC_VERBOSITY": "ERROR"}
     assert [str(each.message) for each in caught] == ["something else"]
+    caplog.set_level(logging.WARNING)
     logging.warning("apitools not found")
     logging.warning("something else")
     assert caplog.messages == ["something else"]
