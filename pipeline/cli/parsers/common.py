@@ -1,8 +1,10 @@
 """What the parsers of all commands share."""
 
 import argparse
+from typing import TypeAlias
 
-Commands = argparse._SubParsersAction  # The type that `add_subparsers` returns has no public name.
+# The type that `add_subparsers` returns has no public name.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add_command(
@@ -15,7 +17,7 @@ def add_command(
     takes_beam_flags: bool = False,
 ) -> argparse.ArgumentParser:
     """Add a command, and return its parser."""
-    command: argparse.ArgumentParser = commands.add_parser(
+    command = commands.add_parser(
         name,
         help=summary,
         description=description,

@@ -3,42 +3,11 @@
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from stylebeam.pipeline.cli.arguments import main
+from tests.helpers.mistakes import GOOD, message
 
-GOOD = """\
-defaults:
-  fast: {style: starry_night}
-batches:
-  - name: holiday
-    input: photos
-    output: styled/holiday
-run:
-  device: cpu
-"""
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the working directory, with a photo and a painting."""
-    (tmp_path / "photos").mkdir()
-    Image.new("RGB", (40, 30), "navy").save(tmp_path / "photos" / "a.jpg")
-    Image.new("RGB", (40, 30), "gold").save(tmp_path / "painting.jpg")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def message(capsys: pytest.CaptureFixture[str], config: str | bytes, *settings: str) -> str:
-    """Return the message for a config, without the name of the command."""
-    data = config.encode() if isinstance(config, str) else config
-    Path("photos.yaml").write_bytes(data)
-    arguments = [word for setting in settings for word in ("--set", setting)]
-    assert main(["validate", "photos.yaml", *arguments]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("stylebeam: ")
-    return err.removeprefix("stylebeam: ").removesuffix("\n")
+pytestmark = pytest.mark.usefixtures("inputs")
 
 
 def test_the_config_of_these_tests_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,13 +153,13 @@ OUTPUT = "    output: styled/holiday\n"
         (
             OUTPUT,
             OUTPUT + "    method: gatys\n",
-            "photos.yaml:4: batches.holiday: method: gatys needs a painting, as in gatys:"
+            "photos.yaml:4: batches.holiday: method: gatys needs options, as in gatys:"
             " {style_image: painting.jpg}",
         ),
         (
             "defaults:\n  fast: {style: starry_night}\n",
             "",
-            "photos.yaml:2: batches.holiday: method: fast needs a style, as in fast: {style:"
+            "photos.yaml:2: batches.holiday: method: fast needs options, as in fast: {style:"
             " starry_night}",
         ),
         (
@@ -198,49 +167,6 @@ OUTPUT = "    output: styled/holiday\n"
             OUTPUT + "  - {name: holiday, input: photos, output: styled/other}\n",
             "photos.yaml:7: batches.holiday.name: another batch is named holiday; give each a name"
             " of its own",
-        ),
-        # YAML.
-        (
-            "    input",
-            "\tinput",
-            "photos.yaml:5: this is not YAML: there is a tab here; indent with spaces",
-        ),
-        (
-            "name: holiday",
-            "name:holiday",
-            "photos.yaml:5: this is not YAML: there is a colon where none is allowed; write each"
-            " key on its own line with a space after its colon, indent the keys of a mapping"
-            " equally, and put text that contains ': ' in quotes",
-        ),
-        (
-            "    output",
-            "   output",
-            "photos.yaml:6: this is not YAML: this line does not continue the ones above; is its"
-            " indentation the same?",
-        ),
-        (
-            "night}",
-            "night",
-            "photos.yaml:3: this is not YAML: expected ',' or '}', but got ':'; a bracket that"
-            " opens in line 2 is not closed",
-        ),
-        (
-            "input: photos",
-            "input: {{ photos }}",
-            "photos.yaml:5: a key must be text; put a value that starts with a bracket in quotes",
-        ),
-        (
-            "run:",
-            "---\nrun:",
-            "photos.yaml:7: this is not YAML: a second document starts here; a config is a single"
-            " document",
-        ),
-        ("holiday", "holi\x07day", "photos.yaml:4: the character U+0007 is not allowed in YAML"),
-        (GOOD, "", "photos.yaml: this is empty; a config is a mapping of keys to values"),
-        (
-            GOOD,
-            "- name: holiday\n",
-            "photos.yaml:1: a config is a mapping of keys to values, not a list",
         ),
     ],
 )
@@ -288,26 +214,8 @@ def test_a_setting_that_makes_a_value_of_the_file_invalid(
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "line"), [(GOOD.replace("holiday", "été").encode("latin-1"), 4), (b"\xff\xd8\xff", 1)]
-)
-def test_a_file_that_is_not_utf_8(
-    capsys: pytest.CaptureFixture[str], text: bytes, line: int
-) -> None:
-    assert message(capsys, text) == (
-        f"photos.yaml:{line}: this is not UTF-8 text; is it a config, and saved as UTF-8?"
-    )
-
-
-def test_a_missing_config(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["validate", "fotos.yaml"]) == 2
-    assert capsys.readouterr().err == (
-        "stylebeam: fotos.yaml cannot be read: there is no such file.\n"
-    )
-
-
 def test_all_mistakes_are_reported_at_once_in_the_order_of_their_lines(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    inputs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = """\
 run: {device: gpu}
@@ -342,7 +250,7 @@ batches:
         " 'jpg'; did you mean jpeg?",
         f"photos.yaml:7: batches.a.input: {within}",
         "photos.yaml:7: batches.a.name: another batch is named a; give each a name of its own",
-        f"photos.yaml:9: batches.b.input: nowhere does not exist; it is looked for in {folder}",
+        f"photos.yaml:9: batches.b.input: nowhere does not exist; it is looked for in {inputs}",
         "photos.yaml:11: batches.b.fast.strenth: there is no such key; did you mean strength?",
         "photos.yaml:11: batches.b.fast.style: there is no shipped style 'stary_night'; did you"
         " mean starry_night? (A checkpoint of your own is named by its path, ending in"

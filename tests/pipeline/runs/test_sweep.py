@@ -137,7 +137,9 @@ def test_no_images_are_said_and_are_no_failure(capsys: pytest.CaptureFixture[str
     Path("empty").mkdir()
     assert sweep("batches.chicago.input=empty") == 0
     said = capsys.readouterr().out
-    assert said.startswith("chicago: 0 images in empty, each stylized in 6 ways\n  empty contains no images")
+    assert said.startswith(
+        "chicago: 0 images in empty, each stylized in 6 ways\n  empty contains no images"
+    )
     assert not Path("out").exists()
 
 

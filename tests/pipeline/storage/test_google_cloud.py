@@ -159,7 +159,7 @@ def test_a_rewritten_photo_is_redone_and_an_edited_output_is_left_alone(
     }
     assert statuses == {"a.jpg": "skipped", "b.png": "done", "below/c.jpeg": "failed"}
     assert bucket.blob("styled/below/c.jpeg").download_as_bytes() == b"edited by hand"
-    assert "is there already, and is not, or no longer, what a run wrote" in capsys.readouterr().out
+    assert "exists already and was not written by a run" in capsys.readouterr().out
 
 
 def test_each_read_and_each_write_is_one_request(

@@ -1,4 +1,4 @@
-"""Messages from libraries are filtered in the command's processes, and only there."""
+"""Filters for messages of libraries, in processes of the command only."""
 
 import logging
 import os

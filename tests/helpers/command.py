@@ -1,0 +1,16 @@
+"""Run the command `stylebeam` in its own process."""
+
+import subprocess
+import sys
+from typing import Any
+
+
+def stylebeam(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """Run the command, and return its exit code and its output as text.
+
+    Args:
+        *arguments: the command and its arguments.
+        **options: arguments of `subprocess.run`.
+    """
+    command = [sys.executable, "-m", "stylebeam", *arguments]
+    return subprocess.run(command, **{"capture_output": True, "text": True, **options}, check=False)

@@ -1,0 +1,92 @@
+"""`stylebeam stylize` and `stylebeam styles`."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from stylebeam.pipeline.cli.arguments import main
+from tests.helpers.command import stylebeam
+
+
+def test_a_photo_to_a_file(
+    tmp_path: Path, checkpoint_path: Path, gradient: Callable[[int, int], Image.Image]
+) -> None:
+    gradient(40, 30).save(tmp_path / "in.png")
+    files = [str(tmp_path / "in.png"), str(tmp_path / "out.webp")]
+    assert main(["stylize", *files, "--style", str(checkpoint_path)]) == 0
+    with Image.open(tmp_path / "out.webp") as image:
+        assert (image.format, image.size) == ("WEBP", (40, 30))
+
+
+@pytest.mark.slow
+def test_standard_input_to_standard_output(
+    checkpoint_path: Path, gradient: Callable[[int, int], Image.Image]
+) -> None:
+    buffer = io.BytesIO()
+    gradient(40, 30).save(buffer, "JPEG")
+    arguments = ["-", "-", "--style", str(checkpoint_path), "--format", "jpeg"]
+    done = stylebeam("stylize", *arguments, input=buffer.getvalue(), text=False)
+    with Image.open(io.BytesIO(done.stdout)) as image:
+        assert (image.format, image.size) == ("JPEG", (40, 30))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["a.jpg", "out.jpg", "--style", "starry_nigth"], 2, "did you mean starry_night?"),
+        (["none.jpg", "out.jpg", "--style", "udnie"], 1, "none.jpg cannot be read: there is no"),
+        (["a.jpg", "out.xcf", "--style", "udnie"], 2, "out.xcf: the name must end in one of .jpg"),
+        (["a.jpg", "out.jpg"], 2, "stylize needs --style NAME, or --style-image PAINTING"),
+        (
+            ["a.jpg", "out.jpg", "--style", "udnie", "--format", "png"],
+            2,
+            "--format is only for standard output",
+        ),
+        (
+            ["a.jpg", "out.jpg", "--style", "udnie", "--set", "iterations=5"],
+            2,
+            "--set sets an option of an optimization, and needs --style-image",
+        ),
+        (
+            ["a.jpg", "out.jpg", "--style", "udnie", "--style-image", "b.png"],
+            2,
+            "can be used together only with --set init=fast",
+        ),
+    ],
+)
+def test_mistakes_are_explained(
+    photos: Path,
+    arguments: list[str],
+    code: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(photos)
+    assert main(["stylize", *arguments]) == code
+    assert message in capsys.readouterr().err
+    assert not Path("out.jpg").exists()
+
+
+@pytest.mark.parametrize("source", ["a.jpg", "link.jpg"])
+@pytest.mark.parametrize("target", ["a.jpg", "./a.jpg"])
+def test_the_photo_is_never_overwritten(
+    photos: Path, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    Path("link.jpg").symlink_to("a.jpg")
+    before = Path("a.jpg").read_bytes()
+    assert main(["stylize", source, target, "--style", "udnie"]) == 2
+    assert Path("a.jpg").read_bytes() == before
+
+
+def test_styles_lists_the_shipped_styles(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["styles"]) == 0
+    printed = capsys.readouterr().out
+    for name in ("starry_night", "udnie"):
+        assert f"{name}: johnson, " in printed
+    (wave,) = (line for line in printed.splitlines() if line.startswith("great_wave: "))
+    assert "iterations of 1 crop of 320 px, starting from multi_style_third, on" in wave
