@@ -6,10 +6,10 @@
     photo = stylebeam.decode(open("cat.jpg", "rb").read())
     open("cat_starry.jpg", "wb").write(stylebeam.encode(stylizer(photo), "jpeg"))
 
-    stylebeam.run("photos.yaml")  # the whole job of a config
+    stylebeam.run("photos.yaml")  # all photos of a config
 
-`stylebeam.pipeline` has the transforms for Apache Beam pipelines. Nothing heavy is imported before
-it is used: torch when a style is opened or an image decoded, Beam when a config is run.
+The PTransforms for Apache Beam pipelines are in `stylebeam.pipeline`. Large libraries are imported
+when they are needed: torch to open a style or decode an image, Beam to run a config.
 """
 
 import importlib

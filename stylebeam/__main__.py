@@ -3,15 +3,17 @@
 import sys
 
 from stylebeam.pipeline.beam.quiet import quiet_libraries
-from stylebeam.pipeline.cli.arguments import main
+from stylebeam.pipeline.cli.arguments import call, parse
 from stylebeam.transforms.hardware.memory import join_freed_blocks
 
 
 def command() -> int:
-    """Set up the process, run the command, and return its exit code."""
-    join_freed_blocks()
+    """Parse the arguments, set up the process, run the command, and return its exit code."""
+    args = parse()
+    if args.computes:
+        join_freed_blocks()  # replaces the process, so before anything that takes long to import
     quiet_libraries()
-    return main()
+    return call(args)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Opens engines by name, for Python programs: no config, no pipeline."""
+"""Opens engines for Python programs, without a config and without a pipeline."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,19 +8,19 @@ from stylebeam.pipeline.methods.contract import MethodOptions, Resources
 from stylebeam.pipeline.methods.once import Once
 from stylebeam.pipeline.methods.validation import validate_options
 from stylebeam.transforms.backends.computation import ONE_IMAGE
-from stylebeam.transforms.checkpoints import parse_checkpoint, shipped_checkpoints
+from stylebeam.transforms.checkpoints import Checkpoint, parse_checkpoint, shipped_checkpoints
 from stylebeam.transforms.engine import Engine
 from stylebeam.transforms.hardware.devices import DeviceName, choose_device, device_memory
 
 
 class NetworkInfo(NamedTuple):
-    """A style, or a super-resolution network, that is shipped.
+    """A shipped style or super-resolution network.
 
     Attributes:
-        name: what `open_style` or `open_super_resolution` takes.
-        network: the name of its network.
-        megabytes: the size of its checkpoint, which several styles may share.
-        training: how it was trained, a few words.
+        name: its name, an argument of `open_style` or `open_super_resolution`.
+        network: name of the network.
+        megabytes: size of the checkpoint, which several styles can share.
+        training: a few words about the training.
     """
 
     name: str
@@ -30,7 +30,7 @@ class NetworkInfo(NamedTuple):
 
     @property
     def description(self) -> str:
-        """All but the name, on one line."""
+        """A line with the network, the size and the training."""
         return f"{self.network}, {self.megabytes:.1f} MB; {self.training}"
 
 
@@ -65,27 +65,28 @@ def open_style(
     device: DeviceName = "auto",
     memory: float | None = None,
 ) -> Engine:
-    """Load a style network, which stylizes photos in a fraction of a second each.
+    """Load a style network, which stylizes a photo in a fraction of a second.
 
         stylizer = stylebeam.open_style({"starry_night": 0.3, "udnie": 0.7}, strength=0.8)
         picture = stylizer(photo)
 
     Args:
         style: the name of a shipped style or of a style in `checkpoint`, or the path or URI of a
-            .safetensors checkpoint with one style; or several names with their parts, for a blend.
-        checkpoint: the path or URI of a checkpoint that holds several styles.
-        strength: from 0, the photo, to 1, the stylized image.
-        processing_size: short side in pixels at which larger photos are stylized; the result has
-            the photo's size and its fine detail. None for the photo's own.
-        statistics: which features the normalizations use: "exact", those of the whole photo, or
-            "thumbnail", which needs the least memory.
-        device: "auto", "cpu" or "cuda".
-        memory: gigabytes that a photo may take; larger photos are stylized in tiles. By default
-            half of the machine's.
+            .safetensors checkpoint with one style. A mapping of names to parts blends styles.
+        checkpoint: the path or URI of a checkpoint that contains the styles; None for the shipped
+            ones.
+        strength: from 0, the photo, to 1, the stylized photo.
+        processing_size: short side in pixels to which larger photos are reduced before they are
+            stylized; the result has the photo's size and its fine detail. None to keep the size.
+        statistics: what the network's normalization layers measure: "exact", the whole photo, or
+            "thumbnail", a reduced photo, which needs the least memory.
+        device: "auto" (the GPU if there is one), "cpu" or "cuda".
+        memory: limit in gigabytes for one photo; larger photos are stylized in tiles. None for
+            half of the machine's memory.
 
     Raises:
-        MethodError: there is no such style, its checkpoint cannot be used, or a value is wrong.
-        DeviceUnavailableError: the device is not on this machine.
+        MethodError: the style does not exist, its checkpoint cannot be used, or a value is wrong.
+        DeviceUnavailableError: the device is not available on this machine.
     """
     options = {
         "style": style if isinstance(style, str) else dict(style),
@@ -106,23 +107,25 @@ def open_optimization(
     fast: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Engine:
-    """Prepare an optimization of photos towards a painting; each photo takes seconds to minutes.
+    """Prepare an optimization towards a painting, which takes seconds to minutes for each photo.
 
         stylizer = stylebeam.open_optimization("painting.jpg", iterations=50)
         picture = stylizer(photo, progress=print)
 
     Args:
-        painting: the path or URI of an image, or several with their parts in the style.
-        recipe: "default", "gatys2016", "sum_of_squares" or "frobenius".
-        device: "auto", "cpu" or "cuda".
-        memory: gigabytes that a photo may take; by default half of the machine's.
-        fast: the arguments of `open_style`, with `init="fast"`, which starts from its result.
-        **settings: values that differ from the recipe's, as in the section `gatys` of a config.
+        painting: the path or URI of an image. A mapping of paths to parts blends paintings.
+        recipe: name of a preset of settings: "default", "gatys2016", "sum_of_squares" or
+            "frobenius".
+        device: "auto" (the GPU if there is one), "cpu" or "cuda".
+        memory: limit in gigabytes for one photo. None for half of the machine's memory.
+        fast: options of `open_style` for the photo from which an optimization with `init="fast"`
+            starts, such as `{"style": "udnie"}`.
+        **settings: settings that differ from the preset, as in the section `gatys` of a config.
 
     Raises:
-        MethodError: the painting cannot be used, or there is no such setting or value.
+        MethodError: the painting cannot be used, or a setting does not exist or is wrong.
         WeightsUnavailableError: the loss network's weights cannot be found.
-        DeviceUnavailableError: the device is not on this machine.
+        DeviceUnavailableError: the device is not available on this machine.
     """
     style_image = painting if isinstance(painting, str) else dict(painting)
     options = validate_options("gatys", {"style_image": style_image, "recipe": recipe, **settings})
@@ -133,16 +136,19 @@ def open_optimization(
 def open_super_resolution(
     checkpoint: str = "x4_pixel", *, device: DeviceName = "auto", memory: float | None = None
 ) -> Engine:
-    """Load a super-resolution network, which enlarges photos; `scale` says by how much.
+    """Load a super-resolution network, which enlarges photos by the engine's `scale`.
+
+        enlarger = stylebeam.open_super_resolution()
+        picture = enlarger(photo)  # 4 times as wide and as high
 
     Args:
         checkpoint: the name of a shipped network, or the path or URI of a .safetensors checkpoint.
-        device: "auto", "cpu" or "cuda".
-        memory: gigabytes that a photo may take; by default half of the machine's.
+        device: "auto" (the GPU if there is one), "cpu" or "cuda".
+        memory: limit in gigabytes for one photo. None for half of the machine's memory.
 
     Raises:
-        MethodError: there is no such network, or its checkpoint cannot be used.
-        DeviceUnavailableError: the device is not on this machine.
+        MethodError: the network does not exist, or its checkpoint cannot be used.
+        DeviceUnavailableError: the device is not available on this machine.
     """
     options = validate_options("super_resolution", {"checkpoint": checkpoint})
     return open_options(options, device=device, memory=memory)
@@ -155,16 +161,18 @@ def open_options(
     device: DeviceName = "auto",
     memory: float | None = None,
 ) -> Engine:
-    """Return the engine of a method's options.
+    """Return the engine for a method's options.
 
     Args:
-        options: of the method.
-        sections: the options of other methods that it uses too, by method.
-        device: "auto", "cpu" or "cuda".
-        memory: gigabytes that a photo may take; by default half of the machine's.
+        options: the method's options.
+        sections: the options of the other methods that the method uses, by name.
+        device: "auto" (the GPU if there is one), "cpu" or "cuda".
+        memory: limit in gigabytes for one photo. None for half of the machine's memory.
 
     Raises:
-        MethodError, WeightsUnavailableError, DeviceUnavailableError: as `open_optimization`.
+        MethodError: a file that the options name cannot be used.
+        WeightsUnavailableError: the loss network's weights cannot be found.
+        DeviceUnavailableError: the device is not available on this machine.
     """
     chosen = choose_device(device)
     available = device_memory(chosen) // 2 if memory is None else int(memory * 1e9)
@@ -172,7 +180,7 @@ def open_options(
     return resolved.engine(resolved.load(Resources(chosen, ONE_IMAGE, available)))
 
 
-def _shipped() -> list[tuple[Path, Any]]:
+def _shipped() -> list[tuple[Path, Checkpoint]]:
     return [(path, parse_checkpoint(path.read_bytes())) for path in shipped_checkpoints()]
 
 
@@ -180,14 +188,14 @@ def _megabytes(path: Path) -> float:
     return path.stat().st_size / 1e6
 
 
-def _style_training(recipe: Mapping[str, Any]) -> str:
+def _style_training(config: Mapping[str, Any]) -> str:
     return (
-        f"{_iterations(recipe)} on {recipe['style_image']} at {recipe['style_size']} px,"
-        f" {recipe['loss_network']}"
+        f"{_iterations(config)} on {config['style_image']} at {config['style_size']} px,"
+        f" {config['loss_network']}"
     )
 
 
-def _iterations(recipe: Mapping[str, Any]) -> str:
-    crops = "1 crop" if recipe["batch_size"] == 1 else f"{recipe['batch_size']} crops"
-    start = f" after those of {Path(recipe['start']).stem}" if recipe.get("start") else ""
-    return f"{recipe['iterations']} iterations of {crops} of {recipe['crop_size']} px{start}"
+def _iterations(config: Mapping[str, Any]) -> str:
+    crops = "1 crop" if config["batch_size"] == 1 else f"{config['batch_size']} crops"
+    start = f", starting from {Path(config['start']).stem}," if config.get("start") else ""
+    return f"{config['iterations']} iterations of {crops} of {config['crop_size']} px{start}"

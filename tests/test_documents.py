@@ -1,6 +1,7 @@
-"""What documents say is so: their commands work, their links lead somewhere."""
+"""What documents say is true: their commands, examples, signatures and links work."""
 
 import ast
+import inspect
 import os
 import re
 import shlex
@@ -10,21 +11,27 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import apache_beam as beam
 import pytest
+from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from PIL import Image
 
+import stylebeam
+from stylebeam.pipeline import StylizeFiles, StylizeImages
 from stylebeam.pipeline.cli.arguments import main
+from stylebeam.pipeline.config.file import load_config
+from stylebeam.pipeline.config.run_config import RunConfig
 from stylebeam.transforms.checkpoints import shipped_checkpoints
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CODE = [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "transforms").rglob("*.py")]
 PLACEHOLDER = "…"
 
 
-# What makes a command that takes minutes or hours one of seconds: it is asked whether it works, not
-# what comes of it.
-JUDGED = (
+# Shortens commands that take minutes or hours to seconds: the tests ask whether they work, not what
+# the results look like.
+LOSSES = (
     "--set loss_network=embedded --set 'content_weights={relu3_1: 1.0}'"
     " --set 'style_weights={relu3_1: 1.0}'"
 )
@@ -35,26 +42,39 @@ SHORTENED = [
     (r"(stylebeam sweep \S+)", r"\1 --set batches.0.gatys.iterations=1"),
     (
         r"(stylebeam train \S+\.yaml)",
-        rf"\1 {JUDGED} --set iterations=1 --set crop_size=64",
+        rf"\1 {LOSSES} --set iterations=1 --set crop_size=64",
     ),
     (r"(stylebeam train-super-resolution \S+)", r"\1 --set iterations=1 --set crop_size=64"),
     (
         r"(stylebeam evaluate \S+)",
-        rf"\1 {JUDGED} --set optimisation_iterations=0 --set size=64",
+        rf"\1 {LOSSES} --set optimization_iterations=0 --set size=64",
     ),
 ]
 
 
 def commands(name: str) -> list[str]:
     """The shell commands of a document, block by block, shortened."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / name).read_text(), re.M | re.S)
+    found = blocks(name, "sh")
     for long, short in SHORTENED:
-        blocks = [re.sub(long, short, block, flags=re.M) for block in blocks]
-    return blocks
+        found = [re.sub(long, short, block, flags=re.M) for block in found]
+    return found
+
+
+def blocks(name: str, language: str) -> list[str]:
+    """The code blocks of a document in a language."""
+    pattern = rf"^```{language}\n(.*?)^```"
+    return re.findall(pattern, (ROOT / name).read_text(), re.M | re.S)
+
+
+def run_python(name: str) -> str:
+    """Run the Python examples of a document, as one program; return what it prints."""
+    program = "\n".join(blocks(name, "python"))
+    Path("program.py").write_text(program.replace("iterations=50", "iterations=2"))
+    return run(f'"{sys.executable}" program.py')
 
 
 def messages() -> Iterator[str]:
-    """All texts in the code, with a placeholder for what is filled in."""
+    """All strings in the code, with a placeholder for what is filled in."""
     for path in CODE:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
@@ -68,7 +88,7 @@ def messages() -> Iterator[str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what the documents' commands take from a checkout, but its photos are small."""
+    """A folder with the parts of a checkout that the documents use; its photos are small."""
     for name in ("samples", "configs", "transforms/weights"):
         shutil.copytree(ROOT / name, tmp_path / name)
     for path in (tmp_path / "samples" / "photos").iterdir():
@@ -87,7 +107,7 @@ def run(command: str, **variables: str) -> str:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
     }
-    # Where stylebeam is not installed, only its source is there.
+    # Also works where stylebeam is not installed.
     stylebeam = f'stylebeam() {{ "{sys.executable}" -m stylebeam "$@"; }}\n'
     done = subprocess.run(
         ["bash", "-euc", stylebeam + command],
@@ -129,11 +149,47 @@ def test_a_style_of_your_own(checkout: Path) -> None:
     assert Path("cat_blended.png").is_file()
 
 
-def test_the_readme(checkout: Path) -> None:
-    shutil.copytree("samples/photos", "photos/train")
-    shutil.copytree("samples/photos", "photos/held_out")
+@pytest.fixture
+def photos(checkout: Path) -> Path:
+    """A checkout with the photos and paintings that several documents name."""
     Image.open("samples/photos/cat.png").convert("RGB").save("cat.jpg")
     shutil.copy("samples/paintings/swirls.jpg", "painting.jpg")
+    Path("photos").mkdir()
+    for name in ("a.png", "b.png"):
+        shutil.copy("samples/photos/cat.png", f"photos/{name}")
+    return checkout
+
+
+def run_in_process(lines: str) -> None:
+    """Run commands of stylebeam without starting Python for each."""
+    for line in lines.replace("\\\n", " ").splitlines():
+        program, *arguments = shlex.split(line, comments=True)
+        assert program == "stylebeam"
+        assert main(arguments) == 0, line
+
+
+def test_the_readme(photos: Path) -> None:
+    install, test, shell = commands("README.md")
+    assert "pip install" in install
+    assert "pytest" in test
+    [config] = blocks("README.md", "yaml")
+    Path("photos.yaml").write_text(config)
+    run_in_process(shell)
+    run_python("README.md")
+    written = ["preview.png", "styled/a.png", "cat_starry.jpg", "cat_mine.jpg", "cat_blend.jpg"]
+    assert [name for name in written if not Path(name).exists()] == []
+
+
+def test_the_readme_lists_all_documents() -> None:
+    text = (ROOT / "README.md").read_text()
+    names = [str(path.relative_to(ROOT)) for path in DOCUMENTS[1:]]
+    names += ["CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "benchmarks/README.md"]
+    assert [name for name in names if f"]({name})" not in text] == []
+
+
+def test_commands(photos: Path) -> None:
+    shutil.copytree("samples/photos", "photos/train")
+    shutil.copytree("samples/photos", "photos/held_out")
     shutil.copy("painting.jpg", "mine.jpg")
     Path("paintings").mkdir()
     for style in {style for styles in shipped_checkpoints().values() for style in styles}:
@@ -142,16 +198,71 @@ def test_the_readme(checkout: Path) -> None:
     Path("photos.yaml").write_text(
         "batches: [{name: holiday, input: cat.jpg, output: styled, fast: {style: starry_night}}]"
     )
-    install, test, *blocks = commands("README.md")
-    assert "pip install" in install
-    assert "pytest" in test
-    for line in "".join(blocks).replace("\\\n", " ").splitlines():
-        program, *arguments = shlex.split(line, comments=True)
-        assert program == "stylebeam"
-        assert main(arguments) == 0, line
+    run_in_process("".join(commands("docs/commands.md")))
     written = ["preview.png", "styled/cat.jpg", "cat_starry.jpg", "cat_mine.jpg", "out/evaluation"]
     assert [name for name in written if not Path(name).exists()] == []
     assert len(list(Path().glob("*.safetensors"))) == 4
+
+
+def test_the_python_api(photos: Path) -> None:
+    [config] = blocks("README.md", "yaml")
+    Path("photos.yaml").write_text(config)
+    printed = run_python("docs/api.md")
+    for text in (
+        "starry_night multi_style",
+        "canceled",
+        "holiday {'done': 2}",
+        "('photos.yaml', 'The file is not an image of a known kind.')",
+        "photos/b.png done None",
+        "did you mean starry_night",
+    ):
+        assert text in printed
+    written = ["cat_starry.jpg", "cat.jpg.webp", "styled_files/a.png"]
+    assert [name for name in written if not Path(name).exists()] == []
+
+
+def test_signatures_of_the_python_api() -> None:
+    headings = re.findall(r"^### `(\w+)(\(.*\))`$", (ROOT / "docs/api.md").read_text(), re.M)
+    assert len(headings) == 9
+    for name, signature in headings:
+        value = {"StylizeFiles": StylizeFiles, "StylizeImages": StylizeImages}.get(name)
+        actual = inspect.signature(value or getattr(stylebeam, name))
+        parameters = [
+            each.replace(annotation=inspect.Parameter.empty) for each in actual.parameters.values()
+        ]
+        assert signature == str(inspect.Signature(parameters)), name
+
+
+class _Labels(PipelineVisitor):
+    """Collects the steps of transforms, without what is in Beam's own."""
+
+    def __init__(self) -> None:
+        self.labels: set[str] = set()
+
+    def enter_composite_transform(self, node: AppliedPTransform) -> None:
+        if type(node.transform).__module__.startswith("stylebeam"):
+            self.labels |= {part.full_label for part in node.parts}
+            self.labels.discard(node.full_label)
+
+
+@pytest.mark.parametrize(
+    ("transform", "elements"),
+    [
+        (StylizeImages(style="udnie"), [("a", b"")]),
+        (StylizeFiles("in", "out", style="udnie"), ["in/a.jpg"]),
+    ],
+    ids=["StylizeImages", "StylizeFiles"],
+)
+def test_labels_of_the_steps(transform: beam.PTransform, elements: list[object]) -> None:
+    name = type(transform).__name__
+    _, _, table = (ROOT / "docs/api.md").read_text().partition(f"| label in `{name}` |")
+    documented = re.findall(r"^\| `([\w/]+)` \|", table.partition("\n\n")[0], re.M)
+    pipeline = beam.Pipeline()
+    _ = pipeline | beam.Create(elements) | name >> transform
+    visitor = _Labels()
+    pipeline.visit(visitor)
+    labels = {label.removeprefix(f"{name}/") for label in visitor.labels}
+    assert labels - {"StylizeTasks"} == set(documented)
 
 
 def test_optimization(checkout: Path) -> None:
@@ -176,13 +287,18 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert [link for link in local if link and not (document.parent / link).exists()] == []
 
 
-def test_the_architecture_names_modules_that_exist() -> None:
-    rows = re.findall(r"^\| (`[^|]*) \|", (ROOT / "docs/architecture.md").read_text(), re.M)
-    named = {name for row in rows for name in re.findall(r"`([\w/]+)`", row)}
-    existing = {
-        str(path.relative_to(ROOT / package).with_suffix("")) + "/" * path.is_dir()
-        for package in ("pipeline", "transforms")
-        for path in (ROOT / package).iterdir()
-    }
-    assert len(named) > 30
-    assert named - existing == set()
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_configs_in_documents_are_valid(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text in blocks(str(document.relative_to(ROOT)), "yaml"):
+        Path("config.yaml").write_text(text)
+        load_config("config.yaml", RunConfig)
+
+
+def test_the_map_of_the_architecture_has_every_module_once() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    linked = re.findall(r"\]\(\.\./([\w/]+\.py)\)", text)
+    modules = [*(ROOT / "stylebeam").glob("*.py"), *CODE]
+    assert sorted(linked) == sorted(str(path.relative_to(ROOT)) for path in modules)

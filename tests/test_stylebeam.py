@@ -1,10 +1,14 @@
-"""`import stylebeam`: engines without Beam, without YAML, and without waiting."""
+"""The Python interface, `import stylebeam`."""
 
+import inspect
 import io
 import json
+import re
 import subprocess
 import sys
+import textwrap
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +22,7 @@ HEAVY = ("torch", "apache_beam", "yaml", "numpy", "PIL", "pandas", "google.cloud
 
 
 def imported_by(program: str, *modules: str) -> set[str]:
-    """Which of some modules a program has imported at its end."""
+    """Return which of the modules a program has imported."""
     report = f"{program}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
     output = subprocess.run(
         [sys.executable, "-c", report], check=True, capture_output=True, text=True
@@ -30,7 +34,8 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert imported_by("import stylebeam; dir(stylebeam)", *HEAVY) == set()
 
 
-def test_opening_and_using_a_style_imports_no_beam() -> None:
+@pytest.mark.slow
+def test_opening_and_using_a_style_does_not_import_beam() -> None:
     program = (
         "import io, stylebeam; from PIL import Image\n"
         "file = io.BytesIO(); Image.new('RGB', (40, 30), 'red').save(file, 'PNG')\n"
@@ -40,10 +45,11 @@ def test_opening_and_using_a_style_imports_no_beam() -> None:
     assert imported_by(program, "apache_beam", "yaml", "google.cloud.storage") == set()
 
 
-def test_importing_the_steps_for_beam_has_no_side_effects() -> None:
+@pytest.mark.slow
+def test_importing_the_ptransforms_has_no_side_effects() -> None:
     program = (
         "import logging, os\n"
-        # Libraries of others do as they like.
+        # What other libraries do does not count.
         "import apache_beam.ml.inference.base, cv2, openvino, torch, torchvision\n"
         "before = (list(logging.getLogger().filters), dict(os.environ))\n"
         "import stylebeam.pipeline; stylebeam.pipeline.StylizeImages\n"
@@ -57,7 +63,7 @@ def photo(photos: Path) -> stylebeam.Photo:
     return stylebeam.decode((photos / "a.jpg").read_bytes())
 
 
-def test_a_style_opened_in_python_makes_what_the_command_makes(
+def test_an_opened_style_gives_the_same_picture_as_the_command(
     photos: Path, photo: stylebeam.Photo, checkpoint_path: Path, tmp_path: Path
 ) -> None:
     stylizer = stylebeam.open_style(str(checkpoint_path), strength=0.5, device="cpu")
@@ -87,7 +93,7 @@ def test_engines_report_progress_and_can_be_canceled(
             engine(photo, cancel=cancel)
 
 
-def test_an_optimization_can_start_from_a_fast_picture(
+def test_an_optimization_can_start_from_a_stylized_photo(
     photo: stylebeam.Photo, checkpoint_path: Path, photos: Path
 ) -> None:
     fast = {"style": str(checkpoint_path)}
@@ -97,7 +103,7 @@ def test_an_optimization_can_start_from_a_fast_picture(
     assert engine(photo).size == photo.size
 
 
-def test_what_is_shipped_can_be_opened() -> None:
+def test_shipped_styles_and_networks_can_be_opened() -> None:
     styles = stylebeam.list_styles()
     assert len({style.name for style in styles}) == len(styles) > 5
     assert "starry_night" in {style.name for style in styles}
@@ -114,12 +120,12 @@ def test_what_is_shipped_can_be_opened() -> None:
         ({"style": "udnie", "checkpoint": "gone.safetensors"}, "gone.safetensors cannot be read"),
     ],
 )
-def test_mistakes_are_sentences(arguments: dict[str, object], message: str) -> None:
+def test_mistakes_are_explained(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(MethodError, match=message):
         stylebeam.open_style(**arguments)
 
 
-def test_a_whole_job(one_batch: Path) -> None:
+def test_a_config_can_be_run(one_batch: Path) -> None:
     (one_batch / "photos" / "text.png").write_text("no image")
     summary = stylebeam.run("config.yaml", settings=["batches.all.format=png"])
     [batch] = summary.batches
@@ -129,3 +135,37 @@ def test_a_whole_job(one_batch: Path) -> None:
     with Image.open(io.BytesIO((one_batch / "out" / "a.png").read_bytes())) as picture:
         assert picture.format == "PNG"
     assert (one_batch / "out" / "_stylebeam" / "report.html").exists()
+
+
+def examples() -> Iterator[tuple[str, str]]:
+    """Yield the names of documented objects, and the code in their docstrings.
+
+    An example is an indented block after an empty line.
+    """
+    for name in ("", *stylebeam.__all__):
+        documented = getattr(stylebeam, name) if name else stylebeam
+        blocks = re.findall(r"\n\n((?: {4}.*\n|\n)+)", inspect.getdoc(documented) or "")
+        if blocks:
+            yield name or "stylebeam", "".join(map(textwrap.dedent, blocks))
+
+
+EXAMPLES = dict(examples())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_in_docstrings_run(
+    name: str, photo: stylebeam.Photo, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos.parent)
+    (photos / "a.jpg").rename("cat.jpg")
+    (photos / "b.png").rename("painting.jpg")
+    Path("photos.yaml").write_text(
+        "batches: [{name: all, input: photos, output: styled, fast: {style: starry_night}}]"
+    )
+    exec(EXAMPLES[name], {"stylebeam": stylebeam, "photo": photo})
+
+
+def test_there_are_examples_for_all_functions_that_open_engines() -> None:
+    opening = {name for name in stylebeam.__all__ if name.startswith("open_")}
+    assert {"stylebeam", *opening} <= set(EXAMPLES)

@@ -1,4 +1,4 @@
-"""The engine: what every method has in common once it is loaded. Photos in, pictures out."""
+"""The engine: the interface of every loaded method. Photos in, pictures out."""
 
 import threading
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""Which images a batch's input means: a folder, a file, or a glob; a path or a URI."""
+"""Lists the images of a batch's input: a folder, a file or a glob; a path or URI."""
 
 import glob
 import os

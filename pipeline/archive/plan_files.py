@@ -1,4 +1,4 @@
-"""The plan of a run on its way to the workers: files of a few thousand images each.
+"""Writes the plan of a run for its workers, in files of a few thousand images each, and reads it.
 
 The archive is listed once, where the run is planned. What was found and checked there is what the
 workers do, however the archive changes meanwhile.

@@ -1,4 +1,4 @@
-"""The small immutable values that flow between the steps of the pipeline."""
+"""Recipe, task and outcome: the small immutable values that flow between the steps of a run."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""The outputs that are in a folder already: who wrote them, and what they were made from.
+"""The outputs that a folder already holds: who wrote them, and from what.
 
 Each output that a run writes has a *stamp*: a digest of its recipe and its input. If the stamp that
 a run would write is the stamp that is there, the output is up to date. Storages keep stamps in

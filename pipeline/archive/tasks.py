@@ -1,4 +1,4 @@
-"""What is to be done with one image: where its output goes, and whether that is up to date."""
+"""Decides what to do with one image: where its output goes, and whether it is up to date."""
 
 import dataclasses
 import posixpath

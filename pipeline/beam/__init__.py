@@ -1,1 +1,1 @@
-"""The steps of the Beam pipeline, and running it."""
+"""The steps of the Beam pipeline, and what runs in its workers."""

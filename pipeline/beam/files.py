@@ -1,4 +1,4 @@
-"""`StylizeFiles`: the step for a pipeline of one's own that has the paths of images."""
+"""`StylizeFiles`: a PTransform for your own pipeline, from paths of images to outcomes."""
 
 import threading
 from collections.abc import Iterator

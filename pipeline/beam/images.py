@@ -1,4 +1,4 @@
-"""`StylizeImages`: the step for a pipeline of one's own that has images as bytes."""
+"""`StylizeImages`: a PTransform for your own pipeline, from image files as bytes to pictures."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeVar

@@ -1,4 +1,4 @@
-"""What flows between reading, the engines and writing: photos with what they belong to."""
+"""The values between reading, stylizing and writing: loaded photos, and photos that failed."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""The recipes that plain arguments mean, for pipelines without a config."""
+"""Recipes from plain arguments, for pipelines without a config."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Calls a command, and says what went wrong."""
+"""Calls a command, and turns its errors into messages and exit codes."""
 
 import argparse
 import io
@@ -46,17 +46,18 @@ _FAILURES = (
     TrainingError,
     ImageError,
     NonFiniteError,
+    MemoryError,
     OSError,
 )
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Call the command that arguments name, and return its exit code.
+    """Call the command that the arguments name, and return its exit code.
 
     Raises:
-        KeyboardInterrupt: it was interrupted.
+        KeyboardInterrupt: the command was interrupted.
     """
-    # A file's name may hold bytes that are no text; they must not keep its outcome from being said.
+    # File names can contain bytes that are not text; print them escaped.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -66,7 +67,7 @@ def execute(args: argparse.Namespace) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # Whoever read the output has gone; what is still to be flushed at exit goes nowhere.
+        # Nobody reads the output anymore. Python flushes it again at exit, which must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.FAILED
     except _USAGE_ERRORS as error:

@@ -1,9 +1,9 @@
 """The exit codes of the command."""
 
 DONE = 0
-"""All is done."""
+"""Everything is done."""
 FAILED = 1
-"""The run failed, or was stopped before its end."""
+"""The run failed, or was stopped early."""
 USAGE = 2
 """The command or the config is wrong."""
 SOME_FAILED = 3

@@ -1,4 +1,4 @@
-"""The single pictures that commands write, never over their inputs."""
+"""Writes the single images that commands make, and never over an input."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,15 +14,19 @@ from stylebeam.transforms.images.photo import Photo
 
 
 def format_of(path: str) -> str | None:
-    """Return the file format that a name stands for; None for no image."""
+    """Return the image format of a file name's extension, or None if there is none."""
     return FORMAT_OF_EXTENSION.get(Path(path).suffix.lower())
 
 
 def check_output(output: str, photos: Iterable[str]) -> None:
-    """Refuse an output whose name is not that of an image, or that is one of the inputs.
+    """Check that an output has an image's extension and is not one of the inputs.
+
+    Args:
+        output: path or URI.
+        photos: paths or URIs of the inputs.
 
     Raises:
-        ConfigError: it is.
+        ConfigError: it has no such extension, or is an input.
     """
     if format_of(output) is None:
         extensions = ", ".join(FORMAT_OF_EXTENSION)
@@ -30,14 +34,14 @@ def check_output(output: str, photos: Iterable[str]) -> None:
     place = storage.place_of(output)
     for photo in photos:
         if place in (storage.place_of(photo), storage.real_path(photo)):
-            raise ConfigError([f"{output} is the input, which is never overwritten"])
+            raise ConfigError([f"{output} is the input; inputs are never overwritten"])
 
 
 def write_sheet(sheet: Image.Image, output: str) -> None:
-    """Write a contact sheet in the format that its name stands for.
+    """Write a contact sheet in the format of its extension.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     image_format = format_of(output) or "png"
     photo = Photo(pil_to_tensor(sheet))

@@ -1,4 +1,4 @@
-"""What a run will do, and what it has done, as people and programs read it."""
+"""Describes what a run will do and what it has done, for people and for programs."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,11 +19,11 @@ _LEFT_OUT: tuple[tuple[Status, str], ...] = (("skipped", "up to date"), ("failed
 
 
 def plan_lines(plans: Sequence[BatchPlan], counts: Counts) -> Iterator[str]:
-    """Say what will be done.
+    """Yield lines that say what a run will do.
 
     Args:
         plans: the batches.
-        counts: how many images each has.
+        counts: how many images each batch has.
     """
     for batch_plan in plans:
         batch, found = batch_plan.batch, counts[batch_plan.batch.name]
@@ -38,10 +38,10 @@ def plan_lines(plans: Sequence[BatchPlan], counts: Counts) -> Iterator[str]:
 
 
 def estimate_lines(estimates: Mapping[str, Estimate]) -> Iterator[str]:
-    """Say what a run would take.
+    """Yield lines that say how long a run would take.
 
     Args:
-        estimates: by the batch's name.
+        estimates: estimate of each batch, by name.
     """
     for name, each in estimates.items():
         yield f"{name}: {_amount(each)}"
@@ -58,17 +58,17 @@ def _amount(estimate: Estimate) -> str:
 
 
 def no_images_line(folder: str) -> str:
-    """Say that there is nothing to do.
+    """Return a line that says that an input contains no images.
 
     Args:
-        folder: the batch's input.
+        folder: the input of the batch.
     """
     extensions = ", ".join(FORMAT_OF_EXTENSION)
-    return f"  {folder} holds no images (looked for {extensions}): nothing to do."
+    return f"  {folder} contains no images (looked for {extensions}): nothing to do."
 
 
 def print_summary(summary: RunSummary, console: Console) -> None:
-    """Say what became of a run: in a table, if the console is a terminal, else in lines."""
+    """Print the results of a run: a table on a terminal, otherwise lines of text."""
     if console.is_terminal:
         console.print(_table(summary))
     for batch in summary.batches:
@@ -79,21 +79,21 @@ def print_summary(summary: RunSummary, console: Console) -> None:
         for outcome in batch.failures:
             print(f"  failed: {outcome.input}: {outcome.error}")
         if batch.counts["failed"] > len(batch.failures):
-            print(f"  ... the others are in {outcomes_path(batch.output)}")
+            print(f"  ... the other failures are in {outcomes_path(batch.output)}")
     loaded = summary.networks_loaded
-    print(f"Style networks loaded: {'not known from this runner' if loaded is None else loaded}.")
+    print(f"Networks loaded: {'unknown, the runner does not say' if loaded is None else loaded}.")
     print(f"Took {duration(summary.seconds)}.")
 
 
 def report_lines(summary: RunSummary) -> Iterator[str]:
-    """Say where to look at what became of a run."""
-    yield "Look at what became of each image:"
+    """Yield lines that say where the reports of a run are."""
+    yield "Reports:"
     for output in sorted({batch.output for batch in summary.batches}):
         yield f"  {report_path(output)}"
 
 
 def to_json(summary: RunSummary) -> str:
-    """Return what became of a run as a JSON object, on a line."""
+    """Return the results of a run as a JSON object, on one line."""
     batches = [
         {
             "name": batch.name,

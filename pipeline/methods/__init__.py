@@ -1,4 +1,4 @@
-"""The methods: how photos are stylized or enlarged. One file each, and this registry."""
+"""The methods, which stylize or enlarge photos: the registry."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Finds the checkpoint that a style's name or path means, and reads it."""
+"""Finds the checkpoint of a style, by name or path, and reads it."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What a method is: its options in a config, the files that they name, and its engine.
+"""The contract of a method: its options in a config, the files that they name, and its engine.
 
 A method is one file in this folder and one row in the registry, `stylebeam.pipeline.methods`.
 Nothing else in the project knows a method by its name.
@@ -117,13 +117,13 @@ class Resolved(ABC):
         """
 
     def computation(self, device: torch.device, images: int) -> list[str]:
-        """Return sentences that say what computes, and in which precision.
+        """Return sentences that say what computes, and in which precision; none by default.
 
         Args:
             device: where.
             images: how many there are.
         """
-        return network_computation(device, images)
+        return []
 
     @property
     def short_side(self) -> int | None:
@@ -152,8 +152,6 @@ class Resolved(ABC):
 class MethodOptions(Strict, ABC):
     """The options of a method, a section of a batch in a config. `str` names the style."""
 
-    summary: ClassVar[str]
-    """What the method does, half a sentence for the documentation."""
     example: ClassVar[str]
     """The shortest section that works, as YAML; said where it is missing."""
 
@@ -192,6 +190,15 @@ class MethodOptions(Strict, ABC):
 
         Returns:
             By option, the JSON Schema of its values, and the option whose presence lifts this.
+        """
+        return {}
+
+    @classmethod
+    def presets(cls) -> Mapping[str, Mapping[str, Any]]:
+        """Return named sets of values for the options, for the documentation.
+
+        Returns:
+            By the preset's name, its values by option. Options without one keep their defaults.
         """
         return {}
 

@@ -13,19 +13,26 @@ from stylebeam.pipeline.methods.checkpoints import (
     read_unchanged,
     shipped_styles,
 )
-from stylebeam.pipeline.methods.contract import MethodError, MethodOptions, Resolved, Resources
+from stylebeam.pipeline.methods.contract import (
+    MethodError,
+    MethodOptions,
+    Resolved,
+    Resources,
+    network_computation,
+)
 from stylebeam.pipeline.methods.once import Once
 from stylebeam.pipeline.methods.parts import Parts, describe_parts
 from stylebeam.transforms.inference.tiling import Statistics
 
 if TYPE_CHECKING:
+    import torch
+
     from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer, StyleEngine
 
 
 class FastOptions(MethodOptions):
     """Options of the fast feed-forward network."""
 
-    summary = "one pass of a trained style network"
     example = "{style: starry_night}"
 
     checkpoint: str | None = Field(
@@ -128,6 +135,9 @@ class ResolvedFast(Resolved):
     @property
     def network_key(self) -> str:
         return self.checkpoint.digest
+
+    def computation(self, device: "torch.device", images: int) -> list[str]:
+        return network_computation(device, images)
 
     def load(self, resources: Resources) -> "FeedForwardStylizer":
         from stylebeam.transforms.inference.feed_forward import (  # noqa: PLC0415

@@ -39,7 +39,6 @@ _FEW_EVALUATIONS = 3
 class GatysOptions(MethodOptions, OptimizationSettings):
     """Options of the optimization: a recipe by name, and values that differ from the recipe's."""
 
-    summary = "optimization of the photo's own pixels"
     example = "{style_image: painting.jpg}"
 
     renamed_keys: ClassVar[Mapping[str, str]] = {"memory": "history_size"}
@@ -48,7 +47,7 @@ class GatysOptions(MethodOptions, OptimizationSettings):
     }
 
     recipe: PresetName = Field(
-        default="default", description="Gives every option that is not given here its value."
+        default="default", description="A preset: the values of all options that are not given."
     )
     style_image: Parts = Field(
         description="The path or URI of a painting, or several with their parts:"
@@ -99,6 +98,10 @@ class GatysOptions(MethodOptions, OptimizationSettings):
             loss_networks=once(find_loss_networks, settings, self.weights, key=key),
             fast=fast.resolve({}, once) if isinstance(fast, FastOptions) else None,
         )
+
+    @classmethod
+    def presets(cls) -> Mapping[str, Mapping[str, Any]]:
+        return PRESETS
 
     @classmethod
     def describe_schema(cls, properties: dict[str, Any]) -> None:

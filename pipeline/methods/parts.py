@@ -1,4 +1,4 @@
-"""Names with the part that each has in a whole: styles in a blend, paintings in a style."""
+"""Proportions by name: of the styles in a blend, or of the paintings in a style."""
 
 from typing import Annotated, Any
 

@@ -13,17 +13,24 @@ from stylebeam.pipeline.methods.checkpoints import (
     read_unchanged,
     shipped_super_resolution,
 )
-from stylebeam.pipeline.methods.contract import MethodError, MethodOptions, Resolved, Resources
+from stylebeam.pipeline.methods.contract import (
+    MethodError,
+    MethodOptions,
+    Resolved,
+    Resources,
+    network_computation,
+)
 from stylebeam.pipeline.methods.once import Once
 
 if TYPE_CHECKING:
+    import torch
+
     from stylebeam.transforms.inference.super_resolution import SuperResolutionEngine
 
 
 class SuperResolutionOptions(MethodOptions):
     """Options of super-resolution."""
 
-    summary = "enlargement by a trained network"
     example = "{checkpoint: x4_pixel}"
 
     checkpoint: str = Field(
@@ -68,6 +75,9 @@ class ResolvedSuperResolution(Resolved):
     @property
     def network_key(self) -> str:
         return self.checkpoint.digest
+
+    def computation(self, device: "torch.device", images: int) -> list[str]:
+        return network_computation(device, images)
 
     def load(self, resources: Resources) -> "SuperResolutionEngine":
         from stylebeam.transforms.inference.super_resolution import (  # noqa: PLC0415

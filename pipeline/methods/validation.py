@@ -1,4 +1,4 @@
-"""Options of a method from plain Python values, for callers without a config."""
+"""Validates a method's options given as Python values, for callers without a config."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,1 +1,1 @@
-"""A run, from the plan to its end; and what shows a run beforehand."""
+"""Runs: planning, running and progress; estimates, previews and sweeps."""

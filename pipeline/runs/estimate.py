@@ -1,4 +1,4 @@
-"""What a run would take: the pixels of its images, and the time, from a short calibration."""
+"""Estimates what a run would take: pixels, and time from a short calibration."""
 
 import math
 import time

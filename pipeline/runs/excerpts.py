@@ -1,4 +1,4 @@
-"""Parts of a few of a batch's photos, on which a run is tried beforehand."""
+"""Cuts parts out of a few photos of a batch, for estimates and previews."""
 
 from dataclasses import dataclass
 

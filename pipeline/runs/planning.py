@@ -1,4 +1,4 @@
-"""What a run would do: which image, by which recipe, to which place. Nothing is written."""
+"""Plans a run: which image, with which recipe, to which output. Writes nothing."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""Stops the waiting for a service that is out of order."""
+"""A circuit breaker: stops retrying requests to a service that is down."""
 
 import threading
 

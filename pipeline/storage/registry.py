@@ -1,4 +1,4 @@
-"""Which storage a location belongs to."""
+"""The registry of storages, by the scheme of a URI."""
 
 import functools
 from collections.abc import Callable

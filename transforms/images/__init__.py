@@ -1,1 +1,1 @@
-"""Image files and pixels: decoding, encoding, metadata, color, resizing, metrics."""
+"""Image files and pixels: decoding, encoding, metadata, color, resizing."""

@@ -1,1 +1,1 @@
-"""What each command does with its parsed arguments; each function returns its exit code."""
+"""The commands: each function receives the parsed arguments and returns the exit code."""

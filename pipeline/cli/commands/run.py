@@ -1,4 +1,4 @@
-"""The commands that take the config of a run: `run`, `validate`, `preview` and `sweep`."""
+"""The commands that read the config of a run: `run`, `validate`, `preview` and `sweep`."""
 
 import argparse
 import sys
@@ -32,14 +32,14 @@ from stylebeam.transforms.hardware.devices import DeviceName, choose_device
 
 def run(args: argparse.Namespace) -> int:
     """Stylize the batches of a config."""
-    # Standard output is for the result alone, if a program reads it.
-    words = sys.stderr if args.json else sys.stdout
+    # With --json, standard output contains nothing else.
+    messages = sys.stderr if args.json else sys.stdout
     job = Job.load(args.config, args.set, args.beam_flags, args.retry_failed)
 
     def announce(counts: Counts) -> Display:
         device = job.config.run.device if is_local(job.beam_options) else None
         computing = _computation_lines(job.plans, device, total(counts))
-        print(*plan_lines(job.plans, counts), *computing, sep="\n", file=words, flush=True)
+        print(*plan_lines(job.plans, counts), *computing, sep="\n", file=messages, flush=True)
         return _display(counts)
 
     summary = job.run(announce)
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def validate(args: argparse.Namespace) -> int:
-    """Check a config and say what a run would do."""
+    """Check a config, and show what a run would do."""
     config, plans = load_and_resolve(args.config, RunConfig, args.set, resolve)
     counts = survey(plans)
     print(*plan_lines(plans, counts), sep="\n", flush=True)
@@ -64,7 +64,7 @@ def validate(args: argparse.Namespace) -> int:
 
 
 def preview(args: argparse.Namespace) -> int:
-    """Show what photos of a config's batches will look like, in a contact sheet."""
+    """Write a contact sheet that shows what the photos of each batch will look like."""
     config, plans = load_and_resolve(args.config, RunConfig, args.set, resolve)
     photos = (photo for batch in config.batches for photo in inputs.list_images(batch.input))
     check_output(args.output, (photo.path for photo in photos))
@@ -73,7 +73,7 @@ def preview(args: argparse.Namespace) -> int:
 
 
 def sweep(args: argparse.Namespace) -> int:
-    """Stylize photos with every combination of two keys' values, in a contact sheet each."""
+    """Compare values of options: write a contact sheet for each photo."""
     beam_options = parse_beam_options(args.beam_flags)
     loaded = load_sweep(args.config, args.set)
     run_options = loaded.config.run
@@ -86,7 +86,7 @@ def sweep(args: argparse.Namespace) -> int:
     with Run(run_options, plans, beam_options) as cells_run:
         counts = dict(cells_run.survey([loaded.sheets], sheets.append))
         count = counts.pop(batch.name).total()
-        print(f"{batch.name}: {count} images in {batch.input}, each in {len(plans)} cells")
+        print(f"{batch.name}: {count} images in {batch.input}, each stylized in {len(plans)} ways")
         if not count:
             print(no_images_line(batch.input))
             return exit_codes.DONE
@@ -107,26 +107,25 @@ def _display(counts: Counts) -> Display:
 def _computation_lines(
     plans: Sequence[BatchPlan], device: DeviceName | None, images: int
 ) -> list[str]:
-    """Say what computes the images of a run.
+    """Return lines that say what computes the images of a run, and in which precision.
 
     Args:
         plans: the batches.
-        device: where; None if the workers are on other machines.
+        device: the device; None if the workers are on other machines.
         images: how many images the run has.
     """
     if device is None:
-        return ["The run's workers are on other machines; its runner says how far they are."]
+        return ["The workers are on other machines; their progress is shown by the runner."]
     chosen = choose_device(device)
     lines = (line for each in plans for line in each.options.computation(chosen, images))
     return list(dict.fromkeys(lines))
 
 
 def _exit_code(summary: RunSummary) -> int:
-    """Return the exit code of a run, and say so if it was stopped."""
+    """Return the exit code of a run, and print a message if it was stopped."""
     if summary.stopped:
         print(
-            f"stylebeam: stopped before the end: {summary.stopped}. The same command continues"
-            " where this run ended.",
+            f"stylebeam: stopped early: {summary.stopped}. Run the same command again to continue.",
             file=sys.stderr,
         )
         return exit_codes.FAILED

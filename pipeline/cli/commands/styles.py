@@ -1,4 +1,4 @@
-"""The commands that show what there is: `styles` and `schema`."""
+"""The commands that show what is available: `styles` and `schema`."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ from stylebeam.transforms.images.decoding import decode
 
 
 def styles(args: argparse.Namespace) -> int:
-    """List the shipped styles and super-resolution networks, or show the styles."""
+    """List the shipped styles and super-resolution networks, or write a contact sheet."""
     if args.sheet:
         check_output(args.sheet, [args.photo] if args.photo else [])
         photos = [decode(storage.read(args.photo)).pixels] if args.photo else sample_photographs()

@@ -1,4 +1,4 @@
-"""The command `stylize`: one image, by the engines of `import stylebeam`."""
+"""The command `stylize`."""
 
 import argparse
 import json
@@ -18,10 +18,12 @@ from stylebeam.transforms.images.encoding import encode
 
 
 def stylize(args: argparse.Namespace) -> int:
-    """Stylize one image."""
+    """Stylize one photo."""
     if args.output != "-":
         if args.format is not None:
-            raise ConfigError(["--format is for OUT -; a file's name decides its format"])
+            raise ConfigError(
+                ["--format is only for standard output; a file has the format of its extension"]
+            )
         check_output(args.output, [args.input])
     engine = _optimization(args) if args.style_image else _style(args)
     data = sys.stdin.buffer.read() if args.input == "-" else storage.read(args.input)
@@ -36,11 +38,11 @@ def stylize(args: argparse.Namespace) -> int:
 
 
 def _style(args: argparse.Namespace) -> Engine:
-    """Return the engine of the style that the arguments name."""
+    """Return the engine of a style."""
     if not args.style:
-        raise ConfigError(["stylize needs --style, or --style-image for a painting"])
+        raise ConfigError(["stylize needs --style NAME, or --style-image PAINTING"])
     if args.set:
-        raise ConfigError(["--set is for the options of an optimization; it needs --style-image"])
+        raise ConfigError(["--set sets an option of an optimization, and needs --style-image"])
     return stylebeam.open_style(
         dict(args.style),
         checkpoint=args.checkpoint,
@@ -51,18 +53,20 @@ def _style(args: argparse.Namespace) -> Engine:
 
 
 def _optimization(args: argparse.Namespace) -> Engine:
-    """Return the engine of the optimization that the arguments name."""
+    """Return the engine of an optimization."""
     settings = [f"style_image={json.dumps(args.style_image)}", *args.set]
     options = load_config(None, METHODS["gatys"], settings)
     if options.also_uses and not args.style:
-        raise ConfigError(["init: fast needs --style, the style to start with"])
+        raise ConfigError(["init: fast needs --style, the style that the optimization starts from"])
     if args.style and not options.also_uses:
-        raise ConfigError(["--style goes with --style-image only for --set init=fast"])
-    first = {
+        raise ConfigError(
+            ["--style and --style-image can be used together only with --set init=fast"]
+        )
+    start = {
         "style": dict(args.style),
         "checkpoint": args.checkpoint,
         "strength": args.strength,
         "processing_size": args.processing_size,
     }
-    sections = {name: validate_options(name, first) for name in options.also_uses}
+    sections = {name: validate_options(name, start) for name in options.also_uses}
     return open_options(options, sections, device=args.device)

@@ -1,4 +1,4 @@
-"""The commands that make and measure networks."""
+"""The commands that train and measure networks."""
 
 import argparse
 import json
@@ -26,7 +26,7 @@ def train(args: argparse.Namespace) -> int:
         if (value := getattr(args, key)) is not None
     ]
     config = load_config(args.config, StyleTrainingConfig, [*args.set, *settings])
-    checkpoint = train_network(config, _say, stored_images)
+    checkpoint = train_network(config, _print, stored_images)
     use = f"style: {config.output}"
     if len(checkpoint.styles) > 1:
         use = f"checkpoint: {config.output}, style: {list(checkpoint.styles)[-1]}"
@@ -37,7 +37,7 @@ def train(args: argparse.Namespace) -> int:
 def train_super_resolution(args: argparse.Namespace) -> int:
     """Train a super-resolution network."""
     config = load_config(args.config, SuperResolutionTrainingConfig, args.set)
-    train_super_resolution_network(config, _say, stored_images)
+    train_super_resolution_network(config, _print, stored_images)
     print(
         f"The checkpoint is in {config.output}. Use it with method: super_resolution, as"
         f" super_resolution: {{checkpoint: {config.output}}}."
@@ -46,22 +46,23 @@ def train_super_resolution(args: argparse.Namespace) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    """Measure what checkpoints make of photos."""
+    """Measure style networks on photos."""
     config = load_config(args.config, EvaluationConfig, args.set)
-    print(evaluate_checkpoints(config, report=_say))
-    print(f"The table is in {config.output / 'table.md'}; pictures are in grid.png beside it.")
+    print(evaluate_checkpoints(config, report=_print))
+    print(f"The table is in {config.output / 'table.md'}, the pictures in grid.png beside it.")
     return exit_codes.DONE
 
 
 def distill(args: argparse.Namespace) -> int:
-    """Train a small loss network."""
+    """Train a distilled VGG."""
     config = load_config(args.config, DistillationConfig, args.set)
-    unexplained = distill_network(config, report=_say)
-    print(f"The loss network is in {config.output}. Unexplained variance of held-out images:")
+    unexplained = distill_network(config, report=_print)
+    print(f"The loss network is in {config.output}. Unexplained variance on held-out images:")
     for kind, layers in unexplained.items():
         print(f"  {kind}: " + ", ".join(f"{layer} {part:.1%}" for layer, part in layers.items()))
     return exit_codes.DONE
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
+    """Print a line at once, also if standard output is not a terminal."""
     print(line, flush=True)

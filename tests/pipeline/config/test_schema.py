@@ -13,7 +13,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from docs.generate import generated
-from stylebeam.pipeline.cli.arguments import CONFIG_KINDS, main
+from stylebeam.pipeline.cli.arguments import main
+from stylebeam.pipeline.cli.parsers.styles import CONFIG_KINDS
 from stylebeam.pipeline.config import yaml_nodes
 from stylebeam.pipeline.config.file import ConfigError, load_and_resolve, load_config
 from stylebeam.pipeline.config.mistakes import Problems

@@ -55,4 +55,4 @@ def test_what_alters_pixels_is_done_anew(one_batch: Path, setting: str) -> None:
 
 def test_a_run_says_what_computes(one_batch: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run()
-    assert "Fast networks are computed on the CPU by OpenVINO " in capsys.readouterr().out
+    assert "Networks are computed on the CPU by OpenVINO " in capsys.readouterr().out

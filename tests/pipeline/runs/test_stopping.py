@@ -94,7 +94,7 @@ def test_a_signal_completes_the_images_in_progress_and_records_all(
         out, err = process.communicate(timeout=120)
     assert process.returncode == 1, err
     assert "stopping once the images in progress are done" in err
-    assert "stopped before the end: the run was interrupted." in err
+    assert "stopped early: the run was interrupted." in err
     # Beam's worker processes may log tracebacks.
     assert "Traceback" not in err or mode == "multi_processing"
     counts = check_record()
@@ -150,7 +150,7 @@ def test_a_signal_when_all_images_are_in_progress_stops_nothing(photos: Path) ->
     )
     assert done.returncode == 0, done.stderr
     assert "stopping once the images in progress are done" in done.stderr
-    assert "stopped before the end" not in done.stderr
+    assert "stopped early" not in done.stderr
     assert "all: 1 done, 0 failed" in done.stdout
 
 

@@ -75,9 +75,9 @@ def test_every_cell_is_what_a_run_with_its_values_would_write(
     assert sweep() == 0
     assert sheets() == {"a.png", "b.png", "below/c.png"}
     said = capsys.readouterr().out
-    assert "chicago: 3 images in photos, each in 6 cells\n" in said
+    assert "chicago: 3 images in photos, each stylized in 6 ways\n" in said
     assert "chicago: fast.style=one, fast.strength=0.5: 3 done, 0 failed; outputs in out/ce" in said
-    assert said.count("Style networks loaded: 1.\n") == 1
+    assert said.count("Networks loaded: 1.\n") == 1
     assert said.endswith("The contact sheet of each image is in out.\n")
 
     styles = {1: "one", 2: "{one: 1, two: 3}"}
@@ -137,7 +137,9 @@ def test_no_images_are_said_and_are_no_failure(capsys: pytest.CaptureFixture[str
     Path("empty").mkdir()
     assert sweep("batches.chicago.input=empty") == 0
     said = capsys.readouterr().out
-    assert said.startswith("chicago: 0 images in empty, each in 6 cells\n  empty holds no images")
+    assert said.startswith(
+        "chicago: 0 images in empty, each stylized in 6 ways\n  empty contains no images"
+    )
     assert not Path("out").exists()
 
 

@@ -61,17 +61,26 @@ def test_freed_blocks_are_joined_in_a_process_with_the_same_id_and_command_line(
 
 
 @needs_glibc
-@pytest.mark.parametrize("tunables", [None, "glibc.malloc.trim_threshold=131072"])
-def test_the_command_joins_freed_blocks_unless_the_user_has_set_tunables(
-    tunables: str | None,
+@pytest.mark.parametrize(
+    ("command", "tunables", "expected"),
+    [
+        (["run", "photos.yaml"], None, "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"),
+        (["run", "photos.yaml"], "glibc.malloc.trim_threshold=1", "glibc.malloc.trim_threshold=1"),
+        (["schema"], None, "None"),
+    ],
+)
+def test_commands_that_compute_join_freed_blocks_unless_the_user_has_set_tunables(
+    command: list[str], tunables: str | None, expected: str
 ) -> None:
+    # Nothing is executed, since that would import torch and Beam.
     code = """
-import atexit, os, runpy
-atexit.register(lambda: print(os.environ["GLIBC_TUNABLES"]))
+import os, runpy, sys, types
+execution = types.SimpleNamespace(execute=lambda args: print(os.environ.get("GLIBC_TUNABLES")))
+sys.modules["stylebeam.pipeline.cli.execution"] = execution
 runpy.run_module("stylebeam", run_name="__main__", alter_sys=True)
 """
-    [printed] = run(code, "--version", tunables=tunables)[1:]
-    assert printed == (tunables or "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0")
+    [printed] = run(code, *command, tunables=tunables)[1:]
+    assert printed == expected
 
 
 def test_the_memory_limit_of_a_container_is_used(
