@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
     from stylebeam.transforms.gatys.engine import OptimizationEngine
 
-# Enough to show what the result of an optimization looks like.
-_PREVIEW_EVALUATIONS = 40
+PREVIEW_EVALUATIONS = 40
+"""Evaluations of the loss in a preview: enough to show what the result looks like."""
+
 # With which the time of an evaluation is measured.
 _FEW_EVALUATIONS = 3
 
@@ -199,8 +200,8 @@ class ResolvedGatys(Resolved):
     def for_preview(self) -> "ResolvedGatys":
         settings = self.settings
         return self._with(
-            iterations=min(_PREVIEW_EVALUATIONS, settings.iterations),
-            finish_iterations=min(_PREVIEW_EVALUATIONS, settings.finish_iterations),
+            iterations=min(PREVIEW_EVALUATIONS, settings.iterations),
+            finish_iterations=min(PREVIEW_EVALUATIONS, settings.finish_iterations),
         )
 
     def measure(self, seconds: Callable[[Resolved, int], float]) -> float:

@@ -11,22 +11,28 @@ from stylebeam.transforms.hardware.devices import fast_precision
 
 # One image is computed while the other is transferred or converted.
 _IMAGES_ON_A_GPU = 2
-# Compilation takes about a minute, and saves 0.2 to 1.2 s per megapixel on two cores.
-_IMAGES_WORTH_COMPILING = 200
 
-_HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
-if _HAS_OPENVINO:
+IMAGES_WORTH_COMPILING = 200
+"""From this number of images on, PyTorch compiles networks.
+
+Compilation takes about a minute, and saves 0.2 to 1.2 s per megapixel on two cores.
+"""
+
+HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
+"""Whether OpenVINO is installed."""
+
+if HAS_OPENVINO:
     from stylebeam.transforms.backends.openvino import OpenVinoBackend
 
 
 def is_computed_by_openvino(device: torch.device) -> bool:
     """Return whether `backend_for` returns OpenVINO for a device."""
-    return _HAS_OPENVINO and device.type == "cpu"
+    return HAS_OPENVINO and device.type == "cpu"
 
 
 def is_worth_compiling(device: torch.device, images: int) -> bool:
     """Return whether this number of images is computed sooner if PyTorch compiles first."""
-    return not is_computed_by_openvino(device) and images >= _IMAGES_WORTH_COMPILING
+    return not is_computed_by_openvino(device) and images >= IMAGES_WORTH_COMPILING
 
 
 def backend_for(

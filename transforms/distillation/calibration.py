@@ -26,7 +26,9 @@ from stylebeam.transforms.training.data import Draw, random_crop
 CONTENT_LAYER = "relu4_2"
 """The layer that is calibrated by its content loss; the others are by their style loss."""
 
-_PAIRS = 100
+PAIRS = 100
+"""The number of pairs of a photo and a painting that the losses are averaged over."""
+
 _SEED = 1
 
 
@@ -56,7 +58,7 @@ def calibrate(
         The factors, by layer.
     """
     losses: dict[str, Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64))
-    for number in range(_PAIRS):
+    for number in range(PAIRS):
         draw = Draw(_SEED, number)
         photo, painting = (
             random_crop(files[draw.integer(0, len(files) - 1)], size, draw, 0.3)

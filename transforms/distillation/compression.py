@@ -20,7 +20,9 @@ from stylebeam.transforms.losses.loss_network import LossNetwork
 from stylebeam.transforms.losses.pooling import average_pool
 from stylebeam.transforms.losses.vgg import normalize
 
-_SAMPLES = 60_000
+SAMPLES = 60_000
+"""The number of positions that the weights of a convolution are fitted to."""
+
 # Positions near the border are left out: they are influenced by the zero padding.
 _BORDER = 4
 _LARGEST_BORDER = 1 / 5  # of a side
@@ -75,7 +77,7 @@ def _samples(
     Returns:
         float32 of shape (N, 9 C) and (N, C').
     """
-    each = -(-_SAMPLES // len(images))
+    each = -(-SAMPLES // len(images))
     neighborhoods, targets = [], []
     for image, features in zip(images.split(1), values.split(1), strict=True):
         target = teacher(image)[name][0].float()

@@ -30,14 +30,23 @@ from stylebeam.transforms.training.loop import run_iterations
 from stylebeam.transforms.training.loop_config import ConfigValueError, LoopConfig
 from stylebeam.transforms.training.optimizers import Muon
 
-_IMAGES_FOR_START = 200
-_IMAGES_FOR_MEANS = 48
-_BATCHES_FOR_MAPS = 100
-_HELD_OUT_SIZE = 256
+IMAGES_FOR_START = 200
+"""Crops that VGG-19 is compressed with."""
 
-# It divides the number of iterations between two state files. A distillation that was interrupted
-# then resumes where new images are started anyway.
-_STEPS_PER_OPTIMIZED_IMAGE = 50
+IMAGES_FOR_MEANS = 48
+"""Crops that the means and scales of the activations are computed from."""
+
+BATCHES_FOR_MAPS = 100
+"""Batches of four crops that the linear maps are solved with."""
+
+STEPS_PER_OPTIMIZED_IMAGE = 50
+"""Optimization steps of an image before a new one is started.
+
+It divides the number of iterations between two state files, so that a distillation that was
+interrupted resumes where new images are started anyway.
+"""
+
+_HELD_OUT_SIZE = 256
 
 # The root mean square of Muon's updates, relative to the learning rate; for Adam it is 1.
 _UPDATE_OF_MUON = 0.2
@@ -112,7 +121,7 @@ def distill(
         images.paintings,
         config.crop_size,
         count=config.batch_size,
-        steps=_STEPS_PER_OPTIMIZED_IMAGE,
+        steps=STEPS_PER_OPTIMIZED_IMAGE,
         seed=config.seed,
     )
 
@@ -133,7 +142,7 @@ def distill(
     )
     report("Solving for the linear maps and calibrating.")
     first = finished.iterations * config.batch_size
-    starts = range(first, first + 4 * _BATCHES_FOR_MAPS, 4)
+    starts = range(first, first + 4 * BATCHES_FOR_MAPS, 4)
     student.solve_maps(
         teacher, (_batch(crops, range(start, start + 4)).to(device) for start in starts)
     )
@@ -195,8 +204,8 @@ def _student_and_teacher(
         encoder = load_distilled_vgg(LAYERS, start)
     else:
         vgg19 = load_loss_network("vgg19", WIDTHS, torch.device("cpu"), precision)
-        encoder = compress(vgg19, _batch(crops, range(_IMAGES_FOR_START)))
-    images = _batch(crops, range(_IMAGES_FOR_MEANS)).to(device)
+        encoder = compress(vgg19, _batch(crops, range(IMAGES_FOR_START)))
+    images = _batch(crops, range(IMAGES_FOR_MEANS)).to(device)
     teacher = Teacher(load_loss_network("vgg19", LAYERS, device, precision), precision, images)
     return Student(encoder.to(device), teacher, images), teacher
 

@@ -25,13 +25,14 @@ _NO_CACHED_BLOCKS = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"
 _KERNELS_KEPT = 128
 _IMAGE_BLOCKS_KEPT = 4
 
-_CGROUP_LIMITS = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"
+CGROUP_LIMITS = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"
+"""The files with the memory limit of a container, of cgroups version 2 and 1."""
 
 
 def machine_memory() -> int:
     """Return the memory in bytes of this machine, or of the container of this process."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for path in _CGROUP_LIMITS:
+    for path in CGROUP_LIMITS:
         with contextlib.suppress(OSError):
             text = Path(path).read_text().strip()
             limits += [int(text)] if text.isdecimal() else []

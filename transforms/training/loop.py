@@ -23,8 +23,12 @@ from stylebeam.transforms.training.log import TrainingLog, Validation
 from stylebeam.transforms.training.loop_config import LoopConfig, TrainingError
 from stylebeam.transforms.training.state import State
 
-_ITERATIONS_PER_STATE = 200
-_ITERATIONS_PER_REPORT = 20
+ITERATIONS_PER_STATE = 200
+"""Iterations between two state files, and between two validations."""
+
+ITERATIONS_PER_REPORT = 20
+"""Iterations between two lines of progress."""
+
 _LOADERS = 8
 _BATCHES_AHEAD = 4
 
@@ -102,11 +106,11 @@ def run_iterations(
                 average.update_parameters(model)
             clock.tick()
             last = clock.fraction >= 1
-            if clock.done % _ITERATIONS_PER_REPORT == 0 or last:
+            if clock.done % ITERATIONS_PER_REPORT == 0 or last:
                 log.iteration(clock, terms)
-            if validate and (clock.done % _ITERATIONS_PER_STATE == 0 or last):
+            if validate and (clock.done % ITERATIONS_PER_STATE == 0 or last):
                 log.validation(clock, validate(average.module if average else model))
-            if clock.done % _ITERATIONS_PER_STATE == 0:
+            if clock.done % ITERATIONS_PER_STATE == 0:
                 state.save(clock.done, clock.seconds)
     if average:
         model.load_state_dict(average.module.state_dict())

@@ -1,7 +1,6 @@
 """Runs over photos that are large for the memory that they may take."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,8 +8,6 @@ from PIL import Image
 
 from stylebeam.pipeline.archive.ledger import read_outcomes
 from stylebeam.pipeline.cli.arguments import main
-from stylebeam.transforms.hardware import memory as memory_module
-from stylebeam.transforms.hardware.devices import device_memory
 
 SIZES = {"a.jpg": (50, 41), "b.png": (33, 64), "below/c.jpeg": (64, 48)}
 
@@ -59,24 +56,3 @@ def test_what_alters_pixels_is_done_anew(one_batch: Path, setting: str) -> None:
 def test_a_run_says_what_computes(one_batch: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run()
     assert "Networks are computed on the CPU by OpenVINO " in capsys.readouterr().out
-
-
-def test_a_container_has_as_much_memory_as_it_is_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memory_module, "_CGROUP_LIMITS", [])
-    whole = memory_module.machine_memory()
-    assert whole > 1e9
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(memory_module, "_CGROUP_LIMITS", [str(limit), str(tmp_path / "not there")])
-    limit.write_text("max\n")
-    assert memory_module.machine_memory() == whole
-    limit.write_text("500000000\n")
-    assert memory_module.machine_memory() == 500_000_000
-    assert device_memory(torch.device("cpu")) == 500_000_000
-
-
-def test_what_photos_may_take_is_of_the_memory_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    properties = SimpleNamespace(total_memory=16 * 2**30)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
-    assert device_memory(torch.device("cuda")) == 16 * 2**30

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from stylebeam.pipeline.cli.arguments import main
+from stylebeam.pipeline.methods import gatys
 from stylebeam.pipeline.runs import preview
 from stylebeam.transforms.checkpoints import parse_checkpoint, shipped_checkpoints
 from stylebeam.transforms.images.contact_sheet import contact_sheet
@@ -88,7 +89,7 @@ batches:
     assert sizes[1][2:] == [(1, 1)] * 4
 
 
-def test_a_preview_of_an_optimisation_is_cut_short_and_has_its_strokes(
+def test_a_preview_of_an_optimization_is_cut_short_and_has_its_strokes(
     one_batch: Path, photo: Image.Image, sheets: Sheets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo.save("painting.png")
@@ -100,7 +101,7 @@ batches:
     method: gatys
     gatys: {style_image: painting.png, iterations: 1000000, levels: 1, size: 125}
 """)
-    monkeypatch.setattr(preview, "_EVALUATIONS", 2)
+    monkeypatch.setattr(gatys, "PREVIEW_EVALUATIONS", 2)
     assert main(["preview", "config.yaml", "preview.png"]) == 0
     before, after = sheets.rows[0][:2]
     assert before.size == after.size == (384, 384)

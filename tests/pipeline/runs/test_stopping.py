@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,10 +14,10 @@ import pytest
 from PIL import Image
 
 from stylebeam.pipeline.archive.ledger import read_outcomes
-from stylebeam.pipeline.beam.stopping import StopSign
 from stylebeam.pipeline.cli.arguments import main
-from stylebeam.pipeline.config.run_config import RunOptions
 from tests.helpers.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 IMAGES = 400
 
@@ -79,7 +78,6 @@ def check_record() -> Counter[str]:
     return Counter(outcome.status for outcome in outcomes.values())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_completes_the_images_in_progress_and_records_all(
@@ -108,7 +106,6 @@ def test_a_signal_completes_the_images_in_progress_and_records_all(
     assert after == {"skipped": counts["done"], "done": counts["skipped"]}
 
 
-@pytest.mark.slow
 def test_a_second_signal_ends_the_run_at_once() -> None:
     with running() as process:
         process.send_signal(signal.SIGSTOP)
@@ -123,23 +120,22 @@ def test_a_second_signal_ends_the_run_at_once() -> None:
 INTERRUPTED_DURING_A_WRITE = """
 import os, signal, sys, tempfile
 from pathlib import Path
-from stylebeam.pipeline.cli import arguments as cli
-from stylebeam.pipeline.beam import stylize
+from stylebeam.pipeline.beam import steps
+from stylebeam.pipeline.cli.arguments import main
 from tests.helpers.waiting import wait_until
 
-def interrupt_and_write(*arguments, write=stylize.write_result):
+def interrupt_and_write(*arguments, write=steps.write_result):
     os.kill(os.getpid(), signal.SIGINT)
     reasons = "stylebeam-*/sign/reason"
     wait_until(lambda: any(Path(tempfile.gettempdir()).glob(reasons)), "the run is stopping")
     write(*arguments)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-stylize.write_result = interrupt_and_write
-sys.exit(cli.main(["run", "config.yaml"]))
+steps.write_result = interrupt_and_write
+sys.exit(main(["run", "config.yaml"]))
 """
 
 
-@pytest.mark.slow
 def test_a_signal_when_all_images_are_in_progress_stops_nothing(photos: Path) -> None:
     for path in [path for path in photos.rglob("*") if path.is_file()][1:]:
         path.unlink()
@@ -158,7 +154,6 @@ def test_a_signal_when_all_images_are_in_progress_stops_nothing(photos: Path) ->
     assert "all: 1 done, 0 failed" in done.stdout
 
 
-@pytest.mark.slow
 def test_too_many_failures_stop_the_run(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(IMAGES - 3):
         (photos / f"{number}.jpg").unlink()
@@ -171,16 +166,6 @@ def test_too_many_failures_stop_the_run(photos: Path, capsys: pytest.CaptureFixt
     assert "more than 5 images failed (max_failures)" in capsys.readouterr().err
 
 
-def test_many_threads_can_stop_a_run_at_once(tmp_path: Path) -> None:
-    sign = StopSign(str(tmp_path / "sign"))
-    with ThreadPoolExecutor(16) as threads:
-        for call in [threads.submit(sign.set, f"reason {number}") for number in range(400)]:
-            call.result(60)
-    assert sign.reason is not None
-    assert os.listdir(sign.folder) == ["reason"]
-
-
-@pytest.mark.slow
 def test_failures_up_to_the_limit_do_not_stop_a_run(photos: Path) -> None:
     for number in range(5):
         (photos / f"{number}.jpg").unlink()
@@ -189,24 +174,3 @@ def test_failures_up_to_the_limit_do_not_stop_a_run(photos: Path) -> None:
         (photos / f"{number}.jpg").unlink()
     assert main(["run", "config.yaml", "--set", "run.max_failures=5"]) == 3
     assert "skipped" not in {outcome.status for outcome in read_outcomes("out")}
-
-
-@pytest.mark.parametrize(
-    ("max_failures", "images", "limit"),
-    [(None, 100, None), (0, 100, 0), (7, 100, 7), (0.05, 100, 5), (0.05, 10, 0), (1, 100, 1)],
-)
-def test_a_limit_is_a_count_or_a_fraction(
-    max_failures: float | None, images: int, limit: int | None
-) -> None:
-    assert RunOptions(max_failures=max_failures).most_failures(images) == limit
-
-
-def test_a_sign_is_shared_through_its_folder(tmp_path: Path) -> None:
-    sign = StopSign(str(tmp_path / "new"), max_failures=2)
-    for _ in range(2):
-        sign.count_failure()
-        assert sign.reason is None
-    StopSign(sign.folder, 2).count_failure()
-    assert sign.reason == "more than 2 images failed (max_failures)"
-    sign.set("enough")
-    assert sign.reason == "enough"

@@ -7,13 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
-from torchvision.transforms.v2.functional import pil_to_tensor
 
-from stylebeam.pipeline.archive.ledger import read_outcomes
-from stylebeam.pipeline.cli.arguments import main
 from stylebeam.transforms import backends
 from stylebeam.transforms.backends.computation import Computation, Workload
 from stylebeam.transforms.backends.pytorch import CompiledTorchBackend, TorchBackend
@@ -136,23 +132,5 @@ for size in (20, 30), (31, 17):
 def test_the_backend_depends_on_the_device_and_the_number_of_images(
     has_openvino: bool, images: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backends, "_HAS_OPENVINO", has_openvino)
+    monkeypatch.setattr(backends, "HAS_OPENVINO", has_openvino)
     assert type(backends.backend_for(Blur(), CPU, Workload(images=images))).__name__ == kind
-
-
-def test_a_run_of_many_images_is_compiled(
-    one_batch: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    monkeypatch.setattr(backends, "_HAS_OPENVINO", False)
-    assert main(["run", "config.yaml"]) == 0
-    assert "compiled first" not in capsys.readouterr().out
-    monkeypatch.setattr(backends, "_IMAGES_WORTH_COMPILING", 3)
-    before = compiled_graphs()
-    assert main(["run", "config.yaml", "--set", "batches.0.output=again"]) == 0
-    assert "Networks are computed on the CPU by torch" in (printed := capsys.readouterr().out)
-    assert "compiled first" in printed
-    assert compiled_graphs() == before + 1
-    assert {each.status for each in read_outcomes("again")} == {"done"}
-    for path in Path("out").glob("*.*"):
-        with Image.open(path) as plain, Image.open(Path("again") / path.name) as compiled:
-            assert psnr(*(pil_to_tensor(each)[None] / 255 for each in (plain, compiled))) > 40

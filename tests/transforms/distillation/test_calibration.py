@@ -48,7 +48,7 @@ def test_calibration_undoes_known_scales(
     for number in range(4):
         files.append(tmp_path / f"{number}.png")
         gradient(80, 64).rotate(90 * number).save(files[-1])
-    monkeypatch.setattr(calibration, "_PAIRS", 5)
+    monkeypatch.setattr(calibration, "PAIRS", 5)
     teacher, network = network_of(0), network_of(0)
     scales = {layer: 0.5 + 0.1 * number for number, layer in enumerate(LAYERS)}
     for layer, factor in scales.items():

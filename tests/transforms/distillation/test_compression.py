@@ -109,7 +109,7 @@ def test_the_compressed_network_predicts_a_teacher(monkeypatch: pytest.MonkeyPat
         fan_in = parameter[0].numel() if parameter.ndim > 1 else 10_000
         torch.nn.init.normal_(parameter, std=(2 / fan_in) ** 0.5)
     teacher.eval().requires_grad_(False)
-    monkeypatch.setattr(compression, "_SAMPLES", 4000)
+    monkeypatch.setattr(compression, "SAMPLES", 4000)
     images = functional.gaussian_blur(torch.rand(10, 3, 64, 64), [5, 5], [1.0, 1.0])
     network = compress(teacher, images[:8])
     with torch.no_grad():

@@ -63,12 +63,12 @@ def config(
 ) -> DistillationConfig:
     """A small distillation with a teacher of random weights."""
     monkeypatch.setattr(distillation, "load_loss_network", random_vgg)
-    monkeypatch.setattr(distillation, "_IMAGES_FOR_START", 8)
-    monkeypatch.setattr(distillation, "_IMAGES_FOR_MEANS", 8)
-    monkeypatch.setattr(distillation, "_BATCHES_FOR_MAPS", 2)
-    monkeypatch.setattr(distillation, "_STEPS_PER_OPTIMIZED_IMAGE", 2)
+    monkeypatch.setattr(distillation, "IMAGES_FOR_START", 8)
+    monkeypatch.setattr(distillation, "IMAGES_FOR_MEANS", 8)
+    monkeypatch.setattr(distillation, "BATCHES_FOR_MAPS", 2)
+    monkeypatch.setattr(distillation, "STEPS_PER_OPTIMIZED_IMAGE", 2)
     monkeypatch.setattr(distillation, "compress", lambda *_: random_encoder())
-    monkeypatch.setattr(calibration, "_PAIRS", 2)
+    monkeypatch.setattr(calibration, "PAIRS", 2)
     for folder in ("photos", "paintings"):
         (tmp_path / folder).mkdir()
         for number in range(4):
@@ -160,8 +160,8 @@ def test_the_maps_are_the_least_squares_solution(
 def test_a_killed_distillation_resumes_to_the_same_result(
     config: DistillationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_ITERATIONS_PER_STATE", 2)
-    monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 1)
+    monkeypatch.setattr(loop, "ITERATIONS_PER_STATE", 2)
+    monkeypatch.setattr(loop, "ITERATIONS_PER_REPORT", 1)
     whole = distill(config, lambda line: None)
 
     class KilledError(Exception):

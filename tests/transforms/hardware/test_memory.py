@@ -1,11 +1,16 @@
-"""Tests of the settings of memory allocators, in subprocesses."""
+"""Tests of the memory limit of a container, and of the settings of allocators."""
 
 import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
+
+from stylebeam.transforms.hardware import memory
+from stylebeam.transforms.hardware.devices import device_memory
 
 # Prints how many of fourteen freed blocks are available for requests of another size.
 _SHOW_BLOCKS = """
@@ -76,3 +81,18 @@ runpy.run_module("stylebeam", run_name="__main__", alter_sys=True)
 """
     [printed] = run(code, *command, tunables=tunables)[1:]
     assert printed == expected
+
+
+def test_the_memory_limit_of_a_container_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "CGROUP_LIMITS", [])
+    whole = memory.machine_memory()
+    assert whole > 1e9
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(memory, "CGROUP_LIMITS", [str(limit), str(tmp_path / "missing")])
+    limit.write_text("max\n")
+    assert memory.machine_memory() == whole
+    limit.write_text("500000000\n")
+    assert memory.machine_memory() == 500_000_000
+    assert device_memory(torch.device("cpu")) == 500_000_000

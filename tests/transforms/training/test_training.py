@@ -71,7 +71,7 @@ def config(
 def test_the_loss_falls_and_a_checkpoint_is_written(
     config: StyleTrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 1)
+    monkeypatch.setattr(loop, "ITERATIONS_PER_REPORT", 1)
     lines: list[str] = []
     train(config.model_copy(update={"iterations": 25}), lines.append)
     losses = [float(line.split("loss ")[1].split()[0]) for line in lines]
@@ -286,7 +286,7 @@ def test_the_trained_model_has_the_moving_average_of_its_weights(
 def test_the_loss_on_held_out_photos_is_reported_and_logged(
     config: StyleTrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_ITERATIONS_PER_STATE", 3)
+    monkeypatch.setattr(loop, "ITERATIONS_PER_STATE", 3)
     folder = tmp_path / "log"
     validated = config.model_copy(update={"held_out": ("0.png",), "tensorboard": folder})
     lines: list[str] = []
@@ -313,8 +313,8 @@ def test_a_tensorboard_log_without_the_package_is_an_error(
 def test_a_killed_training_resumes_to_the_same_result(
     config: StyleTrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_ITERATIONS_PER_STATE", 2)
-    monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 1)
+    monkeypatch.setattr(loop, "ITERATIONS_PER_STATE", 2)
+    monkeypatch.setattr(loop, "ITERATIONS_PER_REPORT", 1)
     whole = train(config, lambda line: None)
 
     class KilledError(Exception):
@@ -369,8 +369,8 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero() -> None:
 def test_the_state_of_another_config_is_not_resumed(
     config: StyleTrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_ITERATIONS_PER_STATE", 2)
-    monkeypatch.setattr(loop, "_ITERATIONS_PER_REPORT", 3)
+    monkeypatch.setattr(loop, "ITERATIONS_PER_STATE", 2)
+    monkeypatch.setattr(loop, "ITERATIONS_PER_REPORT", 3)
 
     def kill(line: str) -> None:
         raise KeyboardInterrupt
