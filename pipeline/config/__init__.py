@@ -1,1 +1,1 @@
-"""The config: its types, reading it, and saying what is wrong and where."""
+"""Configs: their types, reading them, and reporting mistakes with their lines."""

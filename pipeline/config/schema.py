@@ -1,4 +1,4 @@
-"""The JSON Schema of each kind of config, made of its types: what editors check and complete."""
+"""The JSON Schema of each kind of config, derived from its type, for editors."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The methods, which stylize or enlarge photos: the registry."""
+"""The registry of methods, which stylize or enlarge photos."""
 
 from collections.abc import Mapping
 

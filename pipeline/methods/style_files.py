@@ -1,4 +1,4 @@
-"""Paintings and weights of loss networks: found by path or URI, known by their contents."""
+"""Finds and reads paintings and the weights of loss networks, by path or URI."""
 
 import hashlib
 import io

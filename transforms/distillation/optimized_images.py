@@ -1,4 +1,4 @@
-"""Images in the course of an optimization, which a loss network must judge well above all others.
+"""Partly optimized images, on which the distilled VGG must be accurate above all.
 
 An optimization exploits whatever a loss network gets wrong. Images that are optimized with the
 network during its training show it its own mistakes.

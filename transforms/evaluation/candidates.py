@@ -1,4 +1,4 @@
-"""The candidates of an evaluation: what makes pictures of photos, and how these are measured."""
+"""The candidates of an evaluation: how each makes pictures of photos, and how they are measured."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator

@@ -121,7 +121,8 @@ def test_every_documented_run_passes_the_schema() -> None:
     examples = [
         example
         for document in documents
-        for example in re.findall(r"```yaml\n(.*?)```", document.read_text(), re.DOTALL)
+        # Indented examples are those of docs/extending.md, whose method is not registered.
+        for example in re.findall(r"^```yaml\n(.*?)^```", document.read_text(), re.M | re.S)
         if "batches:" in example
     ]
     assert len(examples) > 1
