@@ -91,7 +91,7 @@ def test_old_keys_are_read_with_a_note(capsys: pytest.CaptureFixture[str]) -> No
     assert old == new
     notes = capsys.readouterr().err
     assert "gatys.memory: this key is now called history_size" in notes
-    assert "gatys.batch_size: this key has no effect any more" in notes
+    assert "gatys.batch_size: this key no longer has an effect" in notes
 
 
 def test_an_optimisation_that_begins_with_the_fast_network() -> None:
@@ -127,7 +127,7 @@ def test_a_loss_that_is_no_number_fails_the_image_and_not_the_run(
     assert run(f"batches.gatys.gatys={options}") == 3
     assert statuses("out/gatys") == ["failed"] * 3
     assert statuses("out/fast") == ["done"] * 3
-    assert "The image could not be stylised: The loss of the image is not finite" in (
+    assert "The image could not be stylized: The loss of the image is not finite" in (
         capsys.readouterr().out
     )
 
@@ -247,7 +247,7 @@ def test_one_image_in_the_style_of_a_painting(capsys: pytest.CaptureFixture[str]
     apart = ImageChops.difference(pixels("styled.png"), pixels("out/fast/a.png"))
     assert max(high for _, high in apart.getextrema()) <= 4
     assert main([*command, "--style", "style.safetensors"]) == 2
-    assert "only for --set init=fast" in capsys.readouterr().err
+    assert "only with --set init=fast" in capsys.readouterr().err
     assert main([*command, *fast]) == 2
     assert "init: fast needs --style" in capsys.readouterr().err
     assert main([*command, "--set", "iteration=3"]) == 2
