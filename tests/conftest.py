@@ -29,13 +29,13 @@ _SHARED = Path(__file__).parents[2] / "shared"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the tests of killed runs be as long as one likes."""
+    """Add the option for the number of times that tests kill a run."""
     parser.addoption("--kills", type=int, default=3, help="how often to kill a run")
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of weights, photographs and paintings that lies beside some checkouts."""
+    """A folder of weights and paintings beside the checkout; skips the test if there is none."""
     if not _SHARED.is_dir():
         pytest.skip("the weights and paintings that this test needs are not beside the checkout")
     return _SHARED
@@ -90,7 +90,7 @@ def gradient() -> Callable[[int, int], Image.Image]:
 
 @pytest.fixture
 def photos(tmp_path: Path, gradient: Callable[[int, int], Image.Image]) -> Path:
-    """A folder of three photos of different sizes, one of them in a folder below."""
+    """A folder of three photos of different sizes, one of them in a subfolder."""
     folder = tmp_path / "photos"
     (folder / "below").mkdir(parents=True)
     gradient(50, 41).save(folder / "a.jpg")
@@ -115,14 +115,14 @@ run: {device: cpu}
 
 @pytest.fixture
 def emulator(tmp_path: Path) -> Iterator[str]:
-    """The URL of an emulator of Google Cloud Storage, which processes started here find."""
+    """The URL of an emulator of Google Cloud Storage, which this process and its children use."""
     credentials = tmp_path / "credentials.json"
     credentials.write_text(json.dumps(_CREDENTIALS))
     with running_emulator() as url, pytest.MonkeyPatch.context() as environment:
         environment.setenv("STORAGE_EMULATOR_HOST", url)
         environment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
         environment.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
-        # A new one connects to the emulator, and knows of no failures.
+        # A new storage connects to the emulator, and has recorded no failures.
         use_storage(environment, "gs", GoogleCloudStorage())
         yield url
 

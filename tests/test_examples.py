@@ -1,15 +1,17 @@
-"""The examples do what they say."""
+"""Tests of the examples."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_a_pipeline_of_ones_own_with_one_corrupt_image_among_twenty(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_users_own_pipeline_with_one_corrupt_image_among_twenty(tmp_path: Path) -> None:
     photos, output = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     for number in range(19):

@@ -1,8 +1,8 @@
-"""What an archive was made with stays what it is: recipe digests, stamps, and the pictures' bytes.
+"""Tests that recipe digests, stamps and the bytes of pictures do not change.
 
-A stamp that changes has a million photos stylized again, so these values change with a decision to
-do that, and never by accident. Bytes depend on the processor and on the versions of libraries:
-they are compared where both are those of a recorded row, and elsewhere the picture is.
+If a stamp changes, an archive of a million photos is stylized again, so these values must not
+change by accident. Bytes depend on the processor and on the versions of libraries: they are
+compared if both are recorded; otherwise the pixels are compared.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ PRESETS = ("gatys2016", "sum_of_squares", "frobenius")
 
 
 def environment() -> str:
-    """What bytes depend on beside the code."""
+    """Return what the bytes depend on beside the code."""
     packages = ("torch", "openvino", "pillow", "opencv-python-headless")
     versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
     capabilities = sorted(name for name, has in torch.cpu.get_capabilities().items() if has is True)
@@ -52,7 +52,7 @@ def environment() -> str:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, bytes]]:
-    """By method, the digest of the recipe and the file that a run wrote."""
+    """The digest of the recipe and the file that a run wrote, by method."""
     return run(tmp_path_factory.mktemp("pinned"), METHODS)
 
 
@@ -86,12 +86,16 @@ def record() -> dict[str, dict[str, str]]:
     return json.loads(RECORD.read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
-def test_a_recipes_digest_stays(name: str, pictures: dict[str, tuple[str, bytes]]) -> None:
+def test_the_digest_of_a_recipe_is_unchanged(
+    name: str, pictures: dict[str, tuple[str, bytes]]
+) -> None:
     assert pictures[name][0] == record()["recipes"][name]
 
 
-def test_the_digest_of_a_recipe_of_the_literature_stays(tmp_path: Path, shared: Path) -> None:
+@pytest.mark.slow
+def test_the_digests_of_presets_of_papers_are_unchanged(tmp_path: Path, shared: Path) -> None:
     found = run(tmp_path, preset_methods(shared))
     digests = {name: digest for name, (digest, _) in found.items()}
     assert digests == record()["presets"]
@@ -103,12 +107,15 @@ def preset_methods(shared: Path) -> dict[str, str]:
     return {name: f"{GATYS}\n    gatys: {{recipe: {name}, {options}}}" for name in PRESETS}
 
 
-def test_a_stamp_stays() -> None:
+def test_a_stamp_is_unchanged() -> None:
     assert stamp("90f6c0a1b2c3d4e5", "/photos/a.jpg", "1234-5678") == record()["stamps"]["one"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
-def test_a_picture_stays(name: str, pictures: dict[str, tuple[str, bytes]], tmp_path: Path) -> None:
+def test_a_picture_is_unchanged(
+    name: str, pictures: dict[str, tuple[str, bytes]], tmp_path: Path
+) -> None:
     data = pictures[name][1]
     bytes_here = record().get(environment())
     if bytes_here is not None:

@@ -1,4 +1,4 @@
-"""An emulator of Google Cloud Storage, in a process of its own on this machine."""
+"""An emulator of Google Cloud Storage, which runs as a separate process on this machine."""
 
 import contextlib
 import importlib.resources

@@ -1,4 +1,4 @@
-"""A method without a network: it makes negatives, fails where it is told to, and counts loads."""
+"""A method without a network, which makes negatives, fails for black images and counts loads."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

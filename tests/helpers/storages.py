@@ -1,4 +1,4 @@
-"""Put a storage in the place of another while a test runs."""
+"""Replace a storage by another during a test."""
 
 import pytest
 

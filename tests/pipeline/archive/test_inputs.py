@@ -1,4 +1,4 @@
-"""Which images a batch's input means: folders, files, globs, links, hidden files."""
+"""Tests of inputs: which images a folder, a file or a pattern includes."""
 
 import os
 import subprocess
@@ -58,13 +58,13 @@ def test_a_file_is_an_input_of_one_image(tree: Path) -> None:
     assert paths(f"{tree}/below/c.png") == [(f"{tree}/below/c.png", "c.png")]
 
 
-def test_one_star_stays_in_a_folder_and_two_do_not(tree: Path) -> None:
+def test_one_star_does_not_match_subfolders_and_two_do(tree: Path) -> None:
     assert relative_images(f"{tree}/*.jpg") == ["a.jpg"]
     assert relative_images(f"{tree}/bel*/**") == ["below/c.png", "below/deeper/d.webp"]
     assert relative_images(f"{tree}/**.webp") == ["below/deeper/d.webp"]
 
 
-def test_relative_locations_are_listed_as_they_are_spelled(
+def test_relative_locations_keep_their_spelling(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tree)
@@ -150,7 +150,7 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
     assert output == "./closed cannot be listed: permission denied.\n"
 
 
-def test_the_mistake_of_an_input_says_why_it_cannot_be_listed(tree: Path) -> None:
+def test_mistake_in_returns_why_an_input_cannot_be_listed(tree: Path) -> None:
     for good in (str(tree), f"{tree}/*.jpg", f"{tree}/a.jpg", "gs://bucket/anything"):
         assert inputs.mistake_in(good) is None
     assert inputs.mistake_in(f"{tree}/nowhere") == f"{tree}/nowhere does not exist"

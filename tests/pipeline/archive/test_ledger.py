@@ -1,4 +1,4 @@
-"""The record of a run: what earlier versions have written is read."""
+"""Tests of the record of a run, also of records that earlier versions wrote."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The plan of a run on its way to the workers."""
+"""Tests of plan files: a plan is read as it was written."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ TASKS = [
 ]
 
 
-def test_a_plan_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     writer = PlanWriter(str(tmp_path / "plan"), items_in_a_file=2)
     items = [*TASKS, TASKS[0].outcome("skipped", 0.0), TASKS[1].outcome("failed", 0.0, None, "No.")]
     for item in items:
@@ -34,19 +34,20 @@ def test_an_empty_plan_has_no_files(tmp_path: Path) -> None:
     assert writer.paths == []
 
 
-def test_files_that_arrive_while_a_run_lists_are_not_planned_unchecked(
+@pytest.mark.slow
+def test_files_added_during_planning_wait_for_the_next_run(
     one_batch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What arrives after its folder was listed waits for the next run, whoever it collides with."""
+    """A file added after its folder was listed could collide with a planned output."""
     list_images = inputs.list_images
 
-    def while_files_arrive(location: str) -> object:
+    def while_files_are_added(location: str) -> object:
         yield from list_images(location)
         photo = (one_batch / "photos" / "a.jpg").read_bytes()
         (one_batch / "photos" / "a.jpeg").write_bytes(photo)
         (one_batch / "photos" / "new.jpg").write_bytes(photo)
 
-    monkeypatch.setattr(inputs, "list_images", while_files_arrive)
+    monkeypatch.setattr(inputs, "list_images", while_files_are_added)
     assert main(["run", "config.yaml", "--set", "batches.all.format=png"]) == 0
     monkeypatch.undo()
     monkeypatch.chdir(one_batch)

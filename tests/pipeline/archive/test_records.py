@@ -1,4 +1,4 @@
-"""Recipes, tasks and outcomes as values."""
+"""Tests of recipes, tasks and outcomes."""
 
 import dataclasses
 
@@ -14,12 +14,12 @@ RECIPE = Recipe("fast", OPTIONS, "jpeg", 92)
 
 
 def test_the_digest_of_a_recipe_is_stable() -> None:
-    # A change of this value makes every archive's results count as outdated.
+    # If this value changes, every archive is stylized again.
     assert RECIPE.digest == "5f9a1306c053c845"
 
 
 def changed(**values: object) -> Recipe:
-    """Return the recipe with other values, its own or those of its options."""
+    """Return the recipe with changed values of its own, or of its options."""
     fields = {field.name for field in dataclasses.fields(ResolvedFast)}
     options = {name: value for name, value in values.items() if name in fields}
     others = {name: value for name, value in values.items() if name not in fields}
@@ -48,7 +48,7 @@ def test_the_place_of_the_checkpoint_does_not_change_the_digest() -> None:
     assert moved.digest == RECIPE.digest
 
 
-def test_an_outcome_comes_back_from_json() -> None:
+def test_an_outcome_can_be_written_to_json_and_read() -> None:
     task = Task("holiday", "in/é \n.jpg", "out/é \n.jpg", RECIPE.digest, "out", "stamp")
     for outcome in (
         task.outcome("done", 1.23456, (640, 480)),

@@ -1,4 +1,4 @@
-"""A second run on the local disk: which outputs it makes, and which it leaves alone."""
+"""A second run on the local disk redoes only what is missing or outdated."""
 
 import errno
 import fcntl
@@ -56,6 +56,7 @@ def test_a_second_run_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert written() == first
 
 
+@pytest.mark.slow
 def test_validate_counts_the_outputs_that_are_up_to_date(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -68,6 +69,7 @@ def test_validate_counts_the_outputs_that_are_up_to_date(
     assert "all: 1 done, 2 skipped, 0 failed; outputs in out\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_deleted_output_is_redone(name: str) -> None:
     assert run() == 0
@@ -80,6 +82,7 @@ def test_a_deleted_output_is_redone(name: str) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_output_of_a_changed_photo_is_redone(photos: Path) -> None:
     assert run() == 0
     before = written()
@@ -89,7 +92,8 @@ def test_the_output_of_a_changed_photo_is_redone(photos: Path) -> None:
     assert written()["out/b.png"][0] != before["out/b.png"][0]
 
 
-def test_the_output_of_a_photo_that_changed_with_its_size_unchanged_is_redone(photos: Path) -> None:
+@pytest.mark.slow
+def test_the_output_of_a_changed_photo_of_the_same_size_is_redone(photos: Path) -> None:
     data = bytearray((photos / "a.jpg").read_bytes())
     assert run() == 0
     data[-20] ^= 1
@@ -98,6 +102,7 @@ def test_the_output_of_a_photo_that_changed_with_its_size_unchanged_is_redone(ph
     assert done() == {"a.jpg"}
 
 
+@pytest.mark.slow
 def test_other_photos_with_the_same_names_are_not_skipped(photos: Path) -> None:
     """Even if they have the same sizes and times."""
     assert run() == 0
@@ -112,6 +117,7 @@ def test_other_photos_with_the_same_names_are_not_skipped(photos: Path) -> None:
     assert "skipped" not in statuses().values()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -128,6 +134,7 @@ def test_outputs_of_a_changed_recipe_are_redone(change: str, expected: set[str])
     assert done() == set()
 
 
+@pytest.mark.slow
 def test_outputs_of_another_checkpoint_with_the_same_name_are_redone() -> None:
     assert run() == 0
     data = Path("style.safetensors").read_bytes()
@@ -137,6 +144,7 @@ def test_outputs_of_another_checkpoint_with_the_same_name_are_redone() -> None:
     assert done() == set(NAMES)
 
 
+@pytest.mark.slow
 def test_overwrite_always_and_never(photos: Path) -> None:
     assert run() == 0
     before = written()
@@ -149,8 +157,9 @@ def test_overwrite_always_and_never(photos: Path) -> None:
     assert written()["out/a.jpg"][0] == before["out/a.jpg"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written_before", [False, True])
-def test_a_file_that_no_run_has_written_is_left_alone(
+def test_a_file_that_no_run_wrote_is_left_alone(
     written_before: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if written_before:
@@ -167,7 +176,8 @@ def test_a_file_that_no_run_has_written_is_left_alone(
     assert Image.open("out/a.jpg").size == (50, 41)
 
 
-def test_a_file_that_no_run_has_written_is_left_alone_beside_a_refused_link(
+@pytest.mark.slow
+def test_a_file_that_no_run_wrote_is_left_alone_beside_a_refused_link(
     photos: Path, tmp_path: Path
 ) -> None:
     """The link would be written to the same place as a photo, and is listed before the photo."""
@@ -189,6 +199,7 @@ def test_a_folder_in_place_of_the_journal_fails_the_run(
     assert "out/_stylebeam/journal.jsonl cannot be read: is a directory." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_output_that_was_being_written_when_a_run_was_killed_is_redone() -> None:
     """The journal has only its first line, so the file may be the old output or the new one."""
     assert run() == 0
@@ -199,6 +210,7 @@ def test_an_output_that_was_being_written_when_a_run_was_killed_is_redone() -> N
     assert done() == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("garbage", [b'{"output": "b.png", "st', b"\xff\0\n[]\nnull\n3\n", b"\n\n"])
 def test_damaged_lines_of_the_journal_are_skipped(garbage: bytes) -> None:
     assert run() == 0
@@ -211,6 +223,7 @@ def test_damaged_lines_of_the_journal_are_skipped(garbage: bytes) -> None:
     assert done() == set()
 
 
+@pytest.mark.slow
 def test_outputs_that_were_moved_with_their_journal_are_up_to_date() -> None:
     assert run() == 0
     Path("out").rename("moved")
@@ -220,6 +233,7 @@ def test_outputs_that_were_moved_with_their_journal_are_up_to_date() -> None:
     assert {outcome.status for outcome in read_outcomes("moved")} == {"skipped"}
 
 
+@pytest.mark.slow
 def test_only_what_failed_is_retried(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = (photos / "a.jpg").read_bytes()
     (photos / "a.jpg").write_bytes(whole[:300])
@@ -244,6 +258,7 @@ def test_there_is_nothing_to_retry_without_a_run(capsys: pytest.CaptureFixture[s
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_two_batches_can_write_to_one_folder(photos: Path) -> None:
     Path("config.yaml").write_text("""
 defaults: {fast: {style: style.safetensors}, output: out}
@@ -258,6 +273,7 @@ run: {device: cpu}
     assert done() == {"c.jpeg"}
 
 
+@pytest.mark.slow
 def test_unfinished_files_of_killed_runs_are_removed(photos: Path) -> None:
     """The unfinished file of a live process is not."""
     (Path("out") / "below").mkdir(parents=True)
@@ -286,7 +302,8 @@ def test_unfinished_files_of_killed_runs_are_removed(photos: Path) -> None:
     assert not alive.exists()
 
 
-def test_a_drive_without_locks_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_outputs_are_written_to_a_drive_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -299,6 +316,7 @@ def test_a_drive_without_locks_is_written_to(monkeypatch: pytest.MonkeyPatch) ->
     assert Path("out/.stylebeam-other.part").exists()
 
 
+@pytest.mark.slow
 def test_the_record_has_one_outcome_for_each_input() -> None:
     for _ in range(2):
         assert run() == 0

@@ -1,4 +1,4 @@
-"""`StylizeFiles` in somebody's own pipeline: outputs, stamps and outcomes as in a run."""
+"""`StylizeFiles` in a user's own pipeline: outputs, stamps and outcomes as in a run."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def run(folder: Path, names: list[str], expected: list[object], **options: objec
         assert_that(outcomes | beam.Map(gist), equal_to(expected))
 
 
-def test_a_second_run_does_what_is_missing_or_changed(one_batch: Path) -> None:
+def test_a_second_run_redoes_what_is_missing_or_changed(one_batch: Path) -> None:
     options = {"style": "style.safetensors", "device": "cpu"}
     done = [("a.jpg", "done", None), ("b.png", "done", None), ("c.jpeg", "done", None)]
     run(one_batch, NAMES, done, **options)
@@ -36,7 +36,7 @@ def test_a_second_run_does_what_is_missing_or_changed(one_batch: Path) -> None:
     run(one_batch, NAMES, done, **options, strength=0.5)
 
 
-def test_its_outputs_are_those_of_the_command(one_batch: Path) -> None:
+def test_the_outputs_equal_those_of_the_command(one_batch: Path) -> None:
     run(one_batch, NAMES[:1], [("a.jpg", "done", None)], style="style.safetensors", device="cpu")
     made = (one_batch / "out" / "a.jpg").read_bytes()
     assert main(["run", "config.yaml"]) == 0
@@ -48,7 +48,7 @@ def test_its_outputs_are_those_of_the_command(one_batch: Path) -> None:
     assert (one_batch / "out" / "a.jpg").read_bytes() == made
 
 
-def test_what_cannot_be_stylized_is_an_outcome(one_batch: Path) -> None:
+def test_an_image_that_cannot_be_stylized_is_a_failed_outcome(one_batch: Path) -> None:
     photos = one_batch / "photos"
     (photos / "text.png").write_text("no image")
     (photos / "notes.txt").write_text("notes")

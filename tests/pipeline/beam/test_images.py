@@ -1,4 +1,4 @@
-"""`StylizeImages` in somebody's own pipeline."""
+"""`StylizeImages` in a user's own pipeline."""
 
 import io
 
@@ -32,7 +32,7 @@ IMAGES = [
 ]
 
 
-def test_each_image_comes_out_once_in_its_own_format(two_styles_path: object) -> None:
+def test_each_image_is_returned_once_in_its_format(two_styles_path: object) -> None:
     step = StylizeImages(checkpoint=str(two_styles_path), style="one", max_pixels=10_000)
     with TestPipeline() as pipeline:
         result = pipeline | beam.Create(IMAGES) | step
@@ -61,13 +61,13 @@ def test_a_chosen_format_is_written(checkpoint_path: object) -> None:
         assert_that(result.stylized | beam.MapTuple(describe), equal_to([(1, "WEBP", (40, 30))]))
 
 
-def test_an_enlargement() -> None:
+def test_images_are_enlarged() -> None:
     with TestPipeline() as pipeline:
         result = pipeline | beam.Create(IMAGES[:1]) | StylizeImages("super_resolution")
         assert_that(result.stylized | beam.MapTuple(describe), equal_to([(1, "JPEG", (160, 120))]))
 
 
-def test_the_steps_have_names_that_an_operator_understands(checkpoint_path: object) -> None:
+def test_the_steps_have_descriptive_names(checkpoint_path: object) -> None:
     pipeline = TestPipeline()
     _ = pipeline | beam.Create(IMAGES) | StylizeImages(style=str(checkpoint_path))
     labels: list[str] = []
@@ -96,7 +96,7 @@ def test_the_steps_have_names_that_an_operator_understands(checkpoint_path: obje
         ({"method": "fats"}, "there is no method 'fats'; did you mean fast"),
     ],
 )
-def test_mistakes_are_said_when_the_pipeline_is_built(
+def test_mistakes_are_errors_when_the_pipeline_is_built(
     arguments: dict[str, object], message: str
 ) -> None:
     with pytest.raises(MethodError, match=message):

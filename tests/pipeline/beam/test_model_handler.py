@@ -1,4 +1,4 @@
-"""The model handler: photos become pictures, failures stay alone."""
+"""Tests of the model handler, with a fake method."""
 
 from stylebeam.pipeline.beam.loaded_photo import FailedPhoto, LoadedPhoto
 from stylebeam.pipeline.beam.model_handler import StylizeModelHandler
@@ -9,7 +9,7 @@ RECIPES = {recipe.digest: recipe for recipe in (fake_recipe(), fake_recipe(name=
 FIRST, SECOND = RECIPES
 
 
-def test_a_failing_photo_takes_no_other_with_it() -> None:
+def test_a_failing_photo_does_not_affect_the_others() -> None:
     handler = StylizeModelHandler(RECIPES, "cpu")
     batch = [
         LoadedPhoto("a", FIRST, Photo(gray(32)), 0.5),
@@ -27,6 +27,6 @@ def test_a_failing_photo_takes_no_other_with_it() -> None:
         assert made.seconds > 0.5
 
 
-def test_the_size_of_a_batch_is_that_of_its_pixels() -> None:
+def test_the_size_of_a_batch_is_the_size_of_its_pixels() -> None:
     batch = [LoadedPhoto("a", FIRST, Photo(gray(32))), LoadedPhoto("b", FIRST, Photo(gray(16)))]
     assert StylizeModelHandler(RECIPES, "cpu").get_num_bytes(batch) == 3 * (32 * 33 + 16 * 17)

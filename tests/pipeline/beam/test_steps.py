@@ -67,7 +67,7 @@ def test_every_task_becomes_one_outcome(tmp_path: Path, stylize: StylizeTasks) -
     assert not (tmp_path / "out" / "0.png").exists()
 
 
-def test_what_cannot_be_written_fails_alone(tmp_path: Path, stylize: StylizeTasks) -> None:
+def test_a_failed_write_does_not_affect_the_others(tmp_path: Path, stylize: StylizeTasks) -> None:
     for name in ("a.png", "b.png"):
         Image.new("RGB", (4, 4), "red").save(tmp_path / name)
     (tmp_path / "out").mkdir()
@@ -108,7 +108,7 @@ def test_outcomes_are_recorded_beside_the_outputs(tmp_path: Path) -> None:
         folder: sorted(outcome.input for outcome in ledger.read_outcomes(str(tmp_path / folder)))
         for folder in "xyz"
     }
-    # The batch d had no input this time: nothing is left of the run before.
+    # The batch d had no input this time, so the outcomes of the run before are deleted.
     assert inputs == {"x": ["in/0", "in/1", "in/2"], "y": ["in/3"], "z": []}
     [line] = (tmp_path / "y" / "_stylebeam" / "outcomes.jsonl").read_text().splitlines()
     assert json.loads(line) == {
@@ -125,7 +125,7 @@ def test_outcomes_are_recorded_beside_the_outputs(tmp_path: Path) -> None:
     }
 
 
-def test_outcomes_among_the_tasks_stay_what_they_are(tmp_path: Path, stylize: StylizeTasks) -> None:
+def test_outcomes_among_the_tasks_are_passed_on(tmp_path: Path, stylize: StylizeTasks) -> None:
     Image.new("RGB", (4, 4), "red").save(tmp_path / "a.png")
     [first, second] = tasks(tmp_path, "a.png", "b.png")
     with TestPipeline() as pipeline:

@@ -1,4 +1,4 @@
-"""Configs of runs: their meaning, and the messages for mistakes in them."""
+"""Tests of the configs of runs: their values, and the messages for mistakes."""
 
 import os
 from pathlib import Path
@@ -145,8 +145,8 @@ batches:
     gatys: {recipe: gatys2015, style_image: gone.jpg, iteratons: 5}
 run: {device: gpu}
 """
-    said = mistakes(text)
-    assert said[:4] == (
+    printed = mistakes(text)
+    assert printed[:4] == (
         "config.yaml:2: defaults.qualty: there is no such key; did you mean quality?",
         "config.yaml:7: batches.a.fast.strenth: there is no such key; did you mean strength?",
         "config.yaml:9: batches.b.input: nowhere does not exist; it is looked for in "
@@ -154,12 +154,12 @@ run: {device: gpu}
         "config.yaml:11: batches.b.method: must be 'fast', 'gatys' or 'super_resolution', not"
         " 'fats'; did you mean fast?",
     )
-    assert said[4] == "config.yaml:12: batches.b.fast.strength: must be a number, not 'two'"
-    assert said[5].startswith(
+    assert printed[4] == "config.yaml:12: batches.b.fast.strength: must be a number, not 'two'"
+    assert printed[5].startswith(
         "config.yaml:12: batches.b.fast.style: there is no shipped style 'starry_nigth';"
         " did you mean starry_night?"
     )
-    assert said[6:] == (
+    assert printed[6:] == (
         "config.yaml:17: batches.c.gatys.iteratons: there is no such key; did you mean iterations?",
         "config.yaml:17: batches.c.gatys.recipe: must be 'default', 'gatys2016', 'sum_of_squares'"
         " or 'frobenius', not 'gatys2015'; did you mean gatys2016?",
@@ -175,7 +175,7 @@ BATCH = "batches: [{name: x, input: photos, output: out, fast: {style: style.saf
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
-    ("text", "settings", "said"),
+    ("text", "settings", "message"),
     [
         ("a: [b", [], "config.yaml:1: this is not YAML: expected ',' or ']'"),
         ("", [], "config.yaml: this is empty; a config is a mapping of keys to values"),
@@ -214,9 +214,9 @@ BATCH = "batches: [{name: x, input: photos, output: out, fast: {style: style.saf
         (BATCH, ["batches.x.fast=null"], "batches.x: method: fast needs options, as in fast: "),
     ],
 )
-def test_one_mistake_is_one_sentence(text: str, settings: list[str], said: str) -> None:
+def test_one_mistake_is_one_sentence(text: str, settings: list[str], message: str) -> None:
     [mistake] = mistakes(text, *settings)
-    assert said in mistake
+    assert message in mistake
 
 
 @pytest.mark.usefixtures("folder")
@@ -317,15 +317,15 @@ def test_every_shipped_config_is_valid(path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("path", list(shipped_checkpoints()), ids=lambda path: path.name)
-def test_every_shipped_checkpoint_has_its_recipe(path: Path) -> None:
+def test_every_shipped_checkpoint_has_its_config(path: Path) -> None:
     folder = "train" if shipped_checkpoints()[path] else "train_super_resolution"
-    recipes = [load_config(str(file), MODELS[folder]) for file in (CONFIGS / folder).iterdir()]
-    (recipe,) = [each for each in recipes if path.as_posix().endswith(each.output.as_posix())]
+    configs = [load_config(str(file), MODELS[folder]) for file in (CONFIGS / folder).iterdir()]
+    (config,) = [each for each in configs if path.as_posix().endswith(each.output.as_posix())]
     checkpoint = parse_checkpoint(path.read_bytes())
     assert len(checkpoint.styles) != 1 or set(checkpoint.styles) == {path.stem}
-    decisive = recipe.model_dump(
+    decisive = config.model_dump(
         mode="json",
-        include=recipe.model_fields_set
+        include=config.model_fields_set
         - {"output", "content_images", "style_image", "style_images"},
     )
     for about in [style.training for style in checkpoint.styles.values()] or [checkpoint.training]:
@@ -333,7 +333,7 @@ def test_every_shipped_checkpoint_has_its_recipe(path: Path) -> None:
         assert about == {**about, **{key: decisive[key] for key in decisive.keys() & about.keys()}}
 
 
-def test_the_shipped_loss_network_has_its_recipes() -> None:
+def test_the_shipped_loss_network_has_its_configs() -> None:
     first, further = (
         load_config(str(CONFIGS / "distill" / name), DistillationConfig)
         for name in ("embedded.yaml", "embedded_further.yaml")

@@ -1,4 +1,4 @@
-"""The JSON Schemas of configs: they refuse what they can, and nothing that is valid."""
+"""Tests of the JSON Schemas of configs: they refuse many mistakes, and no valid config."""
 
 import json
 import re
@@ -25,7 +25,7 @@ from stylebeam.pipeline.runs.planning import resolve
 ROOT = Path(__file__).parents[3]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 KINDS = {"configs": "run", "train_super_resolution": "train-super-resolution"}
-"""What is in the folders that are not named as a kind."""
+"""The kinds of the folders that are not named after one."""
 
 
 def kind_of(path: Path) -> str:
@@ -38,7 +38,7 @@ def validator(kind: str) -> Draft7Validator:
 
 
 def refusals(kind: str, text: str) -> set[str]:
-    """The places of a YAML text where the schema of a kind refuses it."""
+    """Return the places where the schema of a kind refuses a YAML text."""
     values = yaml_nodes.values(yaml_nodes.parse(text, "text"))
     errors = validator(kind).iter_errors(values)
     return {".".join(map(str, error.absolute_path)) for error in errors}
@@ -66,12 +66,12 @@ def folder(tmp_path: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatc
     return tmp_path
 
 
-def test_what_is_made_of_the_types_is_up_to_date() -> None:
-    """If not: python docs/generate.py."""
+def test_generated_files_are_up_to_date() -> None:
+    """If they are not, run `python docs/generate.py`."""
     files = generated()
     assert set(ROOT.glob("configs/schema/*")) == {path for path in files if path.suffix == ".json"}
     for path, text in files.items():
-        # Versions of pydantic write the same number in other ways.
+        # Versions of pydantic write the same number differently.
         read = json.loads if path.suffix == ".json" else str
         assert read(path.read_text()) == read(text), (
             f"{path} is stale; run: python docs/generate.py"
@@ -90,7 +90,7 @@ def test_every_kind_of_config_that_the_command_offers_has_a_schema() -> None:
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_a_schema_is_one_and_its_defaults_are_valid(kind: str) -> None:
+def test_every_schema_and_its_defaults_are_valid(kind: str) -> None:
     Draft7Validator.check_schema(schema(kind))
 
     def check(mapping: Schema, path: str) -> None:
@@ -239,11 +239,11 @@ PERHAPS_VALID: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("evaluate", {"checkpoints": ["a"], "content_images": "photos", "output": "out"}, ()),
     ("distill", {"content_images": "photos", "style_images": "paintings", "output": "a"}, ()),
 ]
-"""Kinds and configs, with the section in which each key is anything in turn."""
+"""Kinds, configs, and the path of the section whose keys are varied."""
 
 
 def variants(value: Any, described: Schema, path: tuple[str, ...]) -> Iterator[Any]:
-    """The config with each key of the section at a path in turn as anything, right or wrong."""
+    """Yield the config with each key of a section set to many values, right or wrong."""
     if isinstance(value, list):
         yield from ([each] for each in variants(value[0], described["items"], path))
     elif path:
@@ -257,7 +257,7 @@ def variants(value: Any, described: Schema, path: tuple[str, ...]) -> Iterator[A
 
 
 def is_accepted(kind: str, values: Any) -> bool:
-    """Whether the types accept a config."""
+    """Return whether the types accept a config."""
     try:
         config = TYPES[kind].model_validate(values)
     except ValidationError:
@@ -276,7 +276,7 @@ def is_accepted(kind: str, values: Any) -> bool:
     ids=[".".join([kind, *path]) for kind, _, path in PERHAPS_VALID],
 )
 @pytest.mark.usefixtures("folder")
-def test_what_is_valid_is_never_refused(
+def test_a_valid_config_is_never_refused(
     kind: str, config: dict[str, Any], path: tuple[str, ...]
 ) -> None:
     assert is_accepted(kind, config)

@@ -1,4 +1,4 @@
-"""Styles are found by name, in shipped checkpoints and in others, alone and in blends."""
+"""Tests of finding styles by name, in shipped checkpoints and in others."""
 
 from pathlib import Path
 
@@ -47,30 +47,34 @@ def test_parts_are_sorted_and_sum_to_1(two_styles_path: Path) -> None:
         ({}, "needs a part above 0"),
     ],
 )
-def test_what_a_checkpoint_does_not_hold(
+def test_styles_that_cannot_be_used_are_refused(
     two_styles_path: Path, styles: dict[str, float], message: str
 ) -> None:
     with pytest.raises(MethodError, match=message):
         find_styles(styles, str(two_styles_path))
 
 
-def test_of_several_styles_one_must_be_named(two_styles_path: Path) -> None:
+def test_one_of_several_styles_must_be_named(two_styles_path: Path) -> None:
     with pytest.raises(MethodError, match=r"holds 2 styles: give it as checkpoint, .* of one, two"):
         find_styles({str(two_styles_path): 1.0})
 
 
-def test_shipped_styles_that_are_not_there_or_of_different_networks(
+def test_unknown_styles_and_blends_of_different_networks_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(MethodError, match="no shipped style 'starry_nite'; did you mean starry_n"):
         find_styles({"starry_nite": 1.0})
-    apart = {Path("a.safetensors"): ("a", "b"), Path("c.safetensors"): ("c",)}
-    monkeypatch.setattr("stylebeam.pipeline.methods.checkpoints.shipped_checkpoints", lambda: apart)
+    styles = {Path("a.safetensors"): ("a", "b"), Path("c.safetensors"): ("c",)}
+    monkeypatch.setattr(
+        "stylebeam.pipeline.methods.checkpoints.shipped_checkpoints", lambda: styles
+    )
     with pytest.raises(MethodError, match="a and c are styles of different networks"):
         find_styles({"a": 0.5, "c": 0.5})
 
 
-def test_each_method_wants_its_own_kind_of_network(checkpoint_path: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_kind_of_network_is_refused(
+    checkpoint_path: Path, tmp_path: Path
+) -> None:
     with pytest.raises(MethodError, match="of the network johnson, which does not enlarge images"):
         find_super_resolution(str(checkpoint_path))
     shipped = find_super_resolution("x4_pixel")

@@ -1,4 +1,4 @@
-"""Runs with `method: gatys`: configs, files, failures, and what a recipe's digest stands for."""
+"""Runs with `method: gatys`: configs, outputs, failures and digests."""
 
 import json
 import os
@@ -74,10 +74,10 @@ def test_three_methods_in_one_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
     for name in ("fast", "gatys", "larger"):
         assert statuses(f"out/{name}") == ["done"] * 3
-    said = capsys.readouterr().out
-    assert "gatys default painting.png" in said
-    assert "Networks are computed on the CPU by" in said
-    assert "Photos are optimized on the CPU by torch" in said
+    printed = capsys.readouterr().out
+    assert "gatys default painting.png" in printed
+    assert "Networks are computed on the CPU by" in printed
+    assert "Photos are optimized on the CPU by torch" in printed
     for photo in ("a.jpg", "b.png", "below/c.jpeg"):
         output = Path("out/gatys", photo).with_suffix(".png")
         before, after = pixels(f"photos/{photo}"), pixels(str(output))
@@ -94,20 +94,20 @@ def test_old_keys_are_read_with_a_note(capsys: pytest.CaptureFixture[str]) -> No
     assert "gatys.batch_size: this key no longer has an effect" in notes
 
 
-def test_an_optimisation_that_begins_with_the_fast_network() -> None:
-    # One evaluation leaves the image as it began.
+def test_an_optimization_can_start_from_the_fast_network() -> None:
+    # One evaluation does not change the image.
     assert run("batches.gatys.gatys={init: fast, iterations: 1, levels: 1}") == 0
     for name in ("a", "b", "below/c"):
         assert pixels(f"out/fast/{name}.png").tobytes() == pixels(f"out/gatys/{name}.png").tobytes()
 
 
-def test_weights_of_a_file_of_ones_own(vgg19: Path) -> None:
+def test_weights_can_be_a_file(vgg19: Path) -> None:
     assert run(f"batches.gatys.gatys={{recipe: gatys2016, iterations: 2, weights: {vgg19}}}") == 0
     assert statuses("out/gatys") == ["done"] * 3
 
 
 @pytest.mark.parametrize("weights", ["gone.pth", "painting.png", "style.safetensors"])
-def test_weights_that_are_none_are_said_before_anything_runs(
+def test_unusable_weights_are_an_error_before_the_run(
     weights: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(f"batches.gatys.gatys={{recipe: gatys2016, weights: {weights}}}") == 2
@@ -117,7 +117,7 @@ def test_weights_that_are_none_are_said_before_anything_runs(
     assert not Path("out").exists()
 
 
-def test_a_loss_that_is_no_number_fails_the_image_and_not_the_run(
+def test_a_loss_that_is_nan_fails_the_image_and_not_the_run(
     vgg19: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state = torch.load(vgg19, weights_only=True)
@@ -132,10 +132,10 @@ def test_a_loss_that_is_no_number_fails_the_image_and_not_the_run(
     )
 
 
-def test_without_weights_and_network_a_papers_recipe_is_refused_before_anything_runs(
+def test_without_weights_and_network_a_preset_of_a_paper_is_an_error_before_the_run(
     tmp_path: Path,
 ) -> None:
-    nowhere = "http://127.0.0.1:9"  # The port where by convention nobody answers.
+    nowhere = "http://127.0.0.1:9"  # The discard port, where no server answers.
     setting = "batches.gatys.gatys.recipe=gatys2016"
     environment = {**os.environ, "TORCH_HOME": str(tmp_path / "empty"), "https_proxy": nowhere}
     done = subprocess.run(
@@ -154,7 +154,7 @@ def test_without_weights_and_network_a_papers_recipe_is_refused_before_anything_
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ("{style_image: gone.png}", "style_image: gone.png cannot be read"),
         ("{style_image: config.yaml}", "style_image: config.yaml: The file is not an image"),
@@ -168,11 +168,11 @@ def test_without_weights_and_network_a_papers_recipe_is_refused_before_anything_
         ("{iterations: 0}", "iterations: must be at least 1, not 0"),
     ],
 )
-def test_what_cannot_be_is_said(options: str, said: str) -> None:
+def test_options_that_cannot_be_used_are_refused(options: str, message: str) -> None:
     with pytest.raises(ConfigError) as mistakes:
         resolved(options)
     assert len(mistakes.value.mistakes) == 1
-    assert said in str(mistakes.value)
+    assert message in str(mistakes.value)
 
 
 @pytest.mark.parametrize(("init", "with_networks"), [("content", False), ("fast", True)])
@@ -183,25 +183,25 @@ def test_a_run_says_what_computes(
     before = CONFIG[: CONFIG.index("  - ")]
     Path("config.yaml").write_text(before + "".join(lines) + "run: {device: cpu}\n")
     assert run(f"batches.gatys.gatys={{init: {init}, iterations: 1, levels: 1}}") == 0
-    said = capsys.readouterr().out
-    assert "Photos are optimized on the CPU by torch" in said
-    assert ("Networks are computed" in said) == with_networks
+    printed = capsys.readouterr().out
+    assert "Photos are optimized on the CPU by torch" in printed
+    assert ("Networks are computed" in printed) == with_networks
 
 
-def test_to_begin_with_the_fast_network_there_must_be_one() -> None:
+def test_init_fast_needs_a_fast_network() -> None:
     text = Path("config.yaml").read_text().replace("  fast: {style: style.safetensors}\n", "")
     Path("config.yaml").write_text(text.replace("  - {name: fast, output: out/fast}\n", ""))
     with pytest.raises(ConfigError, match="init: fast needs options, as in fast: "):
         load_config("config.yaml", RunConfig, ["batches.gatys.gatys.init=fast"])
 
 
-def test_a_recipe_is_where_an_options_value_comes_from_unless_it_is_given(vgg19: Path) -> None:
+def test_a_preset_gives_the_values_that_are_not_given(vgg19: Path) -> None:
     chosen = resolved(f"{{recipe: gatys2016, style_weight: 7.0, weights: {vgg19}}}").settings
     assert (chosen.style_weight, chosen.init, chosen.iterations) == (7.0, "noise", 3)
     assert resolved("{}").settings.init == "content"
 
 
-def test_whatever_alters_pixels_alters_the_digest(folder: Path, vgg19: Path) -> None:
+def test_what_changes_pixels_changes_the_digest(folder: Path, vgg19: Path) -> None:
     def digest(options: str) -> str:
         return Recipe("gatys", resolved(options), "png", 92).digest
 
@@ -221,14 +221,14 @@ def test_whatever_alters_pixels_alters_the_digest(folder: Path, vgg19: Path) -> 
     assert digest("{}") != before
 
 
-def test_a_painting_that_changes_under_way_is_refused(folder: Path) -> None:
+def test_a_painting_that_changed_since_the_start_of_the_run_is_refused(folder: Path) -> None:
     before = resolved("{}")
     (folder / "painting.png").write_bytes((folder / "other.png").read_bytes())
     with pytest.raises(MethodError, match=r"painting.png is not the file that the run was started"):
         before.load(Resources(torch.device("cpu"), ONE_IMAGE))
 
 
-def test_the_record_of_a_run_says_what_was_to_be_done() -> None:
+def test_the_record_of_a_run_has_its_options() -> None:
     assert run() == 0
     [of_batch] = json.loads(Path("out/gatys/_stylebeam/run.json").read_text())["batches"]
     assert of_batch["gatys"]["style_image"] == {"painting.png": 1.0}
@@ -243,9 +243,9 @@ def test_one_image_in_the_style_of_a_painting(capsys: pytest.CaptureFixture[str]
     assert pixels("styled.png").tobytes() == pixels("out/gatys/a.png").tobytes()
     fast = ["--set", "init=fast", "--set", "iterations=1", "--set", "levels=1"]
     assert main([*command, *fast, "--style", "style.safetensors", "--device", "cpu"]) == 0
-    # All cores have worked on the one image, and summed up in another order.
-    apart = ImageChops.difference(pixels("styled.png"), pixels("out/fast/a.png"))
-    assert max(high for _, high in apart.getextrema()) <= 4
+    # All cores compute the one image, and sum in a different order.
+    difference = ImageChops.difference(pixels("styled.png"), pixels("out/fast/a.png"))
+    assert max(high for _, high in difference.getextrema()) <= 4
     assert main([*command, "--style", "style.safetensors"]) == 2
     assert "only with --set init=fast" in capsys.readouterr().err
     assert main([*command, *fast]) == 2

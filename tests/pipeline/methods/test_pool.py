@@ -1,4 +1,4 @@
-"""The pool of engines: networks are loaded once and shared, photos share the cores."""
+"""Tests of the pool of engines: networks are loaded once, and photos share the cores."""
 
 import threading
 from collections.abc import Iterator
@@ -57,12 +57,12 @@ def test_a_changed_checkpoint_is_refused(checkpoint_path: Path) -> None:
         stylized(EnginePool("cpu"), method)
 
 
-def test_a_lack_of_memory_is_said_of_the_photo() -> None:
+def test_a_runtime_error_is_reported_for_the_photo() -> None:
     with pytest.raises(StylizationError, match=r"^The image could not be stylized: too dark$"):
         EnginePool("cpu").stylize(Photo(gray(value=0)), FakeMethod())
 
 
-def test_a_mistake_in_the_program_is_not_swallowed() -> None:
+def test_other_exceptions_are_raised_unchanged() -> None:
     def broken(pixels: torch.Tensor) -> torch.Tensor:
         raise TypeError("a mistake")
 
@@ -96,7 +96,7 @@ def test_photos_are_enlarged_up_to_a_limit(tmp_path: Path) -> None:
 
 @pytest.fixture
 def four_cores() -> Iterator[None]:
-    """As if this machine had four."""
+    """Make PyTorch use four cores, even if this machine has fewer."""
     threads = torch.get_num_threads()
     torch.set_num_threads(4)
     yield
@@ -104,7 +104,7 @@ def four_cores() -> Iterator[None]:
 
 
 def test_an_engine_that_wants_all_cores_waits_for_them(four_cores: None) -> None:
-    """And no other starts beside it."""
+    """No other engine runs at the same time."""
     pool = EnginePool("cpu", memory=100)
     sharing, order = threading.Barrier(3), list[str]()
     may_end = threading.Event()
@@ -148,5 +148,5 @@ def test_photos_share_the_cores_as_they_share_memory(
     with ThreadPoolExecutor(4) as threads:
         calls = [threads.submit(stylized, pool, method) for _ in range(4)]
         assert [int(call.result(60).max()) for call in calls] == [cores] * 4
-        # All cores again, for what comes next.
+        # Afterward, each thread uses all cores again.
         assert threads.submit(torch.get_num_threads).result(60) == torch.get_num_threads() == 4

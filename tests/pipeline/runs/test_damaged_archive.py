@@ -1,9 +1,11 @@
-"""A run over an archive of damaged files: one outcome for each, and nothing breaks off or hangs."""
+"""A run with a thousand damaged files has one outcome for each."""
 
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+
+import pytest
 
 from stylebeam.pipeline.archive.ledger import read_outcomes
 from tests.helpers.mutations import mutations
@@ -11,6 +13,7 @@ from tests.helpers.mutations import mutations
 FILES = 1000
 
 
+@pytest.mark.slow
 def test_every_damaged_file_has_an_outcome(tmp_path: Path, checkpoint_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()

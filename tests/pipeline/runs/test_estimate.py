@@ -1,4 +1,4 @@
-"""What a run would take: known answers."""
+"""Tests of estimates: the pixels and the time of a run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,33 +14,14 @@ from stylebeam.pipeline.config.run_config import Batch, RunConfig, RunOptions
 from stylebeam.pipeline.methods.contract import Resolved
 from stylebeam.pipeline.runs.estimate import Estimate, estimate
 from stylebeam.pipeline.runs.planning import BatchPlan, resolve
-from stylebeam.pipeline.runs.sampling import evenly
 from tests.helpers.fake_method import FakeMethod
 
 
-@pytest.mark.parametrize(
-    ("count", "most", "kept"),
-    [
-        (0, 4, []),
-        (3, 4, [0, 1, 2]),
-        (4, 4, [0, 1, 2, 3]),
-        (5, 4, [0, 1, 2, 3]),
-        (8, 4, [0, 2, 4, 6]),
-        (9, 4, [0, 2, 4, 6]),
-        (16, 4, [0, 4, 8, 12]),
-        (17, 4, [0, 4, 8, 12]),
-        (1000, 3, [0, 256, 512]),
-    ],
-)
-def test_a_few_are_evenly_spread(count: int, most: int, kept: list[int]) -> None:
-    assert evenly(iter(range(count)), most) == (kept, count)
-
-
-def test_pixels_are_those_of_what_is_to_do(one_batch: Path, photos: Path) -> None:
+def test_the_pixels_of_photos_to_do_are_counted(one_batch: Path, photos: Path) -> None:
     (photos / "bad.jpg").write_text("no image")
     config, plans = load_and_resolve("config.yaml", RunConfig, (), resolve)
     [found] = estimate(config.run, plans).values()
-    # Four are to be done, of which one cannot be read and counts as the others do.
+    # Four photos are to do. The one that cannot be read counts like the mean of the others.
     assert found.pixels == pytest.approx((50 * 41 + 33 * 64 + 64 * 48) / 3 * 4)
     assert found.seconds > 0
     assert main(["run", "config.yaml"]) == 3
@@ -60,7 +41,7 @@ def test_a_batch_without_photos_is_left_out(one_batch: Path, photos: Path) -> No
 
 @dataclass(frozen=True)
 class TimedMethod(FakeMethod):
-    """A method that takes 8 seconds for the part of a photo that is tried."""
+    """A method that takes 8 seconds for an excerpt of a photo."""
 
     size: int | None = None
 
@@ -86,9 +67,7 @@ def test_the_time_of_a_part_is_scaled_to_all_photos(
     assert found.seconds == pytest.approx(3 * 8 * part)
 
 
-def test_validate_says_what_a_run_would_take(
-    one_batch: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_validate_prints_an_estimate(one_batch: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "config.yaml"]) == 0
     assert "all: 0.0 megapixels to do, about 0 s on this machine.\n" in capsys.readouterr().out
     assert main(["validate", "config.yaml", "--quick"]) == 0

@@ -1,4 +1,4 @@
-"""Runs over photos that are large for the memory that they may take."""
+"""Runs with photos that are too large for the memory limit."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SIZES = {"a.jpg": (50, 41), "b.png": (33, 64), "below/c.jpeg": (64, 48)}
 
 
 def run(*settings: str) -> dict[str, str | None]:
-    """Run the config and return what was wrong with each photo."""
+    """Run the config and return the error of each photo, None if it was stylized."""
     main(["run", "config.yaml", *(word for setting in settings for word in ("--set", setting))])
     outcomes = {each.input.removeprefix("photos/"): each for each in read_outcomes("out")}
     for name, outcome in outcomes.items():
@@ -23,18 +23,18 @@ def run(*settings: str) -> dict[str, str | None]:
     return {name: outcome.error for name, outcome in outcomes.items()}
 
 
-def test_a_photo_that_fits_in_no_way_fails_and_says_what_to_do(one_batch: Path) -> None:
+def test_a_photo_too_large_even_for_tiles_fails_with_advice(one_batch: Path) -> None:
     errors = run("run.memory=0.0000001")
     assert set(errors) == set(SIZES)
     for error in errors.values():
         assert "run.memory (0.0 GB). fast.statistics: thumbnail and fast.processing_size" in error
 
 
-def test_tiles_make_the_same_picture(one_batch: Path) -> None:
+def test_a_picture_made_in_tiles_is_nearly_the_same(one_batch: Path) -> None:
     quality = "batches.0.format=png"
     assert not any(run(quality).values())
     whole = {path.name: Image.open(path).tobytes() for path in Path("out").rglob("*.png")}
-    # Room for tiles, but not for a whole one, on each core.
+    # Enough for tiles on each core, but not for a whole photo.
     memory = f"run.memory={4e-4 * torch.get_num_threads()}"
     assert not any(run(quality, "batches.0.overwrite=always", memory).values())
     for path in Path("out").rglob("*.png"):
@@ -45,7 +45,7 @@ def test_tiles_make_the_same_picture(one_batch: Path) -> None:
 
 
 @pytest.mark.parametrize("setting", ["processing_size=64", "statistics=thumbnail"])
-def test_what_alters_pixels_is_done_anew(one_batch: Path, setting: str) -> None:
+def test_options_that_change_pixels_redo_the_outputs(one_batch: Path, setting: str) -> None:
     run()
     assert main(["run", "config.yaml"]) == 0
     assert {each.status for each in read_outcomes("out")} == {"skipped"}
@@ -53,6 +53,6 @@ def test_what_alters_pixels_is_done_anew(one_batch: Path, setting: str) -> None:
     assert {each.status for each in read_outcomes("out")} == {"done"}
 
 
-def test_a_run_says_what_computes(one_batch: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_prints_what_computes(one_batch: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run()
     assert "Networks are computed on the CPU by OpenVINO " in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Plans: which image goes where, and collisions."""
+"""Tests of plans: outputs, and collisions between them."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_a_chosen_format_gives_the_extension(photos: Path, checkpoint_path: Path
     assert outputs == ["out/a.webp", "out/b.webp", "out/below/c.webp"]
 
 
-def test_collisions_are_said_before_anything_runs(photos: Path, checkpoint_path: Path) -> None:
+def test_collisions_are_errors_before_the_run(photos: Path, checkpoint_path: Path) -> None:
     (photos / "a.png").write_bytes((photos / "b.png").read_bytes())
     same = {"name": "same", "input": str(photos), "output": "out"}
     assert survey(plan(config(checkpoint_path, same))) == {"same": {None: 4}}
@@ -61,7 +61,7 @@ def test_collisions_are_said_before_anything_runs(photos: Path, checkpoint_path:
     assert all(mistake.startswith("batch again: ") for mistake in caught.value.mistakes)
 
 
-def test_very_many_collisions_are_cut_short(photos: Path, checkpoint_path: Path) -> None:
+def test_a_long_list_of_collisions_is_shortened(photos: Path, checkpoint_path: Path) -> None:
     for number in range(30):
         (photos / f"{number}.jpg").touch()
         (photos / f"{number}.png").touch()
@@ -75,7 +75,7 @@ def test_very_many_collisions_are_cut_short(photos: Path, checkpoint_path: Path)
 def test_writing_over_an_input_is_refused(
     photos: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However the same folder is written, and even where the glob would not match it again."""
+    """Also if the folder is spelled differently, and the input does not match the output."""
     monkeypatch.chdir(photos.parent)
     batch = {"name": "x", "input": "photos/a.jpg", "output": str(photos)}
     with pytest.raises(ConfigError) as caught:

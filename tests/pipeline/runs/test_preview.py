@@ -1,4 +1,4 @@
-"""Contact sheets of what photos become: what is in their cells."""
+"""Tests of previews: what the cells of a contact sheet show."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from stylebeam.transforms.images.contact_sheet import contact_sheet
 
 
 class Sheets:
-    """Lays out contact sheets, and keeps what they were made of."""
+    """Lays out contact sheets, and records their rows and labels."""
 
     def __init__(self) -> None:
         self.rows: list[list[Image.Image]] = []
@@ -46,7 +46,7 @@ def middle(image: Image.Image, side: int) -> np.ndarray:
 
 @pytest.fixture
 def photo(photos: Path) -> Image.Image:
-    """The only one: of 700x500 pixels, all parts of which differ."""
+    """The only photo, of 700x500 pixels; no two parts of it are equal."""
     for path in photos.rglob("*.*"):
         path.unlink()
     rows, columns = np.mgrid[:500, :700]
@@ -57,7 +57,7 @@ def photo(photos: Path) -> Image.Image:
 
 
 @pytest.mark.parametrize("size", ["null", "250"])
-def test_a_preview_shows_the_middle_of_what_a_run_makes(
+def test_a_preview_shows_the_middle_of_the_outputs_of_a_run(
     one_batch: Path, photo: Image.Image, sheets: Sheets, size: str
 ) -> None:
     command = ["config.yaml", "--set", f"batches.all.fast.processing_size={size}"]
@@ -89,7 +89,7 @@ batches:
     assert sizes[1][2:] == [(1, 1)] * 4
 
 
-def test_a_preview_of_an_optimization_is_cut_short_and_has_its_strokes(
+def test_a_preview_of_an_optimization_has_few_evaluations(
     one_batch: Path, photo: Image.Image, sheets: Sheets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo.save("painting.png")
@@ -108,7 +108,7 @@ batches:
     assert np.abs(np.asarray(before, np.int16) - np.asarray(after, np.int16)).max() > 3
 
 
-def test_a_preview_of_an_enlargement_shows_what_was_enlarged(
+def test_a_preview_of_an_enlargement_shows_the_same_part_of_both(
     one_batch: Path, photo: Image.Image, sheets: Sheets
 ) -> None:
     Path("config.yaml").write_text("""
@@ -123,7 +123,7 @@ batches: [{name: larger, input: photos, output: out, method: super_resolution}]
     assert np.median(difference) < 12
 
 
-def test_a_photo_is_never_written_over(
+def test_a_photo_is_never_overwritten(
     one_batch: Path, photo: Image.Image, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["preview", "config.yaml", "photos/photo.png"]) == 2

@@ -64,7 +64,7 @@ def wait_for_workers_that_ignore_interrupts(process: int) -> None:
 
 
 def check_record() -> Counter[str]:
-    """Check that every input has one outcome, and a true one; return their number by status."""
+    """Check that every input has one correct outcome, and return the number of each status."""
     outcomes = {outcome.input: outcome for outcome in read_outcomes("out")}
     assert len(outcomes) == IMAGES
     for outcome in outcomes.values():

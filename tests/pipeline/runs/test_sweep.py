@@ -1,4 +1,4 @@
-"""The command `sweep`, end to end, on real files."""
+"""Tests of the command `sweep` with real files."""
 
 from collections.abc import Callable
 from itertools import product
@@ -49,7 +49,7 @@ def sheets() -> set[str]:
 
 
 def find(sheet: Path, cell: Path) -> list[tuple[int, int]]:
-    """The left upper corners at which a sheet shows a cell's image pixel by pixel."""
+    """Return the left upper corners at which a sheet shows exactly the pixels of a cell."""
     with Image.open(sheet) as image, Image.open(cell) as part:
         wanted = part.convert("RGB")
         corner = wanted.crop((0, 0, 24, 1)).tobytes()
@@ -68,17 +68,19 @@ def find(sheet: Path, cell: Path) -> list[tuple[int, int]]:
         ]
 
 
-def test_every_cell_is_what_a_run_with_its_values_would_write(
+def test_every_cell_equals_the_output_of_a_run_with_its_values(
     gradient: Callable[[int, int], Image.Image], capsys: pytest.CaptureFixture[str]
 ) -> None:
     gradient(200, 170).save("photos/below/c.jpeg")
     assert sweep() == 0
     assert sheets() == {"a.png", "b.png", "below/c.png"}
-    said = capsys.readouterr().out
-    assert "chicago: 3 images in photos, each stylized in 6 ways\n" in said
-    assert "chicago: fast.style=one, fast.strength=0.5: 3 done, 0 failed; outputs in out/ce" in said
-    assert said.count("Networks loaded: 1.\n") == 1
-    assert said.endswith("The contact sheet of each image is in out.\n")
+    printed = capsys.readouterr().out
+    assert "chicago: 3 images in photos, each stylized in 6 ways\n" in printed
+    assert (
+        "chicago: fast.style=one, fast.strength=0.5: 3 done, 0 failed; outputs in out/ce" in printed
+    )
+    assert printed.count("Networks loaded: 1.\n") == 1
+    assert printed.endswith("The contact sheet of each image is in out.\n")
 
     styles = {1: "one", 2: "{one: 1, two: 3}"}
     strengths = {1: 0.25, 2: 0.5, 3: 1.0}
@@ -113,7 +115,7 @@ def test_one_row_of_one_photo_with_options_of_beam() -> None:
     assert sorted(path.name for path in Path("out/cells").iterdir()) == ["1_1", "1_2"]
 
 
-def test_what_failed_in_a_cell_has_a_sheet_that_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sheet_marks_the_cells_that_failed(capsys: pytest.CaptureFixture[str]) -> None:
     Path("photos/broken.jpg").write_text("no image")
     settings = ["sweep.rows={key: method, values: [fast, super_resolution]}"]
     settings += ["sweep.columns.values=[0, 1]", "run.max_pixels=2500"]
@@ -122,22 +124,24 @@ def test_what_failed_in_a_cell_has_a_sheet_that_says_so(capsys: pytest.CaptureFi
     Image.new("RGB", (50, 41), "red").save("out/cells/2_2/a.png")
     assert sweep(*settings) == 3
     assert sheets() == {"a.png", "b.png", "broken.png", "below/c.png"}
-    grey = (238, 238, 238)
+    gray = (238, 238, 238)
     for name, first_row_failed in (("a.png", False), ("broken.png", True)):
         with Image.open(Path("out", name)) as sheet:
             x = sheet.width - 20
-            assert sheet.getpixel((x, sheet.height - 20)) == grey
-            assert (sheet.getpixel((x, sheet.height - 190)) == grey) == first_row_failed
-    said = capsys.readouterr().out
-    assert "chicago: method=fast, fast.strength=0: 2 done, 2 failed" in said
-    assert "  failed: photos/broken.jpg: The file is not an image of a known kind.\n" in said
+            assert sheet.getpixel((x, sheet.height - 20)) == gray
+            assert (sheet.getpixel((x, sheet.height - 190)) == gray) == first_row_failed
+    printed = capsys.readouterr().out
+    assert "chicago: method=fast, fast.strength=0: 2 done, 2 failed" in printed
+    assert "  failed: photos/broken.jpg: The file is not an image of a known kind.\n" in printed
 
 
-def test_no_images_are_said_and_are_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_input_without_images_is_reported_and_not_a_failure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     Path("empty").mkdir()
     assert sweep("batches.chicago.input=empty") == 0
-    said = capsys.readouterr().out
-    assert said.startswith(
+    printed = capsys.readouterr().out
+    assert printed.startswith(
         "chicago: 0 images in empty, each stylized in 6 ways\n  empty contains no images"
     )
     assert not Path("out").exists()
@@ -179,7 +183,7 @@ def test_the_quality_of_jpegs_is_swept() -> None:
         ("2020-01-31", "2020-01-31", "2020-01-31"),
     ],
 )
-def test_a_value_of_any_kind_comes_through_as_it_is(text: str, value: object, label: str) -> None:
+def test_a_value_of_any_type_is_kept(text: str, value: object, label: str) -> None:
     config = yaml_nodes.parse(f"batches: [{{}}]\nvalues: [{text}]", "config.yaml")
     [read] = yaml_nodes.values(config)["values"]
     node_edits.apply_setting(config, setting_of("a.key", read))
@@ -206,7 +210,7 @@ def test_a_batch_may_have_any_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         (["sweep.columns.key=fast.style"], "fast.style is the key of the rows already"),
         (["sweep.rows.values=[]"], "sweep.rows.values: there must be at least one value"),
@@ -229,9 +233,9 @@ def test_a_batch_may_have_any_name() -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_runs(
+def test_mistakes_are_errors_before_the_run(
     settings: list[str],
-    said: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -239,12 +243,12 @@ def test_what_is_wrong_is_said_before_anything_runs(
     before = sorted(Path().rglob("*"))
     assert sweep(*settings) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
     assert sorted(Path().rglob("*")) == before
 
 
-def test_a_sweep_is_of_one_batch(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_has_one_batch(capsys: pytest.CaptureFixture[str]) -> None:
     other = "  - {name: other, input: photos, output: o, fast: {style: starry_night}}\nrun:"
     Path("sweep.yaml").write_text(CONFIG.replace("run:", other))
     assert sweep() == 2
@@ -252,7 +256,7 @@ def test_a_sweep_is_of_one_batch(capsys: pytest.CaptureFixture[str]) -> None:
     assert error == "stylebeam: sweep.yaml:1: batches: a sweep takes one batch, not 2\n"
 
 
-def test_the_mistakes_of_all_cells_are_said_once_with_the_axis_that_made_them() -> None:
+def test_the_mistakes_of_all_cells_are_reported_once_with_their_axis() -> None:
     settings = ["sweep.rows.values=[one, thre, {one: -1}]", "sweep.columns.values=[2, 0.5, much]"]
     with pytest.raises(ConfigError) as caught:
         load_sweep("sweep.yaml", settings)
@@ -294,12 +298,14 @@ def test_a_file_is_read_once_for_all_cells(monkeypatch: pytest.MonkeyPatch) -> N
 def test_two_photos_of_one_sheet_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("RGB", (20, 20)).save("photos/a.png")
     assert sweep() == 2
-    said = capsys.readouterr().err
-    assert "batch chicago: photos/a.png and photos/a.jpg would both be written to out/a.p" in said
+    printed = capsys.readouterr().err
+    assert (
+        "batch chicago: photos/a.png and photos/a.jpg would both be written to out/a.p" in printed
+    )
     assert not Path("out").exists()
 
 
-def test_a_sheet_is_never_written_over_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sheet_never_overwrites_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
     Path("photos/cells/2_3").mkdir(parents=True)
     Image.new("RGB", (20, 20)).save("photos/cells/2_3/a.jpg")
     assert sweep() == 2

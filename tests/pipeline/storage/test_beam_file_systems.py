@@ -1,4 +1,4 @@
-"""What is particular to Beam's FileSystems."""
+"""Tests of what only Beam's FileSystems do."""
 
 from pathlib import Path
 
@@ -29,6 +29,6 @@ def test_the_reason_is_the_error_of_the_file_and_not_the_error_of_the_request() 
     assert BeamFileSystems().reason(error) == "permission denied"
 
 
-def test_a_scheme_that_no_storage_has_is_a_mistake() -> None:
+def test_an_unknown_scheme_is_a_mistake() -> None:
     mistake = storage.mistake_in("nowhere://photos")
     assert mistake == "nowhere://photos is in no storage that Beam knows; is its scheme right?"

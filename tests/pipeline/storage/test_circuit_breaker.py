@@ -1,4 +1,4 @@
-"""A storage that is out of order is not waited for again and again."""
+"""A storage that is out of order is not retried for every file."""
 
 import pytest
 from google.cloud import storage as gcs
@@ -21,7 +21,7 @@ def test_a_breaker_opens_after_failures_in_a_row_and_closes_with_a_success() -> 
     assert not breaker.is_open
 
 
-def test_a_bucket_that_is_out_of_order_is_asked_once_until_it_answers(
+def test_a_bucket_that_is_out_of_order_has_one_request_per_file_until_it_answers(
     bucket: gcs.Bucket, emulator: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.blob("photo.jpg").upload_from_string(b"x")

@@ -1,4 +1,4 @@
-"""What every storage must do: the local disk, Google's, those of Beam, and one that is added."""
+"""What every storage must do: local disk, Google Cloud, Beam's FileSystems, and an added one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_a_listing_has_sizes_and_versions(place: Callable[[str], str]) -> None:
     assert after.version != before.version
 
 
-def test_one_star_stays_in_a_folder_and_two_do_not(place: Callable[[str], str]) -> None:
+def test_one_star_does_not_match_subfolders_and_two_do(place: Callable[[str], str]) -> None:
     for name in ("a.jpg", "b.png", "below/c.jpg", "below/deeper/d.jpg"):
         storage.write(place(f"tree/{name}"), b"x")
     assert names_in(place("tree"), "*.jpg") == {"a.jpg"}
@@ -98,7 +98,7 @@ def test_a_deleted_file_is_gone_and_can_be_deleted_again(place: Callable[[str], 
     assert not storage.exists(place("folder/a.bin"))
 
 
-def test_a_file_exists_under_its_whole_name_alone(place: Callable[[str], str]) -> None:
+def test_a_file_exists_only_under_its_whole_name(place: Callable[[str], str]) -> None:
     storage.write(place("folder/file.bin"), b"x")
     assert storage.exists(place("folder/file.bin"))
     for other in ("folder/file", "folder/file.bin.part", "folder/*.bin"):
@@ -125,7 +125,7 @@ def test_a_storage_that_keeps_stamps_with_files_lists_them(place: Callable[[str]
 
 
 @pytest.mark.parametrize("place", ["Google Cloud Storage", "memory"], indirect=True)
-def test_a_storage_that_keeps_stamps_with_files_replaces_only_the_version_that_it_should(
+def test_a_storage_that_keeps_stamps_with_files_replaces_only_the_expected_version(
     place: Callable[[str], str],
 ) -> None:
     path = place("out/a.jpg")
@@ -153,7 +153,7 @@ def test_locations(place: Callable[[str], str]) -> None:
     assert storage.link_target(folder) is None
 
 
-def test_a_second_run_does_only_what_is_missing_or_changed(
+def test_a_second_run_redoes_only_what_is_missing_or_changed(
     place: Callable[[str], str], photos: Path, checkpoint_path: Path
 ) -> None:
     names = ("a.jpg", "b.png", "below/c.jpeg")

@@ -71,7 +71,7 @@ def run(deadline: float) -> int:
 def test_rare_faults_lose_nothing(
     faulty: Callable[[float], FaultyProxy], bucket: gcs.Bucket
 ) -> None:
-    # About seven attempts fit into the deadline; in one run of 500 all of a request's would fail.
+    # About seven attempts fit into the deadline: all attempts of a request fail in 1 of 500 runs.
     with faulty(0.03) as proxy:
         assert run(deadline=60) == 0
     assert set(proxy.faults) == set(FAULTS)

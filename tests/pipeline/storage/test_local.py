@@ -1,4 +1,4 @@
-"""What is particular to the local disk."""
+"""Tests of what only the local disk does."""
 
 import os
 from pathlib import Path
@@ -9,18 +9,18 @@ from stylebeam.pipeline import storage
 from stylebeam.pipeline.storage import StorageError
 
 
-def test_a_written_file_leaves_no_other_behind(tmp_path: Path) -> None:
+def test_a_write_leaves_no_temporary_file(tmp_path: Path) -> None:
     storage.write(str(tmp_path / "file.bin"), b"x")
     assert os.listdir(tmp_path) == ["file.bin"]
 
 
-def test_written_files_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+def test_written_files_have_the_usual_permissions(tmp_path: Path) -> None:
     storage.write(str(tmp_path / "ours"), b"")
     (tmp_path / "any").touch()
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "any").stat().st_mode
 
 
-def test_a_failed_write_keeps_the_old_file_and_leaves_no_other_behind(
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_temporary_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file.bin"
@@ -49,7 +49,7 @@ def test_a_named_pipe_is_not_read(tmp_path: Path) -> None:
     assert not storage.exists(str(tmp_path / "pipe.jpg"))
 
 
-def test_a_folder_is_no_file_and_is_not_deleted(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_file_and_is_not_deleted(tmp_path: Path) -> None:
     assert not storage.exists(str(tmp_path))
     with pytest.raises(StorageError, match="cannot be deleted"):
         storage.delete(str(tmp_path))

@@ -49,6 +49,7 @@ def compiled_graphs() -> int:
     return counters["stats"]["unique_graphs"]
 
 
+@pytest.mark.slow
 def test_a_network_is_compiled_once_for_images_of_any_size(
     two_styles_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +98,7 @@ def test_values_that_are_not_finite_are_reported() -> None:
     assert not backend(noise(20, 30), [torch.tensor(torch.inf)], torch.float32)[1]
 
 
+@pytest.mark.slow
 def test_without_a_compiler_images_are_computed_in_eager_mode(tmp_path: Path) -> None:
     program = """
 import torch

@@ -1,4 +1,4 @@
-"""Feed-forward stylization: any size, strength, precision."""
+"""Tests of feed-forward stylization: sizes, strengths, precisions and blends."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ def noise(height: int, width: int) -> torch.Tensor:
 
 @pytest.fixture(params=["openvino", "torch"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Computes with one backend, whichever is the fastest."""
+    """Computes with one backend, also if another is faster."""
 
     def made(computation: Computation, device: torch.device, workload: Workload) -> Backend:
         if request.param == "openvino":
@@ -49,7 +49,7 @@ def stylizer(backend: None, checkpoint_path: Path) -> FeedForwardStylizer:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 5000), (17, 33), (64, 48), (53, 101)])
-def test_every_size_comes_back_at_its_own(stylizer: FeedForwardStylizer, size) -> None:
+def test_the_result_has_the_size_of_the_image(stylizer: FeedForwardStylizer, size) -> None:
     stylized = stylizer.stylize(noise(*size))
     assert stylized.shape == (3, *size)
     assert stylized.dtype == torch.uint8
@@ -64,6 +64,7 @@ def test_strength_mixes_the_photo_and_the_stylized_image(stylizer: FeedForwardSt
     assert (half.float() - middle).abs().max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["multi_style", "johnson_udnie", "depsep_nn_bil_udnie"])
 @pytest.mark.parametrize("size", [(160, 223), (257, 129)])
 def test_backends_and_precisions_agree(
@@ -85,6 +86,7 @@ def test_backends_and_precisions_agree(
     assert psnr(stylized(partial(TorchBackend, device=CPU), torch.bfloat16), exact) > 45
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["johnson_udnie", "depsep_nn_udnie", "depsep_nn_bil_udnie"])
 def test_a_constant_image_stays_constant(backend: None, name: str) -> None:
     """Instance normalization divides by a tiny deviation, and could amplify rounding errors."""
@@ -138,8 +140,9 @@ def test_values_that_are_infinite_in_float32_are_an_error(
         stylizer.stylize(noise(32, 32))
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sums that differ in their last bits would show in bfloat16."""
+    """Sums in a different order would differ visibly in bfloat16."""
     checkpoint = parse_checkpoint((WEIGHTS / "multi_style.safetensors").read_bytes())
     photos = [noise(150, 170 + number) for number in range(6)]
     results = []
@@ -161,7 +164,7 @@ def two_styles(backend: None, two_styles_path: Path) -> FeedForwardStylizer:
     return FeedForwardStylizer(checkpoint, CPU, torch.float32)
 
 
-def test_a_blend_of_one_and_none_is_the_one(two_styles: FeedForwardStylizer) -> None:
+def test_a_blend_with_a_part_of_zero_is_the_other_style(two_styles: FeedForwardStylizer) -> None:
     photo = noise(40, 56)
     one, two = (two_styles.stylize(photo, 1.0, {name: 1.0}) for name in ("one", "two"))
     assert (one.float() - two.float()).abs().mean() > 1
@@ -169,7 +172,8 @@ def test_a_blend_of_one_and_none_is_the_one(two_styles: FeedForwardStylizer) -> 
     assert torch.equal(two_styles.stylize(photo, 1.0, {"two": 3.0, "one": 0.0}), two)
 
 
-def test_a_blend_goes_from_one_to_the_other(two_styles: FeedForwardStylizer) -> None:
+@pytest.mark.slow
+def test_a_blend_goes_from_one_style_to_the_other(two_styles: FeedForwardStylizer) -> None:
     photo = noise(40, 56)
     results = [
         two_styles.stylize(photo, 1.0, {"one": 1 - part, "two": part}).float()

@@ -16,6 +16,7 @@ from stylebeam.transforms.inference.super_resolution import SuperResolutionEngin
 from stylebeam.transforms.networks import build_network
 
 CPU = torch.device("cpu")
+FACTORS = [2, 4, pytest.param(8, marks=pytest.mark.slow)]
 
 
 def checkpoint(factor: int = 4) -> Checkpoint:
@@ -24,7 +25,7 @@ def checkpoint(factor: int = 4) -> Checkpoint:
     return Checkpoint("super_resolution", network.state_dict(), {}, {"factor": factor})
 
 
-@pytest.mark.parametrize("factor", [2, 4, 8])
+@pytest.mark.parametrize("factor", FACTORS)
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (17, 24)])
 def test_every_size_is_enlarged_by_the_factor(factor: int, size: tuple[int, int]) -> None:
     pixels = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
@@ -33,7 +34,7 @@ def test_every_size_is_enlarged_by_the_factor(factor: int, size: tuple[int, int]
     assert large.shape == (3, factor * size[0], factor * size[1])
 
 
-@pytest.mark.parametrize("factor", [2, 4, 8])
+@pytest.mark.parametrize("factor", FACTORS)
 @pytest.mark.parametrize("upsampling", ["transposed", "nearest", "nearest_and_bilinear"])
 def test_an_image_in_tiles_equals_the_image_as_a_whole(
     factor: int, upsampling: str, monkeypatch: pytest.MonkeyPatch

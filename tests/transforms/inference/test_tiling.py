@@ -1,4 +1,4 @@
-"""Stylisation in tiles: the same picture, without seams, at any size."""
+"""Tests of stylization in tiles: the same picture, without seams, at any size."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ def network_of(name: str, arguments: dict[str, object]) -> tuple[StyleNetwork, t
 
 @pytest.fixture
 def photo(gradient: Callable[[int, int], Image.Image]) -> Callable[[int, int], torch.Tensor]:
-    """Makes pixels, shape (H, W, 3), that have statistics of their own in each place."""
+    """Makes pixels, shape (H, W, 3), whose statistics differ from place to place."""
 
     def make(height: int, width: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(3)
@@ -46,7 +46,7 @@ def photo(gradient: Callable[[int, int], Image.Image]) -> Callable[[int, int], t
 @pytest.mark.parametrize("statistics", ["exact", "thumbnail"])
 @pytest.mark.parametrize("size", [(150, 131), (64, 200), (17, 33), (18, 131)])
 @pytest.mark.parametrize(("name", "arguments"), NETWORKS)
-def test_tiles_are_parts_of_the_whole(
+def test_an_image_in_tiles_equals_the_image_as_a_whole(
     name: str,
     arguments: dict[str, object],
     size: tuple[int, int],
@@ -54,7 +54,7 @@ def test_tiles_are_parts_of_the_whole(
     photo: Callable[[int, int], torch.Tensor],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """(A thumbnail of an image that is no larger is the image.)"""
+    """The images are no larger than a thumbnail, so its statistics are exact as well."""
     monkeypatch.setattr(tiles, "TILE_SIDE", 48)
     network, vector = network_of(name, arguments)
     pixels = photo(*size)
@@ -109,7 +109,7 @@ def checkpoint() -> Checkpoint:
     return Checkpoint("multi_style", network.state_dict(), styles, NETWORKS[0][1])
 
 
-def test_what_does_not_fit_into_memory_is_tiled(
+def test_an_image_too_large_for_the_memory_is_tiled(
     checkpoint: Checkpoint,
     photo: Callable[[int, int], torch.Tensor],
     monkeypatch: pytest.MonkeyPatch,
@@ -132,7 +132,7 @@ def test_what_does_not_fit_into_memory_is_tiled(
     assert (made.int() - whole.stylize(pixels).int()).abs().max() <= 1
 
 
-def test_what_does_not_fit_even_so_says_what_to_do(checkpoint: Checkpoint) -> None:
+def test_an_image_too_large_even_for_tiles_is_an_error_with_advice(checkpoint: Checkpoint) -> None:
     stylizer = FeedForwardStylizer(checkpoint, CPU, torch.float32, memory=1_000_000)
     pixels = torch.zeros(3, 400, 500, dtype=torch.uint8)
     with pytest.raises(MemoryError, match=r"run\.memory.*statistics: thumbnail.*processing_size"):
