@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import apache_beam as beam
+import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
@@ -26,6 +27,7 @@ def run(folder: Path, names: list[str], expected: list[object], **options: objec
         assert_that(outcomes | beam.Map(gist), equal_to(expected))
 
 
+@pytest.mark.slow
 def test_a_second_run_redoes_what_is_missing_or_changed(one_batch: Path) -> None:
     options = {"style": "style.safetensors", "device": "cpu"}
     done = [("a.jpg", "done", None), ("b.png", "done", None), ("c.jpeg", "done", None)]
@@ -36,6 +38,7 @@ def test_a_second_run_redoes_what_is_missing_or_changed(one_batch: Path) -> None
     run(one_batch, NAMES, done, **options, strength=0.5)
 
 
+@pytest.mark.slow
 def test_the_outputs_equal_those_of_the_command(one_batch: Path) -> None:
     run(one_batch, NAMES[:1], [("a.jpg", "done", None)], style="style.safetensors", device="cpu")
     made = (one_batch / "out" / "a.jpg").read_bytes()

@@ -70,6 +70,7 @@ def pixels(path: str) -> Image.Image:
         return image.convert("RGB")
 
 
+@pytest.mark.slow
 def test_three_methods_in_one_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
     for name in ("fast", "gatys", "larger"):
@@ -94,6 +95,7 @@ def test_old_keys_are_read_with_a_note(capsys: pytest.CaptureFixture[str]) -> No
     assert "gatys.batch_size: this key no longer has an effect" in notes
 
 
+@pytest.mark.slow
 def test_an_optimization_can_start_from_the_fast_network() -> None:
     # One evaluation does not change the image.
     assert run("batches.gatys.gatys={init: fast, iterations: 1, levels: 1}") == 0
@@ -101,6 +103,7 @@ def test_an_optimization_can_start_from_the_fast_network() -> None:
         assert pixels(f"out/fast/{name}.png").tobytes() == pixels(f"out/gatys/{name}.png").tobytes()
 
 
+@pytest.mark.slow
 def test_weights_can_be_a_file(vgg19: Path) -> None:
     assert run(f"batches.gatys.gatys={{recipe: gatys2016, iterations: 2, weights: {vgg19}}}") == 0
     assert statuses("out/gatys") == ["done"] * 3
@@ -117,6 +120,7 @@ def test_unusable_weights_are_an_error_before_the_run(
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_nan_fails_the_image_and_not_the_run(
     vgg19: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,6 +136,7 @@ def test_a_loss_that_is_nan_fails_the_image_and_not_the_run(
     )
 
 
+@pytest.mark.slow
 def test_without_weights_and_network_a_preset_of_a_paper_is_an_error_before_the_run(
     tmp_path: Path,
 ) -> None:
@@ -228,6 +233,7 @@ def test_a_painting_that_changed_since_the_start_of_the_run_is_refused(folder: P
         before.load(Resources(torch.device("cpu"), ONE_IMAGE))
 
 
+@pytest.mark.slow
 def test_the_record_of_a_run_has_its_options() -> None:
     assert run() == 0
     [of_batch] = json.loads(Path("out/gatys/_stylebeam/run.json").read_text())["batches"]
@@ -236,6 +242,7 @@ def test_the_record_of_a_run_has_its_options() -> None:
     assert of_batch["weights"] == resolved("{iterations: 3}").network_key
 
 
+@pytest.mark.slow
 def test_one_image_in_the_style_of_a_painting(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["stylize", "photos/a.jpg", "styled.png", "--style-image", "painting.png"]
     assert main([*command, "--set", "iterations=3", "--device", "cpu"]) == 0

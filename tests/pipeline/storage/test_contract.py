@@ -153,6 +153,7 @@ def test_locations(place: Callable[[str], str]) -> None:
     assert storage.link_target(folder) is None
 
 
+@pytest.mark.slow
 def test_a_second_run_redoes_only_what_is_missing_or_changed(
     place: Callable[[str], str], photos: Path, checkpoint_path: Path
 ) -> None:

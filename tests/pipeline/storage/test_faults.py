@@ -16,6 +16,8 @@ from stylebeam.pipeline.storage.google_cloud import GoogleCloudStorage
 from tests.helpers.faulty_proxy import FAULTS, FaultyProxy, Request
 from tests.helpers.storages import use_storage
 
+pytestmark = pytest.mark.slow
+
 IMAGES = 500
 
 

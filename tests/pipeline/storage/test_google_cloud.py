@@ -1,4 +1,4 @@
-"""What is particular to Google Cloud Storage, with an emulator of it."""
+"""Tests of what only Google Cloud Storage does, with an emulator."""
 
 import json
 import os
@@ -25,6 +25,7 @@ from tests.helpers.faulty_proxy import FaultyProxy
 from tests.helpers.storages import use_storage
 
 
+@pytest.mark.slow
 def test_a_run_from_a_bucket_to_a_bucket(
     bucket: gcs.Bucket, photos: Path, checkpoint_path: Path, tmp_path: Path
 ) -> None:
@@ -71,6 +72,7 @@ batches:
         assert image.size == (33, 64)
 
 
+@pytest.mark.slow
 def test_a_training_with_photos_in_a_bucket(
     bucket: gcs.Bucket, photos: Path, tmp_path: Path
 ) -> None:
@@ -85,7 +87,7 @@ def test_a_training_with_photos_in_a_bucket(
     )
     assert done.returncode == 0, done.stderr
     checkpoint = parse_checkpoint((tmp_path / "own.safetensors").read_bytes())
-    assert checkpoint.styles["own"].training["content_images"] == "1 photographs"
+    assert checkpoint.styles["b"].training["content_images"] == "1 photographs"
     assert "held-out loss" in done.stdout
     paths[1] = "gs://archive/nothing"
     done = subprocess.run(
@@ -95,6 +97,7 @@ def test_a_training_with_photos_in_a_bucket(
     assert "content_images: there are no images in gs://archive/nothing." in done.stderr
 
 
+@pytest.mark.slow
 def test_a_sweep_of_an_optimization_with_a_painting_in_a_bucket(
     bucket: gcs.Bucket, photos: Path, tmp_path: Path
 ) -> None:
@@ -143,6 +146,7 @@ def folder(tmp_path: Path, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatc
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_rewritten_photo_is_redone_and_an_edited_output_is_left_alone(
     bucket: gcs.Bucket, photos: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,6 +166,7 @@ def test_a_rewritten_photo_is_redone_and_an_edited_output_is_left_alone(
     assert "exists already and was not written by a run, or was changed" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_each_read_and_each_write_is_one_request(
     bucket: gcs.Bucket, emulator: str, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +231,7 @@ def test_names_that_lead_out_of_the_output_folder_are_refused(
     assert inside == {folder / f"deep/er/out/{name}.jpg" for name in ("escaped", "fine")}
 
 
+@pytest.mark.slow
 def test_a_listing_of_many_pages(
     bucket: gcs.Bucket, emulator: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

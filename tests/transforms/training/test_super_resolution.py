@@ -36,6 +36,7 @@ def config(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

@@ -68,6 +68,7 @@ def config(
     )
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_a_checkpoint_is_written(
     config: StyleTrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,6 +311,7 @@ def test_a_tensorboard_log_without_the_package_is_an_error(
         train(config.model_copy(update={"tensorboard": Path("log")}), print)
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_result(
     config: StyleTrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -404,6 +406,7 @@ def test_a_missing_photo_stops_the_training_which_can_be_resumed(
         train(config, print, missing)
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_bar_with_the_loss_and_the_time_left(
     config: StyleTrainingConfig,
 ) -> None:
