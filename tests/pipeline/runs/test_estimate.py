@@ -17,6 +17,7 @@ from stylebeam.pipeline.runs.planning import BatchPlan, resolve
 from tests.helpers.fake_method import FakeMethod
 
 
+@pytest.mark.slow
 def test_the_pixels_of_photos_to_do_are_counted(one_batch: Path, photos: Path) -> None:
     (photos / "bad.jpg").write_text("no image")
     config, plans = load_and_resolve("config.yaml", RunConfig, (), resolve)

@@ -30,6 +30,7 @@ def test_a_photo_too_large_even_for_tiles_fails_with_advice(one_batch: Path) -> 
         assert "run.memory (0.0 GB). fast.statistics: thumbnail and fast.processing_size" in error
 
 
+@pytest.mark.slow
 def test_a_picture_made_in_tiles_is_nearly_the_same(one_batch: Path) -> None:
     quality = "batches.0.format=png"
     assert not any(run(quality).values())
@@ -44,6 +45,7 @@ def test_a_picture_made_in_tiles_is_nearly_the_same(one_batch: Path) -> None:
         assert sum(differences) / len(differences) < 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", ["processing_size=64", "statistics=thumbnail"])
 def test_options_that_change_pixels_redo_the_outputs(one_batch: Path, setting: str) -> None:
     run()

@@ -56,6 +56,7 @@ def photo(photos: Path) -> Image.Image:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["null", "250"])
 def test_a_preview_shows_the_middle_of_the_outputs_of_a_run(
     one_batch: Path, photo: Image.Image, sheets: Sheets, size: str
@@ -132,6 +133,7 @@ def test_a_photo_is_never_overwritten(
     assert "the name must end in one of .jpg" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_all_styles_on_a_photo(one_batch: Path, photo: Image.Image, sheets: Sheets) -> None:
     photo.resize((70, 50)).save("small.png")
     assert main(["styles", "--sheet", "styles.jpg", "--photo", "small.png"]) == 0
@@ -147,6 +149,7 @@ def test_all_styles_on_a_photo(one_batch: Path, photo: Image.Image, sheets: Shee
         assert sheet.height > 114 * len(sheets.rows)
 
 
+@pytest.mark.slow
 def test_without_a_photo_six_are_shown(sheets: Sheets, tmp_path: Path) -> None:
     assert main(["styles", "--sheet", str(tmp_path / "styles.png")]) == 0
     assert {len(row) for row in sheets.rows} == {6}

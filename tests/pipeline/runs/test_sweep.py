@@ -68,6 +68,7 @@ def find(sheet: Path, cell: Path) -> list[tuple[int, int]]:
         ]
 
 
+@pytest.mark.slow
 def test_every_cell_equals_the_output_of_a_run_with_its_values(
     gradient: Callable[[int, int], Image.Image], capsys: pytest.CaptureFixture[str]
 ) -> None:

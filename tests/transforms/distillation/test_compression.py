@@ -100,6 +100,7 @@ def test_a_repeated_channel_is_chosen_once() -> None:
     assert representative_channels(torch.stack([loud, loud, quiet], 1), 2) == [0, 2]
 
 
+@pytest.mark.slow
 def test_the_compressed_network_predicts_a_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
     """The teacher has random weights; the images are not those that the network was fitted to."""
     torch.manual_seed(0)

@@ -87,6 +87,7 @@ def config(
     )
 
 
+@pytest.mark.slow
 def test_longer_training_explains_more_variance(config: DistillationConfig) -> None:
     short = distill(config.model_copy(update={"iterations": 1}), lambda line: None)
     longer = distill(config.model_copy(update={"iterations": 30}), lambda line: None)
@@ -157,6 +158,7 @@ def test_the_maps_are_the_least_squares_solution(
         assert products.abs().max() <= 1e-3 * scale.max(), layer
 
 
+@pytest.mark.slow
 def test_a_killed_distillation_resumes_to_the_same_result(
     config: DistillationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +180,7 @@ def test_a_killed_distillation_resumes_to_the_same_result(
     assert "Resuming from iteration 2." in lines
 
 
+@pytest.mark.slow
 def test_a_distillation_can_start_from_a_checkpoint(
     config: DistillationConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +203,7 @@ def test_a_distillation_can_start_from_a_checkpoint(
         assert similarity > 0.999, layer
 
 
+@pytest.mark.slow
 def test_held_out_images_are_not_trained_on(
     config: DistillationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
