@@ -69,6 +69,7 @@ def test_every_style_and_network_is_in_the_table_and_the_grid(config: Evaluation
         assert grid.width == 6 * (384 + 2) + 2
 
 
+@pytest.mark.slow
 def test_an_optimization_of_each_photo_is_better_than_an_untrained_network(
     config: EvaluationConfig,
 ) -> None:
@@ -80,6 +81,7 @@ def test_an_optimization_of_each_photo_is_better_than_an_untrained_network(
     assert list(rows)[2:6] == ["one, 10 iterations", "single", "many: one", "two, 10 iterations"]
 
 
+@pytest.mark.slow
 def test_losses_are_means_over_the_photos(config: EvaluationConfig) -> None:
     row = rows_of(evaluate(config, lambda line: None))["many: two"]
     checkpoint = parse_checkpoint(config.checkpoints[1].read_bytes())

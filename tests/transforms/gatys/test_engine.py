@@ -78,6 +78,7 @@ def test_the_loss_falls(painting: Tensor, photo: Tensor, optimizer: str) -> None
     assert found[-1] < found[0] / 5
 
 
+@pytest.mark.slow
 def test_the_tolerance_saves_evaluations(painting: Tensor, photo: Tensor) -> None:
     counts = []
     for tolerance in (0.0, 0.1, 0.4):
@@ -183,6 +184,7 @@ def test_noise_depends_on_the_photo_alone(painting: Tensor, photo: Tensor) -> No
     assert not torch.equal(first, other)
 
 
+@pytest.mark.slow
 def test_colors_can_be_the_photos(painting: Tensor, photo: Tensor) -> None:
     def chroma(image: Tensor) -> Tensor:
         values = image.unsqueeze(0).float() / 255
@@ -203,6 +205,7 @@ def test_colors_can_be_the_photos(painting: Tensor, photo: Tensor) -> None:
     assert all(difference(picture, photo) > 20 for picture in pictures.values())
 
 
+@pytest.mark.slow
 def test_style_scale_changes_the_size_of_strokes(painting: Tensor, photo: Tensor) -> None:
     options = {"style_weight": 1e6, "iterations": 60}
     rough, smooth = (
@@ -222,6 +225,7 @@ def test_the_finish_uses_vgg19(painting: Tensor, photo: Tensor, vgg19: Path) -> 
     assert found[-1] < found[5]
 
 
+@pytest.mark.slow
 def test_losses_do_not_depend_on_the_scale_of_vggs_weights(
     painting: Tensor, photo: Tensor, vgg19: Path, tmp_path: Path
 ) -> None:
@@ -260,6 +264,7 @@ def test_a_loss_that_is_nan_is_an_error(
         engine.transform(photo)
 
 
+@pytest.mark.slow
 def test_the_distilled_vgg_and_vgg19_have_the_same_scale(shared: Path) -> None:
     layers = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2"]
     weights = shared / "torch" / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth"
@@ -313,6 +318,7 @@ def memory_taken(settings: OptimizationSettings, precision: torch.dtype) -> tupl
     return peak_memory() - before, engine.memory_needed(512, 512)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_an_optimization_takes_the_estimated_memory(precision: torch.dtype) -> None:
     # So few evaluations fill the history of L-BFGS.

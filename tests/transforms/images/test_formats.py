@@ -163,6 +163,7 @@ def test_32_bit_integers_and_floats_are_refused() -> None:
         decode(file_of(Image.new("F", (3, 3), 0.5), "tiff"))
 
 
+@pytest.mark.slow
 def test_without_the_heif_extra_the_error_says_what_to_install() -> None:
     script = """
 import sys

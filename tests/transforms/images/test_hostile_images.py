@@ -117,6 +117,7 @@ def bombs() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_metadata_that_expand_are_ignored_without_using_memory(tmp_path: Path) -> None:
     files = bombs()
     first, *outcomes = decode_in_subprocess(files.items(), tmp_path, timeout=120)
@@ -170,6 +171,7 @@ def contradictory_files() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_files_with_contradictory_sizes_use_little_memory(tmp_path: Path) -> None:
     first, *outcomes = decode_in_subprocess(contradictory_files().items(), tmp_path, timeout=60)
     assert len(outcomes) == len(contradictory_files())
@@ -211,6 +213,7 @@ def test_mutations_depend_only_on_the_seed() -> None:
     assert list(mutations(60, seed=3)) != list(mutations(60, seed=4))
 
 
+@pytest.mark.slow
 def test_damaged_files_are_decoded_or_raise_image_errors(tmp_path: Path) -> None:
     first, *outcomes = decode_in_subprocess(mutations(1200), tmp_path, timeout=120)
     assert len(outcomes) == 1200, f"the process crashed after {outcomes[-1]}"

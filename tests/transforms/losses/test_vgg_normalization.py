@@ -94,6 +94,7 @@ def test_the_reference_photos_are_the_samples(tmp_path: Path) -> None:
     assert (photos - drawn).abs().mean() < 1 / 255  # Decoders differ a little.
 
 
+@pytest.mark.slow
 def test_the_scale_is_similar_on_other_photos(
     shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
