@@ -120,6 +120,7 @@ def run(command: str, **variables: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_getting_started(checkout: Path) -> None:
     install, *blocks = commands("docs/getting-started.md")
     assert "pip install" in install
@@ -136,6 +137,7 @@ def test_getting_started(checkout: Path) -> None:
     assert len(list(Path("best").rglob("*.png"))) == 1
 
 
+@pytest.mark.slow
 def test_a_style_of_your_own(checkout: Path) -> None:
     shutil.copytree("samples/photos", "photos")
     shutil.copy("samples/paintings/swirls.jpg", "my_painting.jpg")
@@ -168,6 +170,7 @@ def run_in_process(lines: str) -> None:
         assert main(arguments) == 0, line
 
 
+@pytest.mark.slow
 def test_the_readme(photos: Path) -> None:
     install, test, shell = commands("README.md")
     assert "pip install" in install
@@ -187,6 +190,7 @@ def test_the_readme_lists_all_documents() -> None:
     assert [name for name in names if f"]({name})" not in text] == []
 
 
+@pytest.mark.slow
 def test_commands(photos: Path) -> None:
     shutil.copytree("samples/photos", "photos/train")
     shutil.copytree("samples/photos", "photos/held_out")
@@ -204,6 +208,7 @@ def test_commands(photos: Path) -> None:
     assert len(list(Path().glob("*.safetensors"))) == 4
 
 
+@pytest.mark.slow
 def test_the_python_api(photos: Path) -> None:
     [config] = blocks("README.md", "yaml")
     Path("photos.yaml").write_text(config)
@@ -265,6 +270,7 @@ def test_labels_of_the_steps(transform: beam.PTransform, elements: list[object])
     assert labels - {"StylizeTasks"} == set(documented)
 
 
+@pytest.mark.slow
 def test_optimization(checkout: Path) -> None:
     Image.open("samples/photos/cat.png").convert("RGB").save("photo.jpg")
     shutil.copy("samples/paintings/swirls.jpg", "painting.jpg")

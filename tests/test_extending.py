@@ -59,6 +59,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_method_of_the_document_works(folder: Path) -> None:
     half = "--set batches.negatives.invert.strength=0.5 --set batches.negatives.output=half"
     commands = ["run config.yaml --json"] * 2 + [f"run config.yaml --json {half}", "schema run"]
