@@ -6,33 +6,36 @@ workers do, however the archive changes meanwhile.
 
 import contextlib
 import dataclasses
+import glob
 import io
 import json
+import os
+import uuid
 from collections.abc import Iterator
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive.records import Outcome, Task
 
-# Some 4 MB.
+# About 4 MB.
 _ITEMS_IN_A_FILE = 10_000
 
 
 class PlanWriter:
-    """Writes a plan into a folder, item by item, without holding all of it.
+    """Writes a plan item by item, without holding all of it.
 
     Attributes:
         paths: of the files that are written.
     """
 
-    def __init__(self, folder: str, items_in_a_file: int = _ITEMS_IN_A_FILE) -> None:
+    def __init__(self, stem: str, items_in_a_file: int = _ITEMS_IN_A_FILE) -> None:
         """Start a plan.
 
         Args:
-            folder: of this run alone, where the workers can read; a path or URI.
+            stem: of the files' paths or URIs, unique to this run, where the workers can read.
             items_in_a_file: how many images each file holds.
         """
         self.paths: list[str] = []
-        self._folder = folder
+        self._stem = stem
         self._items_in_a_file = items_in_a_file
         self._lines: list[str] = []
 
@@ -53,7 +56,7 @@ class PlanWriter:
             StorageError: the plan cannot be written.
         """
         if self._lines:
-            path = storage.join(self._folder, f"{len(self.paths):06}.jsonl")
+            path = f"{self._stem}-{len(self.paths):06}.jsonl"
             text = "\n".join(self._lines)
             storage.write(path, text.encode(), "application/jsonl")
             self.paths.append(path)
@@ -64,6 +67,24 @@ class PlanWriter:
         for path in self.paths:
             with contextlib.suppress(storage.StorageError):
                 storage.delete(path)
+
+
+def stem_in(output: str) -> str:
+    """Return a stem for the plan of a run, in the output folder that its workers write to."""
+    return storage.join(output, f"_stylebeam/plan-{uuid.uuid4().hex}")
+
+
+def delete_leftovers(output: str) -> None:
+    """Delete the plans that interrupted runs have left in an output folder.
+
+    Raises:
+        StorageError: the folder cannot be listed, or a plan cannot be deleted.
+    """
+    folder = storage.join(output, "_stylebeam")
+    if not storage.is_remote(folder) and not os.path.isdir(folder):
+        return
+    for file in storage.list_files(folder, storage.join(glob.escape(folder), "plan-*.jsonl")):
+        storage.delete(file.path)
 
 
 def read_plan(path: str) -> Iterator[Task | Outcome]:

@@ -76,12 +76,12 @@ class Resources:
 
 
 class Resolved(ABC):
-    """A method's options once its files are known by their contents; a small value, without torch.
+    """A method's options with a digest of each file that they name; a small value, without torch.
 
     Attributes:
-        estimate_side: the side in pixels of the part of a photo on which time is measured.
+        estimate_side: the side in pixels of the crop of a photo on which time is measured.
         needs_surroundings: whether a preview must compute more of a photo than it shows, because
-            what lies around a part changes how the part looks.
+            the surroundings of a crop change how the crop looks.
     """
 
     estimate_side: ClassVar[int] = 1024
@@ -90,9 +90,9 @@ class Resolved(ABC):
     @property
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
-        """What decides pixels, as plain values: digests of files, not where they are.
+        """Everything that affects pixels, as plain values, with digests in place of paths.
 
-        It is part of every recipe's digest: with another value, archives are stylized again.
+        It is part of every recipe's digest: if it changes, archives are stylized again.
         """
 
     @property
@@ -102,32 +102,32 @@ class Resolved(ABC):
 
     @abstractmethod
     def load(self, resources: Resources) -> Any:
-        """Load the networks, which takes long; the result is kept and shared by all threads.
+        """Load the networks, which can take seconds; all threads share the result.
 
         Raises:
-            MethodError: a file is not what it was when the options were resolved.
+            MethodError: a file has changed since the options were resolved.
         """
 
     @abstractmethod
     def engine(self, network: Any) -> Engine:
-        """Return the engine, in no time.
+        """Return the engine; this is fast.
 
         Args:
             network: what `load` returned, of a method with the same `network_key`.
         """
 
     def computation(self, device: torch.device, images: int) -> list[str]:
-        """Return sentences that say what computes, and in which precision; none by default.
+        """Return sentences about the device and the precision of the computation, for `validate`.
 
         Args:
-            device: where.
-            images: how many there are.
+            device: the device that computes.
+            images: the number of images.
         """
         return []
 
     @property
     def short_side(self) -> int | None:
-        """The short side in pixels to which larger photos are reduced; None for their own."""
+        """The short side in pixels to which larger photos are reduced; None to keep their size."""
         return None
 
     def at_short_side(self, short_side: int) -> Resolved:
@@ -153,19 +153,19 @@ class MethodOptions(Strict, ABC):
     """The options of a method, a section of a batch in a config. `str` names the style."""
 
     example: ClassVar[str]
-    """The shortest section that works, as YAML; said where it is missing."""
+    """The shortest valid section, as YAML, for the message about a missing section."""
 
     @property
     def also_uses(self) -> Mapping[str, str]:
-        """Other methods whose options this one uses too: by name, what asks for them."""
+        """Other methods whose sections are needed too: by name, the option that needs them."""
         return {}
 
     @abstractmethod
     def check_files(self, once: Once) -> None:
-        """Find the user's files that the options name, without any that must be downloaded.
+        """Check that the user's files that the options name exist; download nothing.
 
         Args:
-            once: calls functions that read files.
+            once: calls functions that read files, and remembers their results.
 
         Raises:
             MethodError: a file cannot be found or used.
@@ -173,14 +173,14 @@ class MethodOptions(Strict, ABC):
 
     @abstractmethod
     def resolve(self, sections: Mapping[str, MethodOptions | None], once: Once) -> Resolved:
-        """Find the files that the options name, and read what decides their contents.
+        """Find the files that the options name, and compute their digests.
 
         Args:
             sections: the options of the other methods in the same batch, by method.
-            once: calls functions that read files.
+            once: calls functions that read files, and remembers their results.
 
         Raises:
-            MethodError: a file is not there or cannot be used.
+            MethodError: a file does not exist or cannot be used.
             WeightsUnavailableError: a loss network's weights cannot be found.
         """
 
@@ -189,7 +189,7 @@ class MethodOptions(Strict, ABC):
         """Return options with fewer values than their types allow, for the JSON Schema.
 
         Returns:
-            By option, the JSON Schema of its values, and the option whose presence lifts this.
+            By option, the JSON Schema of its values, and the option that lifts this restriction.
         """
         return {}
 
@@ -204,7 +204,7 @@ class MethodOptions(Strict, ABC):
 
     @classmethod
     def describe_schema(cls, properties: dict[str, Any]) -> None:
-        """Add to the JSON Schema of the options what their types do not say.
+        """Add to the JSON Schema of the options what their types do not express.
 
         Args:
             properties: the schema of each option, by its name.

@@ -4,7 +4,6 @@ import contextlib
 import os
 import tempfile
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,13 @@ from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import ledger
-from stylebeam.pipeline.archive.plan_files import PlanWriter, read_plan
+from stylebeam.pipeline.archive.plan_files import (
+    PlanWriter,
+    delete_leftovers,
+    read_plan,
+    stem_in,
+)
 from stylebeam.pipeline.archive.records import Outcome, Status
 from stylebeam.pipeline.archive.results import tidy
 from stylebeam.pipeline.beam.model_handler import (
@@ -107,8 +110,8 @@ class Run:
         self._folder = self._resources.enter_context(
             tempfile.TemporaryDirectory(prefix="stylebeam-")
         )
-        self._plan_files = PlanWriter(self._plan_folder())
-        self._resources.callback(self._plan_files.delete)
+        self._plan_files = PlanWriter(self._plan_stem())
+        self._workers_need_plan = False
         return self
 
     def __exit__(
@@ -117,14 +120,16 @@ class Run:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        # A cluster goes on after Ctrl-C here; the next run deletes its plan.
+        if not self._workers_need_plan:
+            self._plan_files.delete()
         self._resources.close()
 
-    def _plan_folder(self) -> str:
-        """Return a folder for the plan that the workers can read."""
+    def _plan_stem(self) -> str:
+        """Return a stem for the files of the plan, which the workers can read."""
         if self._is_local or not self._plans:
             return os.path.join(self._folder, "plan")
-        output = self._plans[0].batch.output
-        return storage.join(output, f"_stylebeam/plan-{uuid.uuid4().hex}")
+        return stem_in(self._plans[0].batch.output)
 
     def survey(
         self,
@@ -148,6 +153,8 @@ class Run:
             else:
                 self._plan_files.add(item)
 
+        if self._plans and not self._is_local:
+            delete_leftovers(self._plans[0].batch.output)
         counts = planning.survey([*also, *self._plans], sort)
         self._plan_files.close()
         ours = {each.batch.name for each in self._plans}
@@ -174,8 +181,10 @@ class Run:
             pipeline = beam.Pipeline(runner_of(self._beam_options), self._beam_options)
             self._build(pipeline, Watch(sign, tally))
             with _attended(display, sign, tally):
+                self._workers_need_plan = not self._is_local
                 result = pipeline.run()
                 state = result.wait_until_finish()
+                self._workers_need_plan = False
         except Exception as error:  # Every runner raises exceptions of its own.
             raise RunFailedError(f"The run stopped: {_last_line(error)}") from error
         if state != PipelineState.DONE:

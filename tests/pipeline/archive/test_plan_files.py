@@ -4,11 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from apache_beam.pipeline import Pipeline
+from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
+import stylebeam
 from stylebeam.pipeline.archive import inputs
 from stylebeam.pipeline.archive.plan_files import PlanWriter, read_plan
 from stylebeam.pipeline.archive.records import Task
 from stylebeam.pipeline.cli.arguments import main
+from stylebeam.pipeline.config.file import ConfigError
 
 TASKS = [
     Task("b", f"in/é\udcff {number}.jpg", f"out/{number}.jpg", "digest", "out", f"stamp {number}")
@@ -25,7 +29,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert len(writer.paths) == 4
     assert [item for path in writer.paths for item in read_plan(path)] == items
     writer.delete()
-    assert list((tmp_path / "plan").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_plan_has_no_files(tmp_path: Path) -> None:
@@ -63,3 +67,41 @@ def test_files_added_during_planning_wait_for_the_next_run(
 def outcomes(folder: Path) -> dict[str, str]:
     lines = (folder / "out" / "_stylebeam" / "outcomes.jsonl").read_text().splitlines()
     return {Path(each["input"]).name: each["status"] for each in map(json.loads, lines)}
+
+
+class InterruptedResult(PipelineResult):
+    """A job whose user presses Ctrl-C while it runs."""
+
+    def wait_until_finish(self, duration: int | None = None) -> str:
+        raise KeyboardInterrupt
+
+
+class InterruptedRunner(PipelineRunner):
+    """A cluster that accepts jobs."""
+
+    def run_pipeline(self, pipeline: Pipeline, options: object) -> PipelineResult:
+        return InterruptedResult(PipelineState.RUNNING)
+
+
+def test_workers_keep_their_plan_if_the_user_stops_waiting(one_batch: Path) -> None:
+    flags = [f"--runner={__name__}.{InterruptedRunner.__name__}"]
+    for _ in range(2):  # The next run deletes the plan of the one before.
+        with pytest.raises(KeyboardInterrupt):
+            stylebeam.run("config.yaml", beam_flags=flags)
+        [plan] = plans(one_batch)
+        planned = {Path(item.input).name for item in read_plan(str(plan))}
+        assert planned == {"a.jpg", "b.png", "c.jpeg"}
+    assert main(["run", "config.yaml"]) == 0  # with a plan on this machine
+    assert plans(one_batch) == [plan]
+
+
+def test_a_refused_run_leaves_no_plan(one_batch: Path) -> None:
+    (one_batch / "photos" / "a.jpeg").write_bytes((one_batch / "photos" / "a.jpg").read_bytes())
+    flags = [f"--runner={__name__}.{InterruptedRunner.__name__}"]
+    with pytest.raises(ConfigError, match="would both be written"):
+        stylebeam.run("config.yaml", ["batches.all.format=png"], flags)
+    assert plans(one_batch) == []
+
+
+def plans(folder: Path) -> list[Path]:
+    return list((folder / "out").glob("_stylebeam/plan-*"))

@@ -87,3 +87,4 @@ def test_the_portable_runner(config: Path, job_service: str) -> None:
     flags = ["--runner=PortableRunner", f"--job_endpoint={job_service}"]
     assert main(["run", str(config), *flags, "--environment_type=LOOPBACK"]) == 0
     check_outputs()
+    assert not list(Path("out/all/_stylebeam").glob("plan-*"))
