@@ -1,4 +1,4 @@
-"""A pipeline of one's own with stylized images in its middle: python own_pipeline.py IN OUT."""
+"""An example pipeline that stylizes images in one of its steps: python own_pipeline.py IN OUT."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,6 @@
 """The data pipeline: configs, storage, Apache Beam, and the command.
 
-`StylizeImages` and `StylizeFiles` are the steps for pipelines of one's own.
+`StylizeImages` and `StylizeFiles` are PTransforms for your own pipelines.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ __all__ = ["StylizeFiles", "StylizeImages", "StylizedImages"]
 
 
 def __getattr__(name: str) -> object:
-    """Import a step when it is first used: it brings Beam and torch."""
+    """Import a PTransform when it is first used, since it imports Beam and torch."""
     import importlib  # noqa: PLC0415
 
     modules = {"StylizeFiles": "files", "StylizeImages": "images", "StylizedImages": "images"}

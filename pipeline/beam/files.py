@@ -39,9 +39,9 @@ class StylizeFiles(beam.PTransform):
         outcomes | beam.Map(lambda each: print(each.input, each.status, each.error))
 
     As in a run of the command, outputs mirror the folder's tree, each appears whole or not at all,
-    and each has a stamp, so that a second run does only what is missing or changed. Two paths must
-    not have the same output, and no output may be an input: nothing here sees all the paths, so
-    nothing here can check that.
+    and each has a stamp, so that a second run does only what is missing or changed. The caller must
+    make sure that no two paths have the same output, and that no output is an input: the paths are
+    spread over the workers, so no worker can check this.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class StylizeFiles(beam.PTransform):
             format: the file format of the outputs; "same" for each image's own.
             quality: of lossy formats, from 1 to 100.
             gps: "keep", or "drop" for outputs that do not say where the photo was taken.
-            overwrite: which outputs that exist are made again: "changed", "always" or "never".
+            overwrite: which existing outputs are redone: "changed", "always" or "never".
             device: where to compute: "auto", "cpu" or "cuda".
             max_pixels: images with more pixels, or enlarged to more, fail.
             memory: gigabytes that photos may take in each worker process; by default half of the
@@ -114,7 +114,7 @@ class StylizeFiles(beam.PTransform):
 
 
 class _PlanFiles(beam.DoFn):
-    """Makes a task of each path, or its outcome where nothing is to be done."""
+    """Turns each path into a task, or into its outcome if there is nothing to do."""
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ NETWORKS_LOADED = "networks_loaded"
 
 
 class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | FailedPhoto", EnginePool]):
-    """Stylizes photos one at a time; a photo that fails takes no other with it."""
+    """Stylizes photos one at a time; if a photo fails, the others continue."""
 
     def __init__(
         self,
