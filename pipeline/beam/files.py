@@ -1,5 +1,6 @@
 """`StylizeFiles`: a PTransform for your own pipeline, from paths of images to outcomes."""
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,7 +9,7 @@ from typing import Any
 import apache_beam as beam
 
 from stylebeam.pipeline import storage
-from stylebeam.pipeline.archive.inputs import image_extension
+from stylebeam.pipeline.archive.inputs import image_extension, includes
 from stylebeam.pipeline.archive.records import GpsOption, Outcome, Recipe, Task
 from stylebeam.pipeline.archive.results import Overwrite, Result, results_in
 from stylebeam.pipeline.archive.tasks import decide, task_for
@@ -39,9 +40,9 @@ class StylizeFiles(beam.PTransform):
         outcomes | beam.Map(lambda each: print(each.input, each.status, each.error))
 
     As in a run of the command, outputs mirror the folder's tree, each appears whole or not at all,
-    and each has a stamp, so that a second run does only what is missing or changed. The caller must
-    make sure that no two paths have the same output, and that no output is an input: the paths are
-    spread over the workers, so no worker can check this.
+    and each has a stamp, so that a second run does only what is missing or changed. No output is
+    written below the input folder. The caller must make sure that no two paths have the same
+    output: the paths are spread over the workers, so no worker can check this.
     """
 
     def __init__(
@@ -80,8 +81,14 @@ class StylizeFiles(beam.PTransform):
         Raises:
             MethodError: there is no such method or option, a value is wrong, or a style, a
                 painting or a checkpoint cannot be found or used.
+            ValueError: the output folder is the input folder, or below it.
         """
         super().__init__()
+        if includes(input_folder, output_folder):
+            raise ValueError(
+                f"The output folder {output_folder} must not be in the input folder {input_folder}:"
+                " outputs could replace inputs."
+            )
         self._input_folder = input_folder.rstrip("/")
         self._output_folder = output_folder.rstrip("/")
         self._recipes = recipes_for(method, format, quality, options, gps)
@@ -161,6 +168,11 @@ class _PlanFiles(beam.DoFn):
             image_format=self._format,
             recipes=self._recipes,
         )
+        # The input folder can be below the output folder.
+        if includes(self._input_folder, os.path.dirname(task.output)):
+            refusal = f"It would be written to {task.output}, below the input folder."
+            yield task.outcome("failed", 0.0, error=refusal)
+            return
         yield decide(task, results.get(task.output), self._overwrite)
 
     def _existing(self) -> dict[str, Result]:

@@ -73,3 +73,25 @@ def test_an_image_that_cannot_be_stylized_is_a_failed_outcome(one_batch: Path) -
             outcomes | beam.Map(lambda error: error[: len(image)] if image in error else error),
             equal_to([image, below]),
         )
+
+
+@pytest.mark.parametrize("output", ["photos", "photos/styled", "link", "link/styled"])
+def test_outputs_are_never_written_below_the_input_folder(one_batch: Path, output: str) -> None:
+    (one_batch / "link").symlink_to("photos")
+    with pytest.raises(ValueError, match="must not be in the input folder"):
+        StylizeFiles("photos", output, style="style.safetensors", overwrite="always")
+
+
+def test_an_output_that_would_replace_an_input_fails(one_batch: Path) -> None:
+    photos = one_batch / "photos"
+    (photos / "photos").mkdir()
+    (photos / "photos" / "a.jpg").write_bytes((photos / "a.jpg").read_bytes())
+    before = (photos / "a.jpg").read_bytes()
+    step = StylizeFiles("photos", ".", style="style.safetensors", device="cpu", overwrite="always")
+    with TestPipeline() as pipeline:
+        outcomes = pipeline | beam.Create(["photos/photos/a.jpg", "photos/b.png"]) | step
+        error = "It would be written to ./photos/a.jpg, below the input folder."
+        expected = [("a.jpg", "failed", error), ("b.png", "done", None)]
+        assert_that(outcomes | beam.Map(gist), equal_to(expected))
+    assert (photos / "a.jpg").read_bytes() == before
+    assert (one_batch / "b.png").exists()
