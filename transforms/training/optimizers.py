@@ -1,7 +1,7 @@
 """The optimizers of trainings: Adam, and Muon for the kernels of convolutions."""
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,10 @@ OptimizerName = Literal["muon", "adam"]
 
 
 def optimizers_of(
-    model: nn.Module, name: OptimizerName, learning_rate: float
+    model: nn.Module,
+    name: OptimizerName,
+    learning_rate: float,
+    others: Mapping[nn.Parameter, float] | None = None,
 ) -> list[torch.optim.Optimizer]:
     """Return optimizers that together update all parameters of a model that require gradients.
 
@@ -19,13 +22,24 @@ def optimizers_of(
         name: `muon` for Muon on convolution kernels that mix channels, and Adam on all other
             parameters; `adam` for Adam on all.
         learning_rate: of all of them. Updates of Muon are scaled to the size of Adam's.
+        others: parameters of the model with learning rates of their own, for Adam.
     """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    others = others or {}
+    trained = [
+        parameter
+        for parameter in model.parameters()
+        if parameter.requires_grad and parameter not in others
+    ]
+    apart: list[dict[str, Any]] = [
+        {"params": [parameter], "lr": rate} for parameter, rate in others.items()
+    ]
     kernels = [each for each in trained if each.ndim == 4 and each.shape[1] > 1]
     if name == "adam" or not kernels:
-        return [torch.optim.Adam(trained, lr=learning_rate)]
+        groups: list[dict[str, Any]] = [{"params": trained}] if trained else []
+        return [torch.optim.Adam([*groups, *apart], lr=learning_rate)]
     rest = [each for each in trained if not any(each is kernel for kernel in kernels)]
-    return [_KernelMuon(kernels, learning_rate), torch.optim.Adam(rest, lr=learning_rate)]
+    adam = torch.optim.Adam([{"params": rest}, *apart], lr=learning_rate)
+    return [_KernelMuon(kernels, learning_rate), adam]
 
 
 class Muon(torch.optim.Muon):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylebeam.transforms.checkpoints import (
@@ -15,15 +16,17 @@ from stylebeam.transforms.checkpoints import (
     parse_checkpoint,
     save_checkpoint,
 )
+from stylebeam.transforms.losses.color import color_loss, sample_colors
 from stylebeam.transforms.losses.functional import grid_loss
-from stylebeam.transforms.losses.perceptual import StylizationLoss
 from stylebeam.transforms.networks import build_network, style_size
 from stylebeam.transforms.training.data import (
     ContentCrops,
+    Draw,
     ImageFile,
     ListFiles,
     files_below,
     list_images,
+    read_style_image,
 )
 from stylebeam.transforms.training.log import Validation
 from stylebeam.transforms.training.loop import run_iterations
@@ -31,6 +34,7 @@ from stylebeam.transforms.training.loop_config import ConfigValueError
 from stylebeam.transforms.training.optimizers import optimizers_of
 from stylebeam.transforms.training.style_config import StyleTrainingConfig
 
+_COLOR_DIRECTIONS = 16  # in each iteration
 _VALIDATION_CROPS = 6
 
 
@@ -64,7 +68,7 @@ def train(
     photos = config.photos(list_files, without=config.held_out)
     held_out = _held_out(config, photos, list_files)
     crops = ContentCrops(photos, config.crop_size, config.seed)
-    perceptual_loss = config.perceptual_loss(paintings.values(), device, precision)
+    loss = _Loss(config, paintings.values(), device, precision)
 
     def terms_of(iteration: int, batch: Tensor) -> dict[str, Tensor]:
         content = batch.to(device, memory_format=torch.channels_last)
@@ -72,17 +76,20 @@ def train(
         styles = [number % len(paintings) for number in range(first, first + len(batch))]
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             stylized = model(content, styles)
-        return _terms(config, perceptual_loss, stylized.float(), content, styles)
+        return loss(iteration, stylized.float(), content, styles)
 
+    rates = {}
+    if config.vectors_learning_rate is not None:
+        rates[model.vectors] = config.vectors_learning_rate
     finished = run_iterations(
         config,
         model,
         crops,
         terms_of,
         report,
-        optimizers_of(model, config.optimizer, config.learning_rate),
+        optimizers_of(model, config.optimizer, config.learning_rate, rates),
         config.ema_decay,
-        _validation(config, held_out, perceptual_loss, len(paintings), device),
+        _validation(config, held_out, loss, len(paintings), device),
     )
     trained = {}
     for (name, painting), vector in zip(paintings.items(), model.vectors, strict=True):
@@ -239,7 +246,7 @@ def _held_out(
 def _validation(
     config: StyleTrainingConfig,
     files: Sequence[ImageFile],
-    perceptual_loss: StylizationLoss,
+    loss: "_Loss",
     styles: int,
     device: torch.device,
 ) -> Callable[[nn.Module], Validation] | None:
@@ -253,25 +260,61 @@ def _validation(
     @torch.no_grad()
     def validate(model: nn.Module) -> Validation:
         stylized = model(content, style_of_crop)
-        return Validation(
-            _terms(config, perceptual_loss, stylized, content, style_of_crop), stylized
-        )
+        return Validation(loss(0, stylized, content, style_of_crop), stylized)
 
     return validate
 
 
-def _terms(
-    config: StyleTrainingConfig,
-    perceptual_loss: StylizationLoss,
-    stylized: Tensor,
-    content: Tensor,
-    styles: Sequence[int],
-) -> dict[str, Tensor]:
-    """Return the terms of the loss, by name."""
-    terms = perceptual_loss(stylized, content, styles)._asdict()
-    if config.grid_weight:
-        terms["grid"] = config.grid_weight * grid_loss(stylized)
-    return terms
+class _Loss:
+    """The loss of stylized crops: perceptual loss, color loss and grid loss."""
+
+    def __init__(
+        self,
+        config: StyleTrainingConfig,
+        paintings: Iterable[Path],
+        device: torch.device,
+        precision: torch.dtype,
+    ) -> None:
+        """Compute what pictures are compared with.
+
+        Args:
+            config: the weights of the loss.
+            paintings: of the styles, in the order of their numbers.
+            device: where to compute.
+            precision: of the loss network.
+
+        Raises:
+            ConfigValueError, WeightsUnavailableError: as `perceptual_loss` of the config.
+        """
+        paintings = list(paintings)
+        self._config = config
+        self._perceptual = config.perceptual_loss(paintings, device, precision)
+        self._colors = [
+            sample_colors(read_style_image(path, config.style_size)[0].to(device))
+            for path in (paintings if config.color_weight else ())
+        ]
+
+    def __call__(
+        self, iteration: int, stylized: Tensor, content: Tensor, styles: Sequence[int]
+    ) -> dict[str, Tensor]:
+        """Return the weighted terms of the loss, by name.
+
+        Args:
+            iteration: decides the random directions of the color loss.
+            stylized: RGB, shape (B, 3, H, W), float32.
+            content: the crops, of the same shape.
+            styles: the number of each crop's style.
+        """
+        config = self._config
+        terms = self._perceptual(stylized, content, styles)._asdict()
+        if config.color_weight:
+            directions = Draw(config.seed, iteration).noise((_COLOR_DIRECTIONS, 3))
+            directions = F.normalize(directions, dim=1).to(stylized.device)
+            targets = [self._colors[style] for style in styles]
+            terms["color"] = config.color_weight * color_loss(stylized, targets, directions)
+        if config.grid_weight:
+            terms["grid"] = config.grid_weight * grid_loss(stylized)
+        return terms
 
 
 def _published_config(

@@ -44,8 +44,21 @@ class StyleTrainingConfig(NetworkTrainingConfig, PerceptualLossConfig):
         description="Weight of the grid loss, which suppresses the grid that upsampling would"
         " leave.",
     )
+    color_weight: float = Field(
+        default=20.0,
+        ge=0,
+        strict=True,
+        description="Weight of the color loss, which gives pictures the painting's lightness and"
+        " palette.",
+    )
     learning_rate: float = Field(
         default=5e-3, gt=0, strict=True, description="Peak of the one-cycle schedule."
+    )
+    vectors_learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        strict=True,
+        description="Peak of the schedule for the style vectors; null for learning_rate.",
     )
     optimizer: OptimizerName = Field(
         default="muon",
