@@ -39,7 +39,7 @@ def test_equal_palettes_have_no_distance_wherever_the_colors_are() -> None:
     image = torch.rand(1, 3, 60, 80, generator=torch.Generator().manual_seed(1))
     assert palette_distance(image, image.flip(2, 3)) == pytest.approx(0, abs=1e-9)
     smooth = torch.linspace(0, 1, 600).expand(1, 3, 400, 600)
-    assert palette_distance(smooth, smooth[..., ::8]) == pytest.approx(0, abs=0.2)
+    assert palette_distance(smooth, smooth[..., ::8]) == pytest.approx(0, abs=0.5)
 
 
 def test_a_shift_of_lightness_counts_as_its_mean_part_in_all_directions() -> None:
