@@ -116,7 +116,8 @@ class TiledImage:
         network, styles = self._network, self._styles
         head, tail = network.head(styles), network.tail(styles)
         tiles = self._tiles(network.head_reach)
-        passes = len(head) + 2 * len(network.body(styles)) + len(tail) + 1
+        output = network.output(styles)
+        passes = len(head) + 2 * len(network.body(styles)) + len(tail) + (2 if output else 1)
         self._visits = passes * len(tiles)
         moments: list[Moments] = []
         for _ in head[:-1]:
@@ -125,20 +126,23 @@ class TiledImage:
         moments.append(self._moments(head, moments, tiles, self._seen, x))
         self._rectify(x, head[-1], moments[-1])
         y, z = torch.empty_like(x), torch.empty_like(x)
-        tiles = self._tiles(1)
         for first, second in network.body(styles):
-            of_first = self._moments([first], [], tiles, self._part_of(x), y)
+            of_first = self._moments([first], [], self._tiles(first.reach), self._part_of(x), y)
             self._rectify(y, first, of_first)
-            of_second = self._moments([second], [], tiles, self._part_of(y), z)
+            of_second = self._moments([second], [], self._tiles(second.reach), self._part_of(y), z)
             self._add(x, z, second, of_second)
         del y, z
         tiles = self._tiles(network.tail_reach)
         moments = []
-        for _ in tail:
-            moments.append(self._moments(tail, moments, tiles, self._part_of(x)))
+        last = [*tail, output] if output else tail
+        for _ in last:
+            moments.append(self._moments(last, moments, tiles, self._part_of(x)))
         for tile in self._visiting(tiles):
             known = _by(moments)
-            yield tile, network.finish(apply_stages(tail, self._part_of(x)(tile), known))
+            y = apply_stages(tail, self._part_of(x)(tile), known)
+            if output:
+                y = known(output, output.convolve(y))
+            yield tile, network.finish(y, styles)
 
     def _seen(self, tile: Tile) -> Tensor:
         """Return the input of the head for a tile: packed RGB in [-1, 1]."""
@@ -216,8 +220,8 @@ class TiledImage:
         thumbnail = framed(self.thumbnail(), network.frame)
         packed = network.packed(thumbnail.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         network.transform(packed, styles, take)
-        blocks = len(network.body(styles))
-        tiles = self._tiles(network.head_reach + 2 * blocks + network.tail_reach)
+        reach_of_body = sum(stage.reach for block in network.body(styles) for stage in block)
+        tiles = self._tiles(network.head_reach + reach_of_body + network.tail_reach)
         self._visits = len(tiles)
         for tile in self._visiting(tiles):
             yield tile, network.transform(self._photo(tile), styles, _by(moments))

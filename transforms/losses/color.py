@@ -12,7 +12,7 @@ SCALES = (1, 4, 16)
 
 _BINS = 64
 # A larger image is sampled on a grid: sorting takes most of the time.
-_LARGEST_SAMPLE = 2**14
+_LARGEST_SAMPLE = 2**12
 
 
 class ColorSample(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from stylebeam.transforms.networks.any_style import AnyStyleNetwork
 from stylebeam.transforms.networks.johnson import JohnsonNetwork
 from stylebeam.transforms.networks.layers import Upsampling
 from stylebeam.transforms.networks.multi_style import MultiStyleNetwork
@@ -40,6 +41,7 @@ _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "depsep_nn": _depsep_nn,
     "depsep_nn_bil": _depsep_nn_bil,
     "multi_style": MultiStyleNetwork,
+    "any_style": AnyStyleNetwork,
     "super_resolution": SuperResolutionNetwork,
 }
 STYLE_NETWORK_NAMES = tuple(name for name in _NETWORKS if name != "super_resolution")
@@ -54,6 +56,7 @@ def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     - johnson: `upsampling` (nearest; or transposed, nearest_and_bilinear)
     - depsep, depsep_nn, depsep_nn_bil (Pandey et al. 2018): `channel_multiplier` (4)
     - multi_style: `channels` (64) and `blocks` (5)
+    - any_style: `channels` (64)
     - super_resolution: `factor` (4) and `upsampling` (transposed)
 
     Args:

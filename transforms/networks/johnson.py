@@ -92,7 +92,7 @@ class JohnsonNetwork(StyleNetwork):
         half = _stage(to_half, 2, constant=constant)
         return [half, _stage(to_full, 4, constant=F.relu(half.shift[0]))]
 
-    def finish(self, x: Tensor) -> Tensor:
+    def finish(self, x: Tensor, styles: Tensor) -> Tensor:
         x = convolve_to_depth(x, self.out, STRIDE)
         return 0.5 + _TANH_SCALE * torch.tanh(x / _OUTPUT_DIVISOR)
 

@@ -19,7 +19,8 @@ _TANH_SCALE = 150 / 255
 _OUTPUT_DIVISOR = 4
 # The features of a constant image vary only by rounding. With a much smaller epsilon, normalization
 # would make that visible.
-_EPSILON = 1e-3
+EPSILON = 1e-3
+"""Added to the variance in the normalizations."""
 
 
 class MultiStyleNetwork(StyleNetwork):
@@ -92,7 +93,7 @@ class MultiStyleNetwork(StyleNetwork):
             ),
         ]
 
-    def finish(self, x: Tensor) -> Tensor:
+    def finish(self, x: Tensor, styles: Tensor) -> Tensor:
         x = convolve_space_to_depth(x, self.out, side=STRIDE)
         return 0.5 + _TANH_SCALE * torch.tanh(x / _OUTPUT_DIVISOR)
 
@@ -121,7 +122,8 @@ class MultiStyleNetwork(StyleNetwork):
             convolve: the convolution.
             repeats: number of pixels in a block of its output, which have the same scale and shift.
         """
-        affine = styles.split([2 * size for size in self._sizes], 1)[position]
+        first = 2 * sum(self._sizes[:position])
+        affine = styles[:, first : first + 2 * self._sizes[position]]
         # The vector holds the scale minus 1, then the shift.
         scale, shift = (half.repeat(1, repeats) for half in affine.chunk(2, 1))
-        return Stage(convolve, 1 + scale, shift, _EPSILON)
+        return Stage(convolve, 1 + scale, shift, EPSILON)

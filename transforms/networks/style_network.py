@@ -27,6 +27,7 @@ class Stage(NamedTuple):
         shift: of the same shape.
         epsilon: added to the variance.
         resolution: the side of a block in the output of the convolution: 1, 2 or 4.
+        reach: radius of the convolution's kernels, in positions of its input.
     """
 
     convolve: Callable[[Tensor], Tensor]
@@ -34,6 +35,7 @@ class Stage(NamedTuple):
     shift: Tensor
     epsilon: float
     resolution: int = 1
+    reach: int = 1
 
 
 Normalize = Callable[[Stage, Tensor], Tensor]
@@ -63,7 +65,8 @@ class StyleNetwork(nn.Module, ABC):
             padding, and learns to draw features of the painting there, such as a yellow edge. (The
             program of Johnson et al. 2016 pads images by 40 pixels.)
         head_reach: radius of the receptive field of the head, in blocks, without normalization.
-        tail_reach: radius of the receptive field of the tail, in blocks, without normalization.
+        tail_reach: radius of the receptive field of the tail and what follows, in blocks, without
+            normalization.
     """
 
     channels: int
@@ -101,9 +104,17 @@ class StyleNetwork(nn.Module, ABC):
     def tail(self, styles: Tensor) -> list[Stage]:
         """Return the stages from a quarter of the resolution towards the full resolution."""
 
+    def output(self, styles: Tensor) -> Stage | None:
+        """Return a stage after the tail, without a ReLU; None if the network has none."""
+        return None
+
     @abstractmethod
-    def finish(self, x: Tensor) -> Tensor:
-        """Return RGB in space-to-depth layout, to be clipped to [0, 1], from the tail's output.
+    def finish(self, x: Tensor, styles: Tensor) -> Tensor:
+        """Return RGB in space-to-depth layout, to be clipped to [0, 1].
+
+        Args:
+            x: the output of the tail, or of the stage after it.
+            styles: as in `head`.
 
         Returns:
             Shape (B, 3 STRIDE^2, H / STRIDE, W / STRIDE), in row-major order.
@@ -121,7 +132,11 @@ class StyleNetwork(nn.Module, ABC):
         for first, second in self.body(styles):
             between = apply_stages([first], x, normalize)
             x = x + normalize(second, second.convolve(between))
-        return self.finish(apply_stages(self.tail(styles), x, normalize))
+        x = apply_stages(self.tail(styles), x, normalize)
+        output = self.output(styles)
+        if output is not None:
+            x = normalize(output, output.convolve(x))
+        return self.finish(x, styles)
 
     def forward(self, images: Tensor, styles: Tensor) -> Tensor:
         """Return the stylized images.

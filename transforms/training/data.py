@@ -42,23 +42,27 @@ def files_below(folder: str) -> Iterable[Path]:
 
 
 class Draw:
-    """Random numbers that depend only on a seed and the number of a crop."""
+    """Random numbers that depend only on a seed and the number of a crop.
+
+    Attributes:
+        generator: for random numbers of other kinds.
+    """
 
     def __init__(self, seed: int, number: int) -> None:
         digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
-        self._generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+        self.generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
     def integer(self, low: int, high: int) -> int:
         """Return an integer from `low` to `high`, both included."""
-        return int(torch.randint(low, high + 1, (), generator=self._generator))
+        return int(torch.randint(low, high + 1, (), generator=self.generator))
 
     def uniform(self, low: float, high: float) -> float:
         """Return a number from `low` to `high`."""
-        return low + (high - low) * float(torch.rand((), generator=self._generator))
+        return low + (high - low) * float(torch.rand((), generator=self.generator))
 
     def noise(self, shape: Sequence[int]) -> Tensor:
         """Return normally distributed numbers."""
-        return torch.randn(tuple(shape), generator=self._generator)
+        return torch.randn(tuple(shape), generator=self.generator)
 
 
 class ContentCrops(Dataset[Tensor]):
@@ -149,7 +153,7 @@ def random_crop(file: ImageFile, size: int, draw: Draw, smallest: float = 0.5) -
         OSError: the image cannot be read.
         ImageError: it cannot be decoded.
     """
-    pixels = _read_pixels(file)
+    pixels = read_pixels(file)
     height, width = pixels.shape[1:]
     shorter = min(height, width)
     side = draw.integer(max(1, round(shorter * smallest)), shorter)
@@ -171,13 +175,19 @@ def read_style_image(path: Path, short_side: int | None) -> Tensor:
         OSError: the file cannot be read.
         ImageError: it cannot be decoded.
     """
-    pixels = _read_pixels(path)
+    pixels = read_pixels(path)
     if short_side is not None:
         pixels = functional.resize(pixels, [short_side], antialias=True)
     return pixels.unsqueeze(0).float() / 255
 
 
-def _read_pixels(file: ImageFile) -> Tensor:
+def read_pixels(file: ImageFile) -> Tensor:
+    """Return the pixels of an image, uint8 of shape (3, H, W).
+
+    Raises:
+        OSError: the file cannot be read.
+        ImageError: it cannot be decoded.
+    """
     try:
         return decode(file.read_bytes()).with_depth(torch.uint8).pixels
     except ImageError as error:

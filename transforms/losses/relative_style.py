@@ -1,0 +1,70 @@
+"""A style loss by which every painting weighs alike, whatever the size of its Gram matrices."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from stylebeam.transforms.losses.functional import gram_matrix
+from stylebeam.transforms.losses.loss_network import LossNetwork
+
+Grams = Mapping[str, Tensor]
+"""Gram matrices by layer, shape (N, C, C)."""
+
+
+class RelativeStyleLoss:
+    """The style loss of a picture, relative to that of photos as they are.
+
+    With the distance d_l = ||G_l - A_l||_F^2 between the Gram matrices of picture and painting in
+    layer l, the mean D_l of this distance over photos, and weights w_l,
+
+        l = 1/2 (sum of w_l d_l) / (sum of w_l D_l) + 1/2 mean of d_l / D_l
+
+    It is about 1 for a photo and 0 for the painting. The classical loss is thousands of times
+    larger for one painting than for another (Cheng et al. 2021, "Style-Aware Normalized Loss for
+    Improving Arbitrary Style Transfer"). The second half makes all layers weigh alike, so that
+    large forms, which deep layers see, count as much as strokes.
+    """
+
+    def __init__(
+        self, network: LossNetwork, weights: Mapping[str, float], photos: list[Tensor]
+    ) -> None:
+        """Measure photos.
+
+        Args:
+            network: returns at least the layers of `weights`.
+            weights: loss weight of each layer.
+            photos: RGB in [0, 1], shape (1, 3, H, W), at least two.
+        """
+        self._network = network
+        self._weights = weights
+        grams = [self.grams(network(photo, weights.keys())) for photo in photos]
+        self._mean, self._variance = {}, {}
+        for layer in weights:
+            of_layer = torch.cat([each[layer] for each in grams])
+            self._mean[layer] = of_layer.mean(0)
+            self._variance[layer] = (of_layer - of_layer.mean(0)).square().sum((1, 2)).mean()
+
+    def grams(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return Gram matrices of features that the network returned."""
+        return {
+            layer: gram_matrix(features[layer], self._network.readout(layer))
+            for layer in self._weights
+        }
+
+    def __call__(self, features: Mapping[str, Tensor], targets: Grams) -> Tensor:
+        """Return the loss of each picture, shape (N,).
+
+        Args:
+            features: of N pictures, by layer, as the network returns them.
+            targets: the Gram matrices of their paintings.
+        """
+        grams = self.grams(features)
+        distances, of_photos = [], []
+        for layer, weight in self._weights.items():
+            target = targets[layer]
+            distances.append(weight * (grams[layer] - target).square().sum((1, 2)))
+            from_mean = (self._mean[layer] - target).square().sum((1, 2))
+            of_photos.append(weight * (from_mean + self._variance[layer]))
+        distance, of_photo = torch.stack(distances), torch.stack(of_photos)
+        return (distance.sum(0) / of_photo.sum(0) + (distance / of_photo).mean(0)) / 2

@@ -1,0 +1,1 @@
+"""Prediction of a style from the painting alone: its statistics, and a small network."""
