@@ -15,6 +15,7 @@ setup(
         "stylebeam.transforms": [
             "weights/*.safetensors",
             "weights/loss_network/*.safetensors",
+            "weights/predictor/*.safetensors",
             "weights/loss_network/*.jpg",
         ],
     },

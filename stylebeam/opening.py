@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stylebeam.pipeline.methods.contract import MethodOptions, Resources
+from stylebeam.pipeline.methods.contract import (
+    NEEDS_PHOTOS,
+    MethodError,
+    MethodOptions,
+    Resources,
+)
 from stylebeam.pipeline.methods.once import Once
 from stylebeam.pipeline.methods.validation import validate_options
 from stylebeam.transforms.backends.computation import ONE_IMAGE
@@ -56,11 +61,13 @@ def list_super_resolution() -> list[NetworkInfo]:
 
 
 def open_style(
-    style: str | Mapping[str, float],
+    style: str | Mapping[str, float] | None = None,
     *,
+    style_image: str | Mapping[str, float] | None = None,
     checkpoint: str | None = None,
     strength: float = 1.0,
     processing_size: int | None = None,
+    colors: str = "painting",
     statistics: str = "exact",
     device: DeviceName = "auto",
     memory: float | None = None,
@@ -73,11 +80,16 @@ def open_style(
     Args:
         style: the name of a shipped style or of a style in `checkpoint`, or the path or URI of a
             .safetensors checkpoint with one style. A mapping of names to parts blends styles.
+        style_image: the path or URI of a painting, whose style is predicted from it. A mapping of
+            paths to parts blends paintings, also with the styles of `style`.
         checkpoint: the path or URI of a checkpoint that contains the styles; None for the shipped
             ones.
         strength: from 0, the photo, to 1, the stylized photo.
         processing_size: short side in pixels to which larger photos are reduced before they are
             stylized; the result has the photo's size and its fine detail. None to keep the size.
+        colors: where colors come from: "painting"; or the photo, by changing nothing but its
+            "luminance", or by giving the picture the mean and covariance of its colors,
+            "histogram".
         statistics: what the network's normalization layers measure: "exact", the whole photo, or
             "thumbnail", a reduced photo, which needs the least memory.
         device: "auto" (the GPU if there is one), "cpu" or "cuda".
@@ -85,14 +97,17 @@ def open_style(
             half of the machine's memory.
 
     Raises:
-        MethodError: the style does not exist, its checkpoint cannot be used, or a value is wrong.
+        MethodError: the style does not exist, its checkpoint or painting cannot be used, or a value
+            is wrong.
         DeviceUnavailableError: the device is not available on this machine.
     """
     options = {
-        "style": style if isinstance(style, str) else dict(style),
+        "style": dict(style) if isinstance(style, Mapping) else style,
+        "style_image": dict(style_image) if isinstance(style_image, Mapping) else style_image,
         "checkpoint": checkpoint,
         "strength": strength,
         "processing_size": processing_size,
+        "colors": colors,
         "statistics": statistics,
     }
     return open_options(validate_options("fast", options), device=device, memory=memory)
@@ -176,6 +191,8 @@ def open_options(
     """
     chosen = choose_device(device)
     available = device_memory(chosen) // 2 if memory is None else int(memory * 1e9)
+    if options.photos_wanted:
+        raise MethodError(NEEDS_PHOTOS)
     resolved = options.resolve(sections or {}, Once())
     return resolved.engine(resolved.load(Resources(chosen, ONE_IMAGE, available)))
 

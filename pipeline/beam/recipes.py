@@ -5,7 +5,7 @@ from typing import Any
 
 from stylebeam.pipeline.archive.records import GpsOption, Recipe
 from stylebeam.pipeline.methods import DEFAULT_METHOD
-from stylebeam.pipeline.methods.contract import MethodError
+from stylebeam.pipeline.methods.contract import NEEDS_PHOTOS, MethodError
 from stylebeam.pipeline.methods.once import Once
 from stylebeam.pipeline.methods.validation import validate_options
 from stylebeam.pipeline.suggestions import nearest_or_all
@@ -45,5 +45,7 @@ def recipes_for(
     if chosen.also_uses:
         names = " and ".join(chosen.also_uses)
         raise MethodError(f"these options of {method} need those of {names}, in a config")
+    if chosen.photos_wanted:
+        raise MethodError(NEEDS_PHOTOS)
     resolved = chosen.resolve({}, Once())
     return {each: Recipe(method, resolved, each, quality, gps) for each in formats}

@@ -91,11 +91,11 @@ class BatchBase(Strict):
 
 def _section(name: str, options: type[MethodOptions]) -> Any:
     """Return the field of a batch that holds the options of a method."""
-    needs_a_value = any(field.is_required() for field in options.model_fields.values())
+    may_be_empty = options.may_be_empty()
     return (
-        (options | None) if needs_a_value else options,
+        options if may_be_empty else (options | None),
         Field(
-            default=None if needs_a_value else options(), description=f"Options of method: {name}."
+            default=options() if may_be_empty else None, description=f"Options of method: {name}."
         ),
     )
 

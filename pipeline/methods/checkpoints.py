@@ -60,14 +60,31 @@ def find_styles(
                 f" one of {', '.join(held.styles)}, or several with their parts"
             )
         styles, total = dict.fromkeys(held.styles, 1.0), 1.0
-    for name in styles:
-        if name not in held.styles:
-            raise MethodError(
-                f"{location} holds no style {name!r}"
-                + (nearest(name, held.styles) or f"; it holds {', '.join(held.styles)}.")
-            )
+    check_names(held, styles, location)
     parts = tuple((name, part / total) for name, part in sorted(styles.items()) if part)
     return CheckpointFile(location, digest), parts
+
+
+def check_names(checkpoint: Checkpoint, names: Collection[str], location: str) -> None:
+    """Check that a checkpoint holds styles of these names.
+
+    Args:
+        checkpoint: the checkpoint.
+        names: of the styles.
+        location: of the checkpoint, for the error.
+
+    Raises:
+        MethodError: it does not hold one of them.
+    """
+    for name in names:
+        if name not in checkpoint.styles:
+            raise MethodError(
+                f"{location} holds no style {name!r}"
+                + (
+                    nearest(name, checkpoint.styles)
+                    or f"; it holds {', '.join(checkpoint.styles)}."
+                )
+            )
 
 
 def find_super_resolution(checkpoint: str) -> CheckpointFile:
@@ -119,6 +136,11 @@ def read_unchanged(file: CheckpointFile) -> Checkpoint:
             " has other contents. Start the run again."
         )
     return checkpoint
+
+
+def shipped_location(name: str) -> str:
+    """Return the path of a shipped checkpoint, by the name of its file."""
+    return next(str(path) for path in shipped_checkpoints() if path.stem == name)
 
 
 def shipped_styles() -> list[str]:

@@ -7,7 +7,7 @@ Nothing else in the project knows a method by its name.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,8 +18,15 @@ from stylebeam.pipeline.methods.once import Once
 if TYPE_CHECKING:
     import torch
 
+    from stylebeam.pipeline.methods.style_files import KnownFile
     from stylebeam.transforms.backends.computation import Workload
     from stylebeam.transforms.engine import Engine
+
+
+NEEDS_PHOTOS = (
+    "these options adapt the method to the photos of a batch: use them in a config of stylebeam run"
+)
+"""Says why a method cannot be used without a config."""
 
 
 class MethodError(ValueError):
@@ -130,6 +137,17 @@ class Resolved(ABC):
         """The short side in pixels to which larger photos are reduced; None to keep their size."""
         return None
 
+    def adapted_to(self, photos: Sequence[KnownFile]) -> Resolved:
+        """Return the same method, adapted to some of the photos that it will process.
+
+        Args:
+            photos: `photos_wanted` of them, or fewer.
+
+        Raises:
+            MethodError: a photo cannot be read.
+        """
+        return self
+
     def at_short_side(self, short_side: int) -> Resolved:
         """Return the same method for photos that are reduced to another short side, in pixels."""
         return self
@@ -154,6 +172,16 @@ class MethodOptions(Strict, ABC):
 
     example: ClassVar[str]
     """The shortest valid section, as YAML, for the message about a missing section."""
+
+    @property
+    def photos_wanted(self) -> int:
+        """How many of a batch's photos the method is adapted to before it processes them."""
+        return 0
+
+    @classmethod
+    def may_be_empty(cls) -> bool:
+        """Return whether the section is valid without any option."""
+        return not any(field.is_required() for field in cls.model_fields.values())
 
     @property
     def also_uses(self) -> Mapping[str, str]:

@@ -1,10 +1,10 @@
 """The method `fast`: one pass of a trained style network (Johnson et al. 2016)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stylebeam.pipeline.methods.checkpoints import (
     EXTENSION,
@@ -22,12 +22,23 @@ from stylebeam.pipeline.methods.contract import (
 )
 from stylebeam.pipeline.methods.once import Once
 from stylebeam.pipeline.methods.parts import Parts, describe_parts
+from stylebeam.pipeline.methods.predicted_styles import (
+    PredictedStyle,
+    find_predictable,
+    predict_blend,
+)
+from stylebeam.pipeline.methods.style_files import KnownFile, find_paintings
 from stylebeam.transforms.inference.tiling import Statistics
 
 if TYPE_CHECKING:
     import torch
 
     from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer, StyleEngine
+
+
+_PHOTOS_TO_REFINE_ON = 4
+
+Colors = Literal["painting", "luminance", "histogram"]
 
 
 class FastOptions(MethodOptions):
@@ -40,10 +51,16 @@ class FastOptions(MethodOptions):
         min_length=1,
         description="The path or URI of a checkpoint that holds several styles.",
     )
-    style: Parts = Field(
+    style: Parts | None = Field(
+        default=None,
         description="A style's name, or several with their parts: {starry_night: 0.3, udnie: 0.7}."
         " The names are those of shipped styles, or of the styles in checkpoint. Instead of a name,"
-        " the path or URI of a .safetensors checkpoint with one style."
+        " the path or URI of a .safetensors checkpoint with one style.",
+    )
+    style_image: Parts | None = Field(
+        default=None,
+        description="The path or URI of a painting, whose style is predicted from it, or several"
+        " with their parts: {one.jpg: 0.3, other.jpg: 0.7}. With style, all of them are blended.",
     )
     strength: float = Field(
         default=1.0,
@@ -60,6 +77,19 @@ class FastOptions(MethodOptions):
         " the size that they have in photos of that size; the result has the photo's size and its"
         " fine detail. null for the photo's own.",
     )
+    refine: float | None = Field(
+        default=None,
+        gt=0,
+        strict=True,
+        description="Refine the predicted style of each style_image on a few photos of the batch,"
+        " once, for about this many seconds on two CPU cores.",
+    )
+    colors: Colors = Field(
+        default="painting",
+        description="Where colors come from: the painting; or the photo, either by changing nothing"
+        " but its luminance (luminance) or by giving the picture the mean and covariance of its"
+        " colors (histogram).",
+    )
     statistics: Statistics = Field(
         default="exact",
         description="Which features the normalizations use: exact, those of the whole photo, or"
@@ -67,22 +97,62 @@ class FastOptions(MethodOptions):
         " megapixels.",
     )
 
+    @model_validator(mode="after")
+    def _check_style(self) -> "FastOptions":
+        if not self.style and not self.style_image:
+            raise ValueError("give a style or a style_image, a painting")
+        if self.refine is not None and not self.style_image:
+            raise ValueError("refine is for a predicted style, and needs style_image")
+        return self
+
+    @property
+    def photos_wanted(self) -> int:
+        return 0 if self.refine is None else _PHOTOS_TO_REFINE_ON
+
+    @classmethod
+    def may_be_empty(cls) -> bool:
+        return False
+
     def check_files(self, once: Once) -> None:
+        if self.style_image:
+            try:
+                once(find_paintings, self.style_image)
+            except MethodError as error:
+                raise MethodError(str(error), "style_image") from error
         try:
-            once(find_styles, self.style, self.checkpoint)
+            self._find_checkpoint(once)
         except MethodError as error:
-            raise MethodError(str(error), "style", "checkpoint") from error
+            raise MethodError(str(error), *self._named, "checkpoint") from error
 
     def resolve(self, sections: Mapping[str, MethodOptions | None], once: Once) -> "ResolvedFast":
-        checkpoint, styles = once(find_styles, self.style, self.checkpoint)
-        return ResolvedFast(
-            checkpoint, styles, self.strength, self.processing_size, self.statistics
+        checkpoint, styles = self._find_checkpoint(once)
+        resolved = ResolvedFast(
+            checkpoint,
+            styles,
+            self.strength,
+            self.processing_size,
+            self.statistics,
+            self.colors,
         )
+        if not self.style_image:
+            return resolved
+        predicted = once(predict_blend, checkpoint, styles, self.style_image)
+        paintings = tuple(self.style_image.items())
+        return replace(resolved, predicted=predicted, paintings=paintings, refine=self.refine)
+
+    @property
+    def _named(self) -> list[str]:
+        return [name for name in ("style", "style_image") if getattr(self, name)]
+
+    def _find_checkpoint(self, once: Once) -> tuple[CheckpointFile, tuple[tuple[str, float], ...]]:
+        if self.style_image:
+            return once(find_predictable, self.style or {}, self.style_image, self.checkpoint)
+        return once(find_styles, self.style or {}, self.checkpoint)
 
     @classmethod
     def describe_schema(cls, properties: dict[str, Any]) -> None:
         # Without a checkpoint, names are those of shipped styles.
-        _, mapping = properties["style"]["anyOf"]
+        _, mapping, _ = properties["style"]["anyOf"]
         properties["style"]["anyOf"].insert(0, {"enum": shipped_styles()})
         mapping["properties"] = dict.fromkeys(shipped_styles(), mapping["additionalProperties"])
 
@@ -93,7 +163,9 @@ class FastOptions(MethodOptions):
         return {"style": ({"anyOf": [*known, names]}, "checkpoint")}
 
     def __str__(self) -> str:
-        return describe_parts(self.style)
+        return " + ".join(
+            describe_parts(parts) for parts in (self.style, self.style_image) if parts
+        )
 
 
 @dataclass(frozen=True)
@@ -102,11 +174,16 @@ class ResolvedFast(Resolved):
 
     Attributes:
         checkpoint: the file with the network and its styles.
-        styles: names and their parts in the result, sorted by name, with the sum 1.
+        styles: names and their parts in the result, sorted by name; their sum is 1 without
+            paintings.
         strength: from 0, the photo, to 1, the stylized image.
         processing_size: the short side at which larger photos are stylized, in pixels; None for
             their own.
         statistics: which features the normalizations use.
+        colors: where colors come from.
+        predicted: the style if a part of it is predicted from paintings; otherwise None.
+        paintings: the paintings' paths or URIs, and their parts.
+        refine: how long, in seconds, the predicted styles are refined on photos.
     """
 
     checkpoint: CheckpointFile
@@ -114,6 +191,10 @@ class ResolvedFast(Resolved):
     strength: float = 1.0
     processing_size: int | None = None
     statistics: Statistics = "exact"
+    colors: Colors = "painting"
+    predicted: PredictedStyle | None = None
+    paintings: tuple[tuple[str, float], ...] = ()
+    refine: float | None = None
 
     # What lies around a part decides how its features are normalized.
     needs_surroundings = True
@@ -130,6 +211,10 @@ class ResolvedFast(Resolved):
             decisive["processing_size"] = self.processing_size
         if self.statistics != "exact":
             decisive["statistics"] = self.statistics
+        if self.colors != "painting":
+            decisive["colors"] = self.colors
+        if self.predicted is not None:
+            decisive["predicted"] = self.predicted.sources
         return decisive
 
     @property
@@ -156,8 +241,19 @@ class ResolvedFast(Resolved):
         from stylebeam.transforms.inference.feed_forward import StyleEngine  # noqa: PLC0415
 
         return StyleEngine(
-            network, dict(self.styles), self.strength, self.processing_size, self.statistics
+            network,
+            dict(self.styles) if self.predicted is None else self.predicted.as_tensor(),
+            self.strength,
+            self.processing_size,
+            self.statistics,
+            kept_colors=None if self.colors == "painting" else self.colors,
         )
+
+    def adapted_to(self, photos: Sequence[KnownFile]) -> "ResolvedFast":
+        predicted = predict_blend(
+            self.checkpoint, self.styles, dict(self.paintings), self.refine, photos
+        )
+        return replace(self, predicted=predicted)
 
     @property
     def short_side(self) -> int | None:

@@ -1,6 +1,7 @@
 """Plans a run: which image, with which recipe, to which output. Writes nothing."""
 
 import dataclasses
+import heapq
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +18,8 @@ from stylebeam.pipeline.config.mistakes import Problems
 from stylebeam.pipeline.config.run_config import Batch, RunConfig
 from stylebeam.pipeline.methods.contract import MethodError, Resolved
 from stylebeam.pipeline.methods.once import Once
+from stylebeam.pipeline.methods.refined_styles import known_photo
+from stylebeam.pipeline.methods.style_files import KnownFile
 from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION
 from stylebeam.transforms.losses.vgg_weights import WeightsUnavailableError
 
@@ -130,11 +133,19 @@ def resolve(
     for position, batch in enumerate(config.batches):
         try:
             resolved = batch.options.resolve(batch.sections, once)
-        except WeightsUnavailableError as error:
+            if count := batch.options.photos_wanted:
+                resolved = resolved.adapted_to(_first_photos(batch.input, count))
+        except (WeightsUnavailableError, MethodError, storage.StorageError) as error:
             problems.at("batches", position, batch.method).add((), str(error))
             continue
         plans.append(BatchPlan(batch, resolved, retry_failed))
     return plans
+
+
+def _first_photos(location: str, count: int) -> list[KnownFile]:
+    """Return the photos of an input that come first by their paths."""
+    found = (image.path for image in inputs.list_images(location) if image.mistake is None)
+    return [known_photo(path) for path in heapq.nsmallest(count, found)]
 
 
 def _check_folders(config: RunConfig, problems: Problems) -> None:

@@ -6,11 +6,23 @@ There are two methods (Gatys et al. 2016, "Preserving Color in Neural Artistic S
 - Luminance-only transfer: the style of `match_luminance(painting)` is transferred to
   `to_gray(photo)`, and `with_colors_of` gives the result the photo's colors.
 
-Images are RGB in [0, 1], float32 or float64.
+Images are RGB in [0, 1], float32 or float64. `keep_colors` is for pictures that are made already,
+as integers of any size.
 """
+
+from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from stylebeam.transforms.images.pixels import from_unit_range, to_unit_range
+
+KeptColors = Literal["luminance", "histogram"]
+"""How the photo's colors are kept: all but its luminance, or their mean and covariance."""
+
+# Rows of an image that are converted together.
+_BAND = 256
 
 # Weights of Y in YIQ (ITU-R BT.601).
 _LUMA = (0.299, 0.587, 0.114)
@@ -108,6 +120,59 @@ def match_colors(styles: Tensor, photos: Tensor) -> Tensor:
         RGB in [0, 1], shape (B, 3, H, W).
     """
     return _matched(styles, photos)
+
+
+def keep_colors(picture: Tensor, photo: Tensor, kept: KeptColors) -> Tensor:
+    """Return a picture with the colors of its photo.
+
+    Args:
+        picture: RGB, uint8 or uint16 of shape (3, H, W).
+        photo: RGB of the same type and shape.
+        kept: `luminance` for the picture's luminance and the photo's hue and saturation
+            (`with_colors_of`), `histogram` for the picture with the mean and covariance of the
+            photo's colors (as `match_colors`).
+
+    Returns:
+        RGB of the same type and shape.
+    """
+    bands = zip(_bands(picture), _bands(photo), strict=True)
+    if kept == "luminance":
+        colored = (with_colors_of(*pair) for pair in bands)
+    else:
+        factor, offset = _color_map(*_color_moments(picture), *_color_moments(photo))
+        colored = (
+            torch.einsum("ij,bjhw->bihw", factor, band) + offset[:, None, None] for band, _ in bands
+        )
+    return torch.cat([from_unit_range(band[0], picture.dtype) for band in colored], 1)
+
+
+def _bands(pixels: Tensor) -> Iterator[Tensor]:
+    """Yield some rows of an image at a time, RGB in [0, 1], shape (1, 3, rows, W)."""
+    for band in pixels.split(_BAND, 1):
+        yield to_unit_range(band)[None]
+
+
+def _color_moments(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean, shape (3,), and the covariance, (3, 3), of colors in [0, 1], in float64."""
+    total, products = torch.zeros(3).double(), torch.zeros(3, 3).double()
+    for band in _bands(pixels):
+        values = band[0].flatten(1).double()
+        total += values.sum(1)
+        products += values @ values.mT
+    count = pixels.shape[1] * pixels.shape[2]
+    mean = total / count
+    return mean, products / count - torch.outer(mean, mean)
+
+
+def _color_map(
+    mean: Tensor, covariance: Tensor, new_mean: Tensor, new_covariance: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return A, shape (3, 3), and b, shape (3,), of `match_colors`, in float32."""
+    variances, axes = torch.linalg.eigh(covariance)
+    new_variances, new_axes = torch.linalg.eigh(new_covariance)
+    whitening = _symmetric(axes, torch.where(variances > _ROUNDING, variances.rsqrt(), 0))
+    factor = _symmetric(new_axes, new_variances.clamp_min(0).sqrt()) @ whitening
+    return factor.float(), (new_mean - factor @ mean).float()
 
 
 def _matched(styles: Tensor, photos: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from stylebeam.transforms.checkpoints import Checkpoint, CheckpointError
 from stylebeam.transforms.engine import NO_CONTROL, Control, Engine
 from stylebeam.transforms.hardware.devices import fast_precision
 from stylebeam.transforms.hardware.precision import compute_finite
+from stylebeam.transforms.images.color import KeptColors, keep_colors
 from stylebeam.transforms.images.pixels import (
     from_unit_range,
     mixed,
@@ -88,23 +89,25 @@ class FeedForwardStylizer:
         self,
         pixels: Tensor,
         strength: float = 1.0,
-        styles: Mapping[str, float] | None = None,
+        styles: Mapping[str, float] | Tensor | None = None,
         processing_size: int | None = None,
         statistics: Statistics = "exact",
         control: Control = NO_CONTROL,
+        kept_colors: KeptColors | None = None,
     ) -> Tensor:
         """Return the stylized image.
 
         Args:
             pixels: RGB, uint8 or uint16 of shape (3, H, W), of any size from 1x1 up.
             strength: from 0, the photo, to 1, the stylized image; between, the two are mixed.
-            styles: the weight of each style in the result, by name, with a sum above 0; None for
-                the only style of the checkpoint.
+            styles: the weight of each style in the result, by name, with a sum above 0; or a
+                style's vector, shape (style_size,); None for the only style of the checkpoint.
             processing_size: the short side, in pixels, at which a larger image is stylized; the
                 result is enlarged to the image's size, with its fine detail. None for its own.
             statistics: which features the normalizations use: those of the whole image, or of a
                 thumbnail, which needs the least memory.
             control: is told of the progress, and may cancel the work.
+            kept_colors: which colors of the photo the result has; None for none.
 
         Returns:
             RGB, of the same type and shape, on the CPU. Pixels of 16 bits are computed in float32.
@@ -117,12 +120,15 @@ class FeedForwardStylizer:
         """
         control.step(0.0)
         vectors = self._blend(styles)
-        if processing_size is None or min(pixels.shape[1:]) <= processing_size:
-            made = mixed(pixels, self._stylized(pixels, vectors, statistics, control), strength)
-        else:
-            reduced = reduced_to(pixels, processing_size)
-            stylized = self._stylized(reduced, vectors, statistics, control)
+        reduces = processing_size is not None and min(pixels.shape[1:]) > processing_size
+        reduced = reduced_to(pixels, processing_size) if reduces else pixels
+        stylized = self._stylized(reduced, vectors, statistics, control)
+        if kept_colors is not None:
+            stylized = keep_colors(stylized, reduced, kept_colors)
+        if reduces:
             made = enlarge_like(stylized, reduced, pixels, strength)
+        else:
+            made = mixed(pixels, stylized, strength)
         control.step(1.0)
         return made
 
@@ -175,8 +181,10 @@ class FeedForwardStylizer:
             )
         return True
 
-    def _blend(self, styles: Mapping[str, float] | None) -> Tensor:
+    def _blend(self, styles: Mapping[str, float] | Tensor | None) -> Tensor:
         """Return the weighted mean of styles' vectors, shape (1, style_size)."""
+        if isinstance(styles, Tensor):
+            return styles.float().unsqueeze(0)
         if styles is None:
             [vector] = self._vectors.values()
             return vector.unsqueeze(0)
@@ -191,10 +199,11 @@ class StyleEngine(Engine):
     def __init__(
         self,
         stylizer: FeedForwardStylizer,
-        styles: Mapping[str, float] | None = None,
+        styles: Mapping[str, float] | Tensor | None = None,
         strength: float = 1.0,
         processing_size: int | None = None,
         statistics: Statistics = "exact",
+        kept_colors: KeptColors | None = None,
     ) -> None:
         """Choose a style and how it is applied; the arguments are those of `stylize`."""
         self._stylizer = stylizer
@@ -202,11 +211,18 @@ class StyleEngine(Engine):
         self._strength = strength
         self._processing_size = processing_size
         self._statistics = statistics
+        self._kept_colors = kept_colors
         self.cores_wanted = stylizer.cores_wanted
 
     def transform(self, pixels: Tensor, control: Control = NO_CONTROL) -> Tensor:
         return self._stylizer.stylize(
-            pixels, self._strength, self._styles, self._processing_size, self._statistics, control
+            pixels,
+            self._strength,
+            self._styles,
+            self._processing_size,
+            self._statistics,
+            control,
+            self._kept_colors,
         )
 
     def memory_needed(self, width: int, height: int) -> int:

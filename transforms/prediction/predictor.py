@@ -29,6 +29,9 @@ class StylePredictor(nn.Module):
     Of the features of each layer, it measures mean, deviation and correlations in the directions
     that differ most over paintings, and of the colors mean, deviation, correlation and histogram;
     then their principal components. `fit` fixes these; the perceptron is trained.
+
+    Attributes:
+        style_size: the length of a vector of `AnyStyleNetwork`.
     """
 
     def __init__(self, style_size: int) -> None:
@@ -38,6 +41,7 @@ class StylePredictor(nn.Module):
             style_size: the length of a vector of `AnyStyleNetwork`.
         """
         super().__init__()
+        self.style_size = style_size
         size = style_size - COLOR_SIZE
         self.bases = nn.ParameterDict(
             {
@@ -83,7 +87,7 @@ class StylePredictor(nn.Module):
         self.center.copy_(measured.mean(0))
         deviation = measured.std(0)
         scale = 1 / (deviation + 0.1 * deviation.mean())
-        left, strengths, axes = torch.linalg.svd((measured - measured.mean(0)) * scale, False)
+        _, strengths, axes = torch.linalg.svd((measured - measured.mean(0)) * scale, False)
         count = min(_COMPONENTS, len(strengths))
         strengths = strengths[:count] / (len(measured) - 1) ** 0.5
         # Weak components are noise for the most part: they are not enlarged to the size of others.

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stylebeam.transforms.losses.color import ColorSample, sample_colors
 from stylebeam.transforms.losses.loss_network import LossNetwork
 from stylebeam.transforms.prediction.statistics import (
     STYLE_SIZE,
-    ColorMoments,
     FeatureMoments,
     PaintingStatistics,
     at_style_size,

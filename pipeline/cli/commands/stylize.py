@@ -25,7 +25,7 @@ def stylize(args: argparse.Namespace) -> int:
                 ["--format is only for standard output; a file has the format of its extension"]
             )
         check_output(args.output, [args.input])
-    engine = _optimization(args) if args.style_image else _style(args)
+    engine = _optimization(args) if _optimizes(args) else _style(args)
     data = sys.stdin.buffer.read() if args.input == "-" else storage.read(args.input)
     picture = engine(decode(data, args.max_pixels))
     image_format = args.format or format_of(args.output) or "png"
@@ -37,30 +37,55 @@ def stylize(args: argparse.Namespace) -> int:
     return exit_codes.DONE
 
 
+def _optimizes(args: argparse.Namespace) -> bool:
+    """Return whether the photo is to be optimized; says so where this has changed."""
+    if args.optimize or not args.style_image:
+        return bool(args.optimize)
+    if args.set:
+        print(
+            "--set sets an option of the optimization, so the photo is optimized. Add --optimize:"
+            " the next release will require it.",
+            file=sys.stderr,
+        )
+        return True
+    print(
+        "The style is predicted from the painting. To optimize the photo towards it, as releases"
+        " before this one did, add --optimize.",
+        file=sys.stderr,
+    )
+    return False
+
+
 def _style(args: argparse.Namespace) -> Engine:
     """Return the engine of a style."""
-    if not args.style:
+    if not args.style and not args.style_image:
         raise ConfigError(["stylize needs --style NAME, or --style-image PAINTING"])
     if args.set:
-        raise ConfigError(["--set sets an option of an optimization, and needs --style-image"])
+        raise ConfigError(["--set sets an option of an optimization, and needs --optimize"])
     return stylebeam.open_style(
-        dict(args.style),
+        dict(args.style) or None,
+        style_image=dict(args.style_image) or None,
         checkpoint=args.checkpoint,
         strength=args.strength,
         processing_size=args.processing_size,
+        colors=args.colors,
         device=args.device,
     )
 
 
 def _optimization(args: argparse.Namespace) -> Engine:
     """Return the engine of an optimization."""
-    settings = [f"style_image={json.dumps(args.style_image)}", *args.set]
+    if not args.style_image:
+        raise ConfigError(["--optimize needs --style-image PAINTING"])
+    settings = [f"style_image={json.dumps(dict(args.style_image))}", *args.set]
+    if args.colors != "painting":
+        settings.append(f"colors={args.colors}")
     options = load_config(None, METHODS["gatys"], settings)
     if options.also_uses and not args.style:
         raise ConfigError(["init: fast needs --style, the style that the optimization starts from"])
     if args.style and not options.also_uses:
         raise ConfigError(
-            ["--style and --style-image can be used together only with --set init=fast"]
+            ["--optimize uses --style only with --set init=fast, to start from its picture"]
         )
     start = {
         "style": dict(args.style),

@@ -14,14 +14,34 @@ def add_styles(commands: Commands) -> None:
         "list or show the shipped styles",
         """\
 List the shipped styles and super-resolution networks, with their size and how
-they were trained; or show all styles on photos, in a contact sheet.""",
+they were trained; show all styles on photos, in a contact sheet; or write a
+checkpoint with the style of a painting, for --style or for fast: {style: ...}.""",
         "stylebeam styles",
         "stylebeam styles --sheet styles.png --photo cat.jpg",
+        "stylebeam styles --from painting.jpg --output my.safetensors",
+        "stylebeam styles --from painting.jpg --output my.safetensors --refine 20 --photo cat.jpg",
         computes=False,
     )
     command.add_argument("--sheet", metavar="OUT", help="write a contact sheet of the styles")
     command.add_argument(
-        "--photo", metavar="FILE", help="the photo in the sheet (default: six shipped photos)"
+        "--photo",
+        metavar="FILE",
+        help="the photo in the sheet (default: six shipped photos), or to refine a style on",
+    )
+    command.add_argument(
+        "--from",
+        dest="painting",
+        metavar="FILE",
+        help="predict the style of this painting, a path or URI",
+    )
+    command.add_argument(
+        "--output", metavar="FILE", help="write that style, to a file ending in .safetensors"
+    )
+    command.add_argument(
+        "--refine",
+        type=float,
+        metavar="SECONDS",
+        help="refine that style on --photo first, for about this long on two CPU cores",
     )
 
 

@@ -22,12 +22,14 @@ def add_stylize(commands: Commands) -> None:
         "stylize",
         "stylize one photo",
         """\
-Stylize one photo: with --style by a trained network, which takes a fraction of
-a second; or with --style-image by optimizing the photo towards a painting,
+Stylize one photo by a trained network, which takes a fraction of a second: with
+--style in a style that it has learned, with --style-image in that of any
+painting. With --optimize, the photo is optimized towards the painting instead,
 which takes seconds to minutes.""",
         "stylebeam stylize cat.jpg cat_starry.jpg --style starry_night",
         "stylebeam stylize cat.jpg out.jpg --style starry_night=0.3 --style udnie=0.7",
         "stylebeam stylize cat.jpg out.jpg --style-image painting.jpg",
+        "stylebeam stylize cat.jpg out.jpg --style-image painting.jpg --optimize",
     )
     command.add_argument(
         "input", metavar="IN", help="the photo: a path, a URI, or - for standard input"
@@ -64,8 +66,25 @@ which takes seconds to minutes.""",
     )
     command.add_argument(
         "--style-image",
+        action="append",
+        type=_painting,
+        default=[],
         metavar="FILE",
-        help="optimize the photo towards this painting instead of using a style",
+        help="a painting, whose style is used; repeat it to blend, each with its part:"
+        " --style-image one.jpg=0.3 --style-image other.jpg=0.7",
+    )
+    command.add_argument(
+        "--colors",
+        choices=("painting", "luminance", "histogram"),
+        default="painting",
+        help="where colors come from: the painting; or the photo, either by changing nothing but"
+        " its luminance or by giving the picture the mean and covariance of its colors"
+        " (default: painting)",
+    )
+    command.add_argument(
+        "--optimize",
+        action="store_true",
+        help="optimize the photo towards the painting of --style-image",
     )
     add_set(command, "set an option of the optimization, as in --set iterations=50")
     command.add_argument(
@@ -105,6 +124,13 @@ def _style(text: str) -> tuple[str, float]:
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"{text}: a part must not be negative or infinite")
     return name, number
+
+
+def _painting(text: str) -> tuple[str, float]:
+    """Return the path of a painting, and its part in a blend."""
+    path, _, part = text.rpartition("=")
+    # The name of a file may have an equals sign too.
+    return _style(text) if path and part.replace(".", "", 1).isdecimal() else (text, 1.0)
 
 
 def _number(kind: type[Number], low: float, high: float) -> Callable[[str], Number]:

@@ -1,0 +1,92 @@
+"""The loss of pictures against their photos and any paintings."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylebeam.transforms.losses.color import color_loss
+from stylebeam.transforms.losses.functional import (
+    feature_reconstruction_loss,
+    grid_loss,
+    total_variation_loss,
+)
+from stylebeam.transforms.losses.loss_network import LossNetwork
+from stylebeam.transforms.losses.relative_style import RelativeStyleLoss
+from stylebeam.transforms.prediction.statistics import LAYERS
+from stylebeam.transforms.training.data import Draw
+from stylebeam.transforms.training.painting_variants import StyleTarget
+
+_CONTENT_LAYER = "relu3_1"
+_STYLE_WEIGHTS = {"relu1_1": 4.0, "relu2_1": 24.0, "relu3_1": 24.0, "relu4_1": 8.0, "relu5_1": 8.0}
+_COLOR_DIRECTIONS = 16
+# Colors outside [0, 1] are clipped in pictures. In the loss a tenth of what is outside remains, so
+# that networks learn to avoid them.
+_LEAK = 0.1
+
+
+class LossWeights(NamedTuple):
+    """The weights of the terms of the loss."""
+
+    content: float = 1.0
+    style: float = 8.0
+    color: float = 40.0
+    total_variation: float = 1.0
+    grid: float = 1e4
+
+
+class PaintingLoss:
+    """Content, relative style and color loss, total variation and grid loss."""
+
+    def __init__(
+        self, network: LossNetwork, weights: LossWeights, photos: Sequence[Tensor], seed: int
+    ) -> None:
+        """Measure photos.
+
+        Args:
+            network: the distilled VGG with `prediction.statistics.LAYERS`.
+            weights: of the terms.
+            photos: RGB in [0, 1], shape (1, 3, H, W), at least two: see `RelativeStyleLoss`.
+            seed: of the random directions of the color loss.
+        """
+        self._network = network
+        self._weights = weights
+        self._seed = seed
+        with torch.no_grad():
+            self._style = RelativeStyleLoss(network, _STYLE_WEIGHTS, photos)
+
+    def __call__(
+        self, number: int, stylized: Tensor, photos: Tensor, targets: Sequence[StyleTarget]
+    ) -> dict[str, Tensor]:
+        """Return the weighted terms of the loss, by name.
+
+        Args:
+            number: of the iteration, which decides the random directions.
+            stylized: RGB, shape (N, 3, H, W), float32, each side at least 32.
+            photos: RGB in [0, 1], of the same shape.
+            targets: the N styles.
+        """
+        weights = self._weights
+        clipped = stylized.clamp(0, 1)
+        pictures = clipped + _LEAK * (stylized - clipped)
+        with torch.no_grad():
+            content = self._network(photos, [_CONTENT_LAYER])[_CONTENT_LAYER]
+        features = self._network(pictures, LAYERS)
+        grams = {
+            layer: torch.cat([target.statistics.whole.grams[layer] for target in targets])
+            for layer in LAYERS
+        }
+        directions = F.normalize(Draw(self._seed, number).noise((_COLOR_DIRECTIONS, 3)), dim=1)
+        colors = color_loss(
+            pictures, [target.colors for target in targets], directions.to(pictures)
+        )
+        of_content = feature_reconstruction_loss(features[_CONTENT_LAYER], content)
+        return {
+            "content": weights.content * of_content,
+            "style": weights.style * self._style(features, grams).mean(),
+            "color": weights.color * colors,
+            "total_variation": weights.total_variation * total_variation_loss(pictures),
+            "grid": weights.grid * grid_loss(pictures),
+        }
