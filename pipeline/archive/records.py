@@ -60,6 +60,7 @@ class Outcome:
         height: likewise.
         error: a sentence that says why it failed or was not started; None if it did not fail.
         stamp: the digest of the input and the recipe, from `results.stamp`.
+        style: the styles or paintings of the recipe, as `Resolved.style`.
     """
 
     batch: str
@@ -72,6 +73,7 @@ class Outcome:
     height: int | None = None
     error: str | None = None
     stamp: str | None = None
+    style: str = ""
 
     @property
     def reason_not_started(self) -> str | None:
@@ -100,6 +102,7 @@ class Task:
         folder: the batch's output folder.
         stamp: the digest of the input and the recipe, from `results.stamp`.
         replaces: the version of the output that exists already, "" if none does.
+        style: the styles or paintings of the recipe, as `Resolved.style`.
     """
 
     batch: str
@@ -109,6 +112,7 @@ class Task:
     folder: str
     stamp: str
     replaces: str = ""
+    style: str = ""
 
     def outcome(
         self,
@@ -137,4 +141,5 @@ class Task:
             height=height,
             error=error,
             stamp=self.stamp,
+            style=self.style,
         )

@@ -36,14 +36,15 @@ def task_for(
         image_format = FORMAT_OF_EXTENSION[extension.lower()]
     else:
         extension = EXTENSION_OF_FORMAT[image_format]
-    digest = recipes[image_format].digest
+    recipe = recipes[image_format]
     return Task(
         batch=batch,
         input=path,
         output=storage.join(output, stem + extension),
-        recipe=digest,
+        recipe=recipe.digest,
         folder=output,
-        stamp=stamp(digest, storage.place_of(path), version),
+        stamp=stamp(recipe.digest, storage.place_of(path), version),
+        style=recipe.options.style,
     )
 
 

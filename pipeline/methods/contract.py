@@ -123,6 +123,11 @@ class Resolved(ABC):
             network: what `load` returned, of a method with the same `network_key`.
         """
 
+    @property
+    def style(self) -> str:
+        """The names of the styles or the paths of the paintings, with parts, for outcomes."""
+        return ""
+
     def computation(self, device: torch.device, images: int) -> list[str]:
         """Return sentences about the device and the precision of the computation, for `validate`.
 

@@ -137,7 +137,8 @@ class FastOptions(MethodOptions):
         if not self.style_image:
             return resolved
         predicted = once(predict_blend, checkpoint, styles, self.style_image)
-        paintings = tuple(self.style_image.items())
+        rest = (1 - sum(share for _, share in styles)) / sum(self.style_image.values())
+        paintings = tuple((path, rest * part) for path, part in self.style_image.items())
         return replace(resolved, predicted=predicted, paintings=paintings, refine=self.refine)
 
     @property
@@ -182,7 +183,7 @@ class ResolvedFast(Resolved):
         statistics: which features the normalizations use.
         colors: where colors come from.
         predicted: the style if a part of it is predicted from paintings; otherwise None.
-        paintings: the paintings' paths or URIs, and their parts.
+        paintings: the paintings' paths or URIs, and their parts in the result.
         refine: how long, in seconds, the predicted styles are refined on photos.
     """
 
@@ -220,6 +221,10 @@ class ResolvedFast(Resolved):
     @property
     def network_key(self) -> str:
         return self.checkpoint.digest
+
+    @property
+    def style(self) -> str:
+        return describe_parts(dict([*self.styles, *self.paintings]))
 
     def computation(self, device: "torch.device", images: int) -> list[str]:
         return network_computation(device, images)

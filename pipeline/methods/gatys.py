@@ -147,6 +147,10 @@ class ResolvedGatys(Resolved):
             "fast": self.fast and self.fast.identity,
         }
 
+    @property
+    def style(self) -> str:
+        return describe_parts({file.location: part for file, part in self.paintings})
+
     @cached_property
     def network_key(self) -> str:
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()

@@ -207,4 +207,4 @@ def _principal_axes(images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def _symmetric(axes: Tensor, eigenvalues: Tensor) -> Tensor:
     """Return the symmetric matrices with these eigenvectors and eigenvalues."""
-    return axes * eigenvalues.unsqueeze(1) @ axes.mT
+    return axes * eigenvalues.unsqueeze(-2) @ axes.mT

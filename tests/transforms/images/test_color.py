@@ -6,6 +6,8 @@ import torch
 from numpy.typing import NDArray
 
 from stylebeam.transforms.images.color import (
+    KeptColors,
+    keep_colors,
     luminance,
     match_colors,
     match_luminance,
@@ -231,3 +233,49 @@ def test_images_of_a_batch_are_matched_independently(match, paintings: int) -> N
     assert result.shape == (3, 3, 30, 40)
     for style, photo, alone in zip(styles.expand(3, -1, -1, -1), photos, result, strict=True):
         torch.testing.assert_close(match(style[None], photo[None]), alone[None])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
+def test_a_picture_with_the_histogram_of_its_photo_has_its_mean_and_covariance(
+    dtype: torch.dtype,
+) -> None:
+    # Taller than a band, and with colors away from the ends of the range, which clip nothing.
+    white = 255 if dtype == torch.uint8 else 65_535
+    generator = torch.Generator().manual_seed(1)
+    picture, photo = (
+        (white * (0.5 + 0.06 * torch.randn((3, 600, 50), generator=generator))).to(dtype)
+        for _ in range(2)
+    )
+    photo[0] = (photo[0].float() * 0.5 + photo[1].float() * 0.5).to(dtype)
+    kept = keep_colors(picture, photo, "histogram")
+    assert (kept.dtype, kept.shape) == (dtype, picture.shape)
+    of_kept, of_photo = (each.to(torch.int32).flatten(1).double() / white for each in (kept, photo))
+    assert of_kept.mean(1).numpy() == pytest.approx(of_photo.mean(1).numpy(), abs=1e-3)
+    assert torch.cov(of_kept).numpy() == pytest.approx(torch.cov(of_photo).numpy(), abs=1e-4)
+
+
+def test_a_picture_with_the_luminance_of_its_style_has_the_chroma_of_its_photo() -> None:
+    generator = torch.Generator().manual_seed(2)
+    picture, photo = (
+        torch.randint(0, 256, (3, 600, 20), generator=generator).to(torch.uint8) for _ in range(2)
+    )
+    expected = with_colors_of(picture[None] / 255, photo[None] / 255)[0]
+    kept = keep_colors(picture, photo, "luminance")
+    assert (kept - expected * 255).abs().max() <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize("kept", ["luminance", "histogram"])
+def test_the_picture_of_a_gray_photo_is_gray(kept: KeptColors) -> None:
+    generator = torch.Generator().manual_seed(3)
+    picture = torch.randint(0, 256, (3, 30, 20), generator=generator).to(torch.uint8)
+    photo = torch.randint(0, 256, (1, 30, 20), generator=generator).to(torch.uint8).repeat(3, 1, 1)
+    made = keep_colors(picture, photo, kept).int()
+    assert (made.amax(0) - made.amin(0)).max() <= 1
+
+
+def test_a_constant_picture_gets_the_mean_of_its_photo() -> None:
+    photo = torch.randint(0, 256, (3, 30, 20), generator=torch.Generator().manual_seed(4))
+    made = keep_colors(
+        torch.full((3, 30, 20), 9, dtype=torch.uint8), photo.to(torch.uint8), "histogram"
+    )
+    assert (made.float() - photo.float().mean((1, 2), keepdim=True)).abs().max() <= 0.5 + 1e-3
