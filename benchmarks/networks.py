@@ -32,7 +32,7 @@ NETWORKS: dict[str, tuple[str, dict[str, int | str]]] = {
     "DepSep" + _PLAIN: ("depsep", {}),
     "DepSep-NN-Bil" + _PLAIN: ("depsep_nn_bil", {}),
     "DepSep-NN" + _PLAIN: ("depsep_nn", {}),
-    "multi_style": ("multi_style", {}),
+    "any_style": ("any_style", {}),
 }
 DEVICE = choose_device("auto")
 

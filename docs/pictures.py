@@ -52,7 +52,7 @@ def save(pixels: Tensor, name: str) -> None:
 
 def methods(painting: Tensor) -> dict[str, Effect]:
     """Return the methods to compare, by their labels."""
-    styles = FeedForwardStylizer(parse_checkpoint(checkpoint("multi_style").read_bytes()), CPU)
+    styles = FeedForwardStylizer(parse_checkpoint(checkpoint("any_style").read_bytes()), CPU)
 
     def optimized(**options: object) -> Effect:
         recipe = OptimizationSettings(**{**PRESETS["default"], **options})
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("painting", type=Path)
     with Image.open(parser.parse_args().painting) as image:
         painting = pil_to_tensor(image.convert("RGB"))
-    styles = FeedForwardStylizer(parse_checkpoint(checkpoint("multi_style").read_bytes()), CPU)
+    styles = FeedForwardStylizer(parse_checkpoint(checkpoint("any_style").read_bytes()), CPU)
     for style in ("starry_night", "udnie"):
         picture = styles.stylize(read("mountain-lake.jpg"), styles={style: 1.0})
         save(picture, f"mountain-lake_{style}.jpg")

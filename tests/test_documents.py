@@ -198,7 +198,7 @@ def test_commands(photos: Path) -> None:
     Path("paintings").mkdir()
     for style in {style for styles in shipped_checkpoints().values() for style in styles}:
         shutil.copy("painting.jpg", f"paintings/{style}.jpg")
-    shutil.copy("transforms/weights/multi_style.safetensors", "paintings.safetensors")
+    shutil.copy("transforms/weights/any_style.safetensors", "paintings.safetensors")
     Path("photos.yaml").write_text(
         "batches: [{name: holiday, input: cat.jpg, output: styled, fast: {style: starry_night}}]"
     )
@@ -214,7 +214,7 @@ def test_the_python_api(photos: Path) -> None:
     Path("photos.yaml").write_text(config)
     printed = run_python("docs/api.md")
     for text in (
-        "starry_night multi_style",
+        "starry_night any_style",
         "canceled",
         "holiday {'done': 2}",
         "('photos.yaml', 'The file is not an image of a known kind.')",

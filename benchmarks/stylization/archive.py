@@ -56,7 +56,7 @@ class Archive:
 
     def run(
         self,
-        network: str = "multi_style",
+        network: str = "any_style",
         latency: float = 0.0,
         settings: str = "",
         display: Path | None = None,

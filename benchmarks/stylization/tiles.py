@@ -41,7 +41,7 @@ def tiles(rounds: int) -> Iterator[str]:
         "across vertical borders",
         "across horizontal borders",
     ]
-    rows = [row for network in ("multi_style", "johnson") for row in _quality(network, rounds)]
+    rows = [row for network in ("any_style", "johnson") for row in _quality(network, rounds)]
     yield table([*titles, "relative time"], rows)
     yield "\n"
     rows = []

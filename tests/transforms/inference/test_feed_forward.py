@@ -65,7 +65,7 @@ def test_strength_mixes_the_photo_and_the_stylized_image(stylizer: FeedForwardSt
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["multi_style", "johnson_udnie", "depsep_nn_bil_udnie"])
+@pytest.mark.parametrize("name", ["any_style", "johnson_udnie", "depsep_nn_bil_udnie"])
 @pytest.mark.parametrize("size", [(160, 223), (257, 129)])
 def test_backends_and_precisions_agree(
     name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
@@ -143,7 +143,7 @@ def test_values_that_are_infinite_in_float32_are_an_error(
 @pytest.mark.slow
 def test_results_do_not_depend_on_the_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sums in a different order would differ visibly in bfloat16."""
-    checkpoint = parse_checkpoint((WEIGHTS / "multi_style.safetensors").read_bytes())
+    checkpoint = parse_checkpoint((WEIGHTS / "any_style.safetensors").read_bytes())
     photos = [noise(150, 170 + number) for number in range(6)]
     results = []
     for cores in (1, 2, 5):
