@@ -120,15 +120,16 @@ class FeedForwardStylizer:
         """
         control.step(0.0)
         vectors = self._blend(styles)
-        reduces = processing_size is not None and min(pixels.shape[1:]) > processing_size
-        reduced = reduced_to(pixels, processing_size) if reduces else pixels
+        reduced = pixels
+        if processing_size is not None and processing_size < min(pixels.shape[1:]):
+            reduced = reduced_to(pixels, processing_size)
         stylized = self._stylized(reduced, vectors, statistics, control)
         if kept_colors is not None:
             stylized = keep_colors(stylized, reduced, kept_colors)
-        if reduces:
-            made = enlarge_like(stylized, reduced, pixels, strength)
-        else:
+        if reduced is pixels:
             made = mixed(pixels, stylized, strength)
+        else:
+            made = enlarge_like(stylized, reduced, pixels, strength)
         control.step(1.0)
         return made
 
