@@ -42,7 +42,8 @@ def painting(seed: int, height: int = 128, width: int = 128) -> Tensor:
 
 def plain(red: float, green: float, blue: float, side: int = 128) -> Tensor:
     """Return an image of one color, shape (1, 3, side, side)."""
-    return torch.tensor([red, green, blue])[None, :, None, None].expand(1, 3, side, side)
+    color = torch.tensor([red, green, blue], dtype=torch.float32)
+    return color[None, :, None, None].expand(1, 3, side, side)
 
 
 def measured(image: Tensor) -> PaintingStatistics:
