@@ -91,7 +91,7 @@ def train_any_style(
         report,
         _optimizers(model, config.learning_rate),
         config.ema_decay,
-        _validation(config, photos, styles, loss, device, list_files),
+        _validation(config, photos, styles, loss, device, report, list_files),
     )
     published = _published_config(config, len(photos), finished.iterations)
     checkpoint = Checkpoint(
@@ -204,15 +204,20 @@ def _validation(
     styles: TrainingStyles,
     loss: AnyStyleLoss,
     device: torch.device,
+    report: Callable[[str], None],
     list_files: ListFiles,
 ) -> Callable[[nn.Module], Validation] | None:
     """Return a function that computes the loss of held-out paintings on held-out photos.
 
     It is None unless some of both are held out.
     """
+    if not (config.held_out or config.held_out_paintings):
+        return None
     paths = set(map(str, trained_on))
     held_out = [photo for photo in config.photos(list_files) if str(photo) not in paths]
     if not held_out or not styles.held_out:
+        counts = f"{len(styles.held_out)} paintings and {len(held_out)} photos are held out"
+        report(f"{counts}: no held-out loss is reported, which needs some of both.")
         return None
     crops = _bank(held_out, config, device)
     pairs = [

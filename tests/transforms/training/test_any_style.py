@@ -319,4 +319,5 @@ def test_patterns_that_match_nothing_hold_out_nothing(config: AnyStyleTrainingCo
     nothing = changed(config, held_out=["x*"], held_out_paintings=["y*"], iterations=1)
     train_any_style(nothing, lines.append)
     assert "3 of 3 paintings measured" in lines
+    assert any("0 paintings and 0 photos are held out" in line for line in lines)
     assert not [line for line in lines if line.startswith("held-out loss")]
