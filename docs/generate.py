@@ -113,9 +113,11 @@ def _tables(mapping: Schema, path: tuple[str, ...]) -> Iterator[str]:
     if path[:-1] == ("batches",) and path[-1] in METHODS:
         yield from _presets(METHODS[path[-1]])
     for key, value in mapping["properties"].items():
-        inner = section(value.get("items", value))
+        inner, names = section(value.get("items", value)), ()
+        if isinstance(of_each_name := value.get("additionalProperties"), dict):
+            inner, names = section(of_each_name), ("NAME",)
         if inner["properties"]:
-            yield from _tables(inner, (*path, key))
+            yield from _tables(inner, (*path, key, *names))
 
 
 def _presets(options: type[MethodOptions]) -> Iterator[str]:

@@ -44,6 +44,10 @@ SHORTENED = [
         r"(stylebeam train \S+\.yaml)",
         rf"\1 {LOSSES} --set iterations=1 --set crop_size=64",
     ),
+    (
+        r"(stylebeam train-any-style [^#\n]*)",
+        r"\1 --set iterations=1 --set crop_size=64 --set variants=1 --set styles={}",
+    ),
     (r"(stylebeam train-super-resolution \S+)", r"\1 --set iterations=1 --set crop_size=64"),
     (
         r"(stylebeam evaluate \S+)",
@@ -140,12 +144,15 @@ def test_getting_started(checkout: Path) -> None:
 @pytest.mark.slow
 def test_a_style_of_your_own(checkout: Path) -> None:
     shutil.copytree("samples/photos", "photos")
+    shutil.copytree("samples/paintings", "paintings")
     shutil.copy("samples/paintings/swirls.jpg", "my_painting.jpg")
     for block in commands("docs/training.md"):
         run(block)
     assert {path.name for path in Path().glob("*.safetensors")} == {
         "my_style.safetensors",
         "mine.safetensors",
+        "any_style.safetensors",
+        "style_predictor.safetensors",
     }
     assert Path("cat_mine.png").is_file()
     assert Path("cat_blended.png").is_file()

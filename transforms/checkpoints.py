@@ -23,7 +23,12 @@ import torch
 from torch import Tensor, nn
 
 from stylebeam.files import write_whole
-from stylebeam.transforms.networks import STYLE_NETWORK_NAMES, build_network, style_size
+from stylebeam.transforms.networks import (
+    NETWORK_NAMES,
+    STYLE_NETWORK_NAMES,
+    build_network,
+    style_size,
+)
 
 DISTILLED_VGG = "distilled_vgg"
 """The name that a checkpoint of the distilled VGG (`losses.distilled_vgg`) has as its network."""
@@ -57,10 +62,11 @@ class Checkpoint:
     """The contents of a checkpoint file.
 
     Attributes:
-        network: the name of the network, one that `networks.build_network` knows or DISTILLED_VGG.
+        network: the name of the network, one that `networks.build_network` knows, DISTILLED_VGG, or
+            `prediction.predictor.STYLE_PREDICTOR`.
         tensors: the network's state dict.
-        styles: by name. The network multi_style has any number, other style networks one, and
-            super_resolution and the distilled VGG none.
+        styles: by name. The networks multi_style and any_style have any number, other style
+            networks one, and networks that are no style networks none.
         arguments: the keyword arguments that the network was built with.
         training: how a network without styles was trained, as plain values. (`recipe` in the file's
             metadata.)
@@ -183,7 +189,11 @@ def weights_digest(data: bytes) -> str:
 @cache
 def shipped_checkpoints() -> dict[Path, tuple[str, ...]]:
     """Return the image transformation networks that are shipped, and the names of their styles."""
+    checkpoints = {
+        path: parse_checkpoint(path.read_bytes()) for path in sorted(_SHIPPED.glob("*.safetensors"))
+    }
     return {
-        path: tuple(parse_checkpoint(path.read_bytes()).styles)
-        for path in sorted(_SHIPPED.glob("*.safetensors"))
+        path: tuple(checkpoint.styles)
+        for path, checkpoint in checkpoints.items()
+        if checkpoint.network in NETWORK_NAMES
     }

@@ -84,6 +84,7 @@ exit codes:
         stylize.add_stylize,
         styles.add_styles,
         training.add_train,
+        training.add_train_any_style,
         training.add_train_super_resolution,
         training.add_evaluate,
         training.add_distill,

@@ -25,6 +25,7 @@ _COMMANDS = {
     "preview": run.preview,
     "sweep": run.sweep,
     "train": training.train,
+    "train-any-style": training.train_any_style,
     "train-super-resolution": training.train_super_resolution,
     "evaluate": training.evaluate,
     "distill": training.distill,

@@ -67,7 +67,7 @@ def unknown_keys(root: Tree, model: type[BaseModel]) -> Iterator[tuple[Location,
 
 def element_models(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
     """Return the types of the elements of the lists in a model, by key."""
-    return {name: inner for name, inner, in_list in _inner_models(model) if in_list}
+    return {name: inner for name, inner, within in _inner_models(model) if within is list}
 
 
 def _mappings(
@@ -79,13 +79,13 @@ def _mappings(
     """
     yield location, model
     keys = yaml_nodes.children(root, location)
-    for name, inner, in_list in _inner_models(model):
-        if in_list and not location and "defaults" in keys:
+    for name, inner, collection in _inner_models(model):
+        if collection is list and not location and "defaults" in keys:
             yield from _mappings(root, inner, ("defaults",))
         if name not in keys:
             continue
         within = (*location, name)
-        if in_list:
+        if collection:
             for part in yaml_nodes.children(root, within):
                 yield from _mappings(root, inner, (*within, part))
         else:
@@ -112,11 +112,11 @@ def _sections(
         yield from _sections(inner, (*path, name))
 
 
-def _inner_models(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel], bool]]:
-    """Yield the fields of a model that hold models: key, type, and whether it is a list of them."""
+def _inner_models(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel], type | None]]:
+    """Yield the fields of a model that hold models: key, type, and `list` or `dict` for many."""
     for name, field in model.model_fields.items():
         if inner := _model_in(field.annotation):
-            yield name, inner, _is_list(field.annotation)
+            yield name, inner, _collection(field.annotation)
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -126,6 +126,8 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
 
 
-def _is_list(annotation: Any) -> bool:
-    """Whether an annotation is a list or tuple, or may be one."""
-    return get_origin(annotation) in (list, tuple) or any(map(_is_list, get_args(annotation)))
+def _collection(annotation: Any) -> type | None:
+    """Return `list` for an annotation of a list or tuple, `dict` for a mapping of names."""
+    kind = {list: list, tuple: list, dict: dict}.get(get_origin(annotation))
+    inner = (found for part in get_args(annotation) if (found := _collection(part)))
+    return kind or next(inner, None)

@@ -13,6 +13,7 @@ from stylebeam.pipeline.methods import METHODS
 from stylebeam.transforms.distillation.distill import DistillationConfig
 from stylebeam.transforms.evaluation.config import EvaluationConfig
 from stylebeam.transforms.networks import STYLE_NETWORK_NAMES
+from stylebeam.transforms.training.any_style_config import AnyStyleTrainingConfig
 from stylebeam.transforms.training.style_config import StyleTrainingConfig
 from stylebeam.transforms.training.super_resolution import SuperResolutionTrainingConfig
 
@@ -22,6 +23,7 @@ TYPES: Mapping[str, type[BaseModel]] = {
     "run": RunConfig,
     "sweep": SweepConfig,
     "train": StyleTrainingConfig,
+    "train-any-style": AnyStyleTrainingConfig,
     "train-super-resolution": SuperResolutionTrainingConfig,
     "evaluate": EvaluationConfig,
     "distill": DistillationConfig,

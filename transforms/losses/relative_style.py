@@ -1,12 +1,15 @@
-"""A style loss by which every painting weighs alike, whatever the size of its Gram matrices."""
+"""A style loss that counts all paintings alike, whatever the size of their Gram matrices."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from stylebeam.transforms.losses.functional import gram_matrix
 from stylebeam.transforms.losses.loss_network import LossNetwork
+
+# Divisors are at least this: a painting can have the Gram matrices of photos without variance.
+_SMALLEST_DISTANCE = 1e-20
 
 Grams = Mapping[str, Tensor]
 """Gram matrices by layer, shape (N, C, C)."""
@@ -18,23 +21,23 @@ class RelativeStyleLoss:
     With the distance d_l = ||G_l - A_l||_F^2 between the Gram matrices of picture and painting in
     layer l, the mean D_l of this distance over photos, and weights w_l,
 
-        l = 1/2 (sum of w_l d_l) / (sum of w_l D_l) + 1/2 mean of d_l / D_l
+        l = 1/2 (sum over l of w_l d_l) / (sum over l of w_l D_l) + 1/2 mean over l of d_l / D_l
 
-    It is about 1 for a photo and 0 for the painting. The classical loss is thousands of times
-    larger for one painting than for another (Cheng et al. 2021, "Style-Aware Normalized Loss for
-    Improving Arbitrary Style Transfer"). The second half makes all layers weigh alike, so that
-    large forms, which deep layers see, count as much as strokes.
+    It is about 1 for a photo and 0 for the painting. The style loss of Gatys et al. 2016 is
+    thousands of times larger for one painting than for another (Cheng et al. 2021, "Style-Aware
+    Normalized Loss for Improving Arbitrary Style Transfer"). In the second term all layers count
+    alike, so that large forms, which deep layers see, count as much as strokes.
     """
 
     def __init__(
-        self, network: LossNetwork, weights: Mapping[str, float], photos: list[Tensor]
+        self, network: LossNetwork, weights: Mapping[str, float], photos: Sequence[Tensor]
     ) -> None:
-        """Measure photos.
+        """Measure the Gram matrices of photos.
 
         Args:
             network: returns at least the layers of `weights`.
             weights: loss weight of each layer.
-            photos: RGB in [0, 1], shape (1, 3, H, W), at least two.
+            photos: each RGB in [0, 1], shape (1, 3, H, W); at least one.
         """
         self._network = network
         self._weights = weights
@@ -46,7 +49,7 @@ class RelativeStyleLoss:
             self._variance[layer] = (of_layer - of_layer.mean(0)).square().sum((1, 2)).mean()
 
     def grams(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return Gram matrices of features that the network returned."""
+        """Return the Gram matrices of features that the network returned, by layer."""
         return {
             layer: gram_matrix(features[layer], self._network.readout(layer))
             for layer in self._weights
@@ -57,7 +60,7 @@ class RelativeStyleLoss:
 
         Args:
             features: of N pictures, by layer, as the network returns them.
-            targets: the Gram matrices of their paintings.
+            targets: the Gram matrices of their paintings, in at least the layers of the loss.
         """
         grams = self.grams(features)
         distances, of_photos = [], []
@@ -66,5 +69,6 @@ class RelativeStyleLoss:
             distances.append(weight * (grams[layer] - target).square().sum((1, 2)))
             from_mean = (self._mean[layer] - target).square().sum((1, 2))
             of_photos.append(weight * (from_mean + self._variance[layer]))
-        distance, of_photo = torch.stack(distances), torch.stack(of_photos)
+        distance = torch.stack(distances)
+        of_photo = torch.stack(of_photos).clamp_min(_SMALLEST_DISTANCE)
         return (distance.sum(0) / of_photo.sum(0) + (distance / of_photo).mean(0)) / 2

@@ -44,8 +44,12 @@ _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "any_style": AnyStyleNetwork,
     "super_resolution": SuperResolutionNetwork,
 }
-STYLE_NETWORK_NAMES = tuple(name for name in _NETWORKS if name != "super_resolution")
+NETWORK_NAMES = tuple(_NETWORKS)
+"""The image transformation networks."""
+STYLE_NETWORK_NAMES = tuple(name for name in NETWORK_NAMES if name != "super_resolution")
 """The networks whose output has the size of their input."""
+MANY_STYLES = ("multi_style", "any_style")
+"""The style networks that have any number of styles, each a vector."""
 
 
 def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:

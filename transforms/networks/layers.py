@@ -105,14 +105,15 @@ class SeparableConvolution(nn.Module):
 
 
 def _padded(
-    channels_in: int, channels_out: int, kernel: int, stride: int, groups: int
+    channels_in: int, channels_out: int, kernel: int, stride: int, groups: int, dilation: int = 1
 ) -> nn.Conv2d:
     return nn.Conv2d(
         channels_in,
         channels_out,
         kernel,
         stride,
-        padding=kernel // 2,
+        padding=dilation * (kernel // 2),
+        dilation=dilation,
         padding_mode="reflect",
         groups=groups,
     )
@@ -128,6 +129,7 @@ def convolution(
     kernel: int,
     stride: int = 1,
     channel_multiplier: int | None = None,
+    dilation: int = 1,
 ) -> Convolution:
     """Return a convolution with reflection padding.
 
@@ -138,12 +140,13 @@ def convolution(
         stride: in pixels.
         channel_multiplier: number of depthwise kernels per channel, for a depthwise separable
             convolution; None for a regular one.
+        dilation: distance of the taps of a regular convolution's kernels, in pixels.
 
     Raises:
         ValueError: the multiplier is not an integer from 1 to 64.
     """
     if channel_multiplier is None:
-        return _padded(channels_in, channels_out, kernel, stride, groups=1)
+        return _padded(channels_in, channels_out, kernel, stride, groups=1, dilation=dilation)
     check_integer("channel_multiplier", channel_multiplier, lowest=1, highest=64)
     return SeparableConvolution(channels_in, channels_out, kernel, stride, channel_multiplier)
 

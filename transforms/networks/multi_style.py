@@ -59,7 +59,10 @@ class MultiStyleNetwork(StyleNetwork):
         self.channels = channels
         half, whole = channels * 3 // 8, channels * 3 // 16
         self.first = nn.Conv2d(3 * STRIDE**2, channels, 3)
-        self.residual = nn.ModuleList(convolution(channels, channels, 3) for _ in range(2 * blocks))
+        self.residual = nn.ModuleList(
+            convolution(channels, channels, 3, dilation=self.dilation(number // 2))
+            for number in range(2 * blocks)
+        )
         self.to_half = nn.Conv2d(channels, half, 3)
         self.to_whole = nn.Conv2d(half, whole, 3)
         self.out = nn.Conv2d(whole, 3, 3)
@@ -70,6 +73,10 @@ class MultiStyleNetwork(StyleNetwork):
         """The length of a style's vector: a scale and a shift for each normalized channel."""
         return 2 * sum(self._sizes)
 
+    def dilation(self, block: int) -> int:
+        """Return the distance of the taps of a residual block's kernels, in positions."""
+        return 1
+
     def packed(self, framed: Tensor) -> Tensor:
         blocks = framed.unflatten(2, (-1, STRIDE)).unflatten(1, (-1, STRIDE))
         return blocks.transpose(2, 3).flatten(3)
@@ -79,7 +86,7 @@ class MultiStyleNetwork(StyleNetwork):
 
     def body(self, styles: Tensor) -> list[tuple[Stage, Stage]]:
         stages = [
-            self._stage(styles, 1 + number, convolve)
+            self._stage(styles, 1 + number, convolve)._replace(reach=self.dilation(number // 2))
             for number, convolve in enumerate(self.residual)
         ]
         return list(zip(stages[::2], stages[1::2], strict=True))

@@ -18,16 +18,13 @@ from stylebeam.transforms.checkpoints import (
 from stylebeam.transforms.images.pixels import to_unit_range
 from stylebeam.transforms.losses.borders import ReflectedMargin
 from stylebeam.transforms.losses.distilled_vgg import load_distilled_vgg
-from stylebeam.transforms.prediction.predictor import StylePredictor
+from stylebeam.transforms.prediction.predictor import STYLE_PREDICTOR, StylePredictor
 from stylebeam.transforms.prediction.statistics import (
     LAYERS,
     PaintingStatistics,
     at_style_size,
     measure_painting,
 )
-
-PREDICTOR = "style_predictor"
-"""The name that a predictor's checkpoint has as its network."""
 
 SHIPPED_PREDICTOR = Path(__file__).parents[1] / "weights" / "predictor" / "any_style.safetensors"
 
@@ -56,7 +53,7 @@ def load_predictor(path: Path = SHIPPED_PREDICTOR) -> Predictor:
     try:
         data = path.read_bytes()
         checkpoint = parse_checkpoint(data)
-        if checkpoint.network != PREDICTOR:
+        if checkpoint.network != STYLE_PREDICTOR:
             raise CheckpointError(f"it is a checkpoint of the network {checkpoint.network}")
         network = StylePredictor(checkpoint.arguments["style_size"])
         network.load_state_dict(
@@ -79,7 +76,7 @@ def predictor_checkpoint(
         about: how it was trained, as plain values.
     """
     return Checkpoint(
-        PREDICTOR,
+        STYLE_PREDICTOR,
         predictor.state_dict(),
         {},
         {"style_size": predictor.style_size},

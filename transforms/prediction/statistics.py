@@ -1,7 +1,7 @@
 """What a style is predicted from: the statistics of a painting.
 
-All of them are means over the painting's positions, so that the statistics of a collage of two
-paintings are the weighted mean of theirs. Trainings mix paintings in this way.
+All statistics are means over the painting's positions, so those of a collage of two paintings are
+the weighted mean of the paintings' statistics. Trainings mix paintings in this way.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,9 @@ STYLE_SIZE = 512
 """Short side of paintings in pixels: shapes in pictures are as large as in such a painting."""
 
 HISTOGRAM_SIDE = 6
-_LONGEST = 4  # Long side of a painting, relative to its short side.
+"""Bins of a histogram for each of red, green and blue."""
+
+_LONGEST = 4  # Long side of a painting, at most, relative to its short side.
 
 
 class FeatureMoments(NamedTuple):
@@ -29,7 +31,7 @@ class FeatureMoments(NamedTuple):
 
     Attributes:
         means: by layer, shape (N, C).
-        grams: Gram matrices divided by the numbers of features, by layer, shape (N, C, C).
+        grams: normalized Gram matrices as of `gram_matrix`, by layer, shape (N, C, C).
     """
 
     means: dict[str, Tensor]
@@ -41,8 +43,8 @@ class ColorMoments(NamedTuple):
 
     Attributes:
         mean: shape (N, 3).
-        second: the mean of the outer products, shape (N, 3, 3).
-        histogram: parts of the pixels with each color, shape (N, HISTOGRAM_SIDE^3).
+        second: the mean of the outer product of a color with itself, shape (N, 3, 3).
+        histogram: the fraction of pixels of each color, shape (N, HISTOGRAM_SIDE^3).
     """
 
     mean: Tensor
@@ -59,9 +61,9 @@ class PaintingStatistics(NamedTuple):
     """The statistics of N paintings.
 
     Attributes:
-        whole: of their features at STYLE_SIZE.
-        half: of their features at half of it: what is large there is twice as large at STYLE_SIZE.
-        colors: of their pixels.
+        whole: of the features at STYLE_SIZE.
+        half: of the features at half of that size, for forms too large to be seen at STYLE_SIZE.
+        colors: of the pixels.
     """
 
     whole: FeatureMoments
@@ -76,8 +78,7 @@ def measure_painting(network: LossNetwork, painting: Tensor) -> PaintingStatisti
     Args:
         network: the distilled VGG with LAYERS, its images extended by reflection
             (`stylebeam.transforms.losses.borders.ReflectedMargin`).
-        painting: RGB in [0, 1], shape (1, 3, H, W), at its size in the statistics: see
-            `at_style_size`.
+        painting: RGB in [0, 1], shape (1, 3, H, W), as `at_style_size` returns it.
     """
     half = [max(1, side // 2) for side in painting.shape[2:]]
     small = F.interpolate(painting, half, mode="bilinear", antialias=True)
@@ -104,14 +105,14 @@ def feature_moments(network: LossNetwork, images: Tensor) -> FeatureMoments:
 
 
 def at_style_size(painting: Tensor, short_side: int = STYLE_SIZE) -> Tensor:
-    """Return a painting at the size at which it is measured.
+    """Return a painting resized for its statistics; only the middle of a very long one.
 
     Args:
-        painting: RGB in [0, 1], shape (1, 3, H, W).
-        short_side: in pixels. A very long painting is cut off at its ends.
+        painting: RGB in [0, 1], shape (1, 3, H, W), of any size.
+        short_side: of the result, in pixels.
 
     Returns:
-        Shape (1, 3, H', W').
+        Shape (1, 3, H', W'), the long side at most 4 times the short side.
     """
     height, width = painting.shape[2:]
     longest = _LONGEST * min(height, width)
@@ -128,8 +129,8 @@ def mixed_statistics(
     """Return the statistics of a collage of paintings.
 
     Args:
-        statistics: of each painting, or of as many batches of N paintings.
-        parts: of each in the collage, with the sum 1.
+        statistics: of each painting.
+        parts: the fraction of the collage that each painting takes, summing to 1.
     """
 
     def mean(tensors: Sequence[Tensor]) -> Tensor:
@@ -149,7 +150,7 @@ def mixed_statistics(
 
 
 def stacked_statistics(statistics: Sequence[PaintingStatistics]) -> PaintingStatistics:
-    """Return the statistics of several paintings as one value."""
+    """Return the statistics of several paintings, or batches of paintings, as one batch."""
 
     def moments(each: Sequence[FeatureMoments]) -> FeatureMoments:
         return FeatureMoments(
@@ -165,8 +166,9 @@ def stacked_statistics(statistics: Sequence[PaintingStatistics]) -> PaintingStat
 
 
 def _histogram(pixels: Tensor) -> Tensor:
-    """Return the part of each color, shape (HISTOGRAM_SIDE^3,), of pixels, shape (3, N)."""
-    # Each color is shared by the two nearest bins of each channel: a histogram without steps.
+    """Return the fraction of each color, shape (HISTOGRAM_SIDE^3,), in pixels, shape (3, N)."""
+    # A pixel counts partly for each of the two nearest bins of a channel, so that a small change of
+    # color is a small change of the histogram.
     place = pixels.clamp(0, 1) * (HISTOGRAM_SIDE - 1)
     below = place.floor().clamp_max(HISTOGRAM_SIDE - 2)
     above = place - below

@@ -61,13 +61,7 @@ class LoopConfig(BaseModel):
         Raises:
             ConfigValueError: the output cannot be written.
         """
-        if self.output.suffix != ".safetensors":
-            raise ConfigValueError(f"output: {self.output} must end in .safetensors.")
-        try:
-            self.output.parent.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=self.output.parent).close()
-        except OSError as error:
-            raise ConfigValueError(f"output: {self.output} cannot be written: {error}") from error
+        check_writable("output", self.output)
 
     def choose_device(self) -> tuple[torch.device, torch.dtype]:
         """Return the device to train on, and the precision of the convolutions.
@@ -79,6 +73,25 @@ class LoopConfig(BaseModel):
         # float16, the fastest on GPUs, would need gradient scaling.
         precision = torch.bfloat16 if device.type == "cuda" else fast_precision(device)
         return device, precision
+
+
+def check_writable(key: str, path: Path) -> None:
+    """Check that a file of weights can be written.
+
+    Args:
+        key: of the config, for the error.
+        path: of the file.
+
+    Raises:
+        ConfigValueError: it cannot be written.
+    """
+    if path.suffix != ".safetensors":
+        raise ConfigValueError(f"{key}: {path} must end in .safetensors.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise ConfigValueError(f"{key}: {path} cannot be written: {error}") from error
 
 
 class NetworkTrainingConfig(LoopConfig):

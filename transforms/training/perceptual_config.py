@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
 
 from stylebeam.transforms.images.formats import ImageError
 from stylebeam.transforms.losses.borders import ReflectedMargin
@@ -61,8 +62,8 @@ class PerceptualLossConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_weights_for_vgg(self) -> "PerceptualLossConfig":
-        needed = {"content_weights", "style_weights", "total_variation_weight"}
-        missing = sorted(needed - self.model_fields_set)
+        needed = {"content_weights", "style_weights", "total_variation_weight", "color_weight"}
+        missing = sorted(needed & set(type(self).model_fields) - self.model_fields_set)
         if self.loss_network != "embedded" and missing:
             raise ValueError(
                 f"{', '.join(missing)} must be given with loss_network {self.loss_network}: the"
@@ -81,6 +82,17 @@ class PerceptualLossConfig(BaseModel):
             style_distance=Distance(self.style_distance, self.charbonnier_epsilon),
         )
 
+    def painting(self, path: Path) -> Tensor:
+        """Return a painting at `style_size`, RGB in [0, 1], shape (1, 3, H, W).
+
+        Raises:
+            ConfigValueError: it cannot be read.
+        """
+        try:
+            return read_style_image(path, self.style_size)
+        except (OSError, ImageError) as error:
+            raise ConfigValueError(f"style_image: {path} cannot be read: {error}") from error
+
     def perceptual_loss(
         self, paintings: Iterable[Path], device: torch.device, precision: torch.dtype
     ) -> StylizationLoss:
@@ -95,14 +107,7 @@ class PerceptualLossConfig(BaseModel):
             ConfigValueError: a painting cannot be read, or the loss network does not have a layer.
             WeightsUnavailableError: the weights of the loss network cannot be found.
         """
-        style_images = []
-        for painting in paintings:
-            try:
-                style_images.append(read_style_image(painting, self.style_size).to(device))
-            except (OSError, ImageError) as error:
-                raise ConfigValueError(
-                    f"style_image: {painting} cannot be read: {error}"
-                ) from error
+        style_images = [self.painting(path).to(device) for path in paintings]
         try:
             layers = self.loss.layers
             network = load_loss_network(self.loss_network, layers, device, precision)

@@ -1,4 +1,4 @@
-"""Crops of photos that lie in memory, some of them dark, foggy or noisy."""
+"""Crops of photos that are kept in memory, some of the crops dark, foggy or noisy."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,11 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
+from torchvision.transforms.v2 import functional
 
 from stylebeam.transforms.training.data import Draw, ImageFile, read_pixels
 
 _PART_DEGRADED = 0.2
+_LEAST_CONTRAST = 0.1
+_LIGHTEST_FOG = 0.7
+_MOST_NOISE = 0.06
 _SMALLEST_CROP = 0.5  # of the photo's short side
+# Short side in pixels to which larger photos are reduced, unless crops need more.
+_LARGEST_PHOTO = 1024
 _LOADERS = 8
 
 
@@ -19,9 +25,9 @@ class PhotoBank(Dataset[Tensor]):
     """Random square crops of photos, which are decoded once and kept as bytes on a device.
 
     Crop i depends only on the seed and i. A crop is a pair of images: what the network sees, and
-    what its picture is compared with. They differ in one of five crops: the network sees it
-    darker or with less contrast, and with noise, and the other image is without the noise. So
-    nights and fog stay clean.
+    what its picture is compared with. One crop in five is darker or has less contrast, and the
+    network sees it with noise, while the other image of the pair has none. So the network learns to
+    leave nights and fog clean.
     """
 
     def __init__(
@@ -30,28 +36,34 @@ class PhotoBank(Dataset[Tensor]):
         """Decode the photos.
 
         Args:
-            files: photos, at least one.
+            files: photos, at least one. Larger photos than crops need are reduced.
             crop_size: side of a crop in pixels.
             seed: of all random choices.
-            device: where the photos are kept, and crops are made.
+            device: where the photos are kept and crops are made.
 
         Raises:
             OSError: a photo cannot be read.
             ImageError: a photo cannot be decoded.
         """
+        largest = max(_LARGEST_PHOTO, round(crop_size / _SMALLEST_CROP))
+
+        def read(file: ImageFile) -> Tensor:
+            pixels = read_pixels(file)
+            if min(pixels.shape[1:]) > largest:
+                pixels = functional.resize(pixels, [largest], antialias=True)
+            return pixels.to(device)
+
         with ThreadPoolExecutor(_LOADERS) as pool:
-            self._photos = [pixels.to(device) for pixels in pool.map(read_pixels, files)]
+            self._photos = list(pool.map(read, files))
         self._crop_size = crop_size
         self._seed = seed
 
-    def __len__(self) -> int:
-        return len(self._photos)
-
     def __getitem__(self, index: int) -> Tensor:
-        """Return a crop, RGB in [0, 1], shape (2, 3, crop_size, crop_size).
+        """Return a crop, mirrored with probability 1/2.
 
         Returns:
-            What the network sees, and what its picture is compared with.
+            RGB in [0, 1], shape (2, 3, crop_size, crop_size), on the device: what the network sees,
+            and what its picture is compared with.
         """
         draw = Draw(self._seed, index)
         photo = self._photos[draw.integer(0, len(self._photos) - 1)]
@@ -66,8 +78,8 @@ class PhotoBank(Dataset[Tensor]):
             crop = crop.flip(3)
         seen = crop
         if draw.uniform(0, 1) < _PART_DEGRADED:
-            contrast = draw.uniform(0.1, 1)
-            crop = draw.uniform(0, 0.7) * (1 - contrast) + contrast * crop
+            contrast = draw.uniform(_LEAST_CONTRAST, 1)
+            crop = draw.uniform(0, _LIGHTEST_FOG) * (1 - contrast) + contrast * crop
             noise = torch.randn(crop.shape, generator=draw.generator).to(crop)
-            seen = (crop + draw.uniform(0, 0.06) * noise).clamp(0, 1)
+            seen = (crop + draw.uniform(0, _MOST_NOISE) * noise).clamp(0, 1)
         return torch.cat([seen, crop])

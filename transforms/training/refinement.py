@@ -14,10 +14,10 @@ from stylebeam.transforms.losses.borders import ReflectedMargin
 from stylebeam.transforms.losses.loss_network import load_loss_network
 from stylebeam.transforms.networks.any_style import COLOR_SIZE
 from stylebeam.transforms.prediction.statistics import LAYERS, at_style_size
+from stylebeam.transforms.training.any_style_loss import AnyStyleLoss, LossWeights
 from stylebeam.transforms.training.clock import one_cycle
 from stylebeam.transforms.training.data import Draw
-from stylebeam.transforms.training.painting_loss import LossWeights, PaintingLoss
-from stylebeam.transforms.training.painting_variants import target_of
+from stylebeam.transforms.training.style_targets import target_of
 
 STEPS_A_SECOND = 2
 """Steps in a second on two CPU cores. The number of steps, rather than the time, is fixed, so that
@@ -57,7 +57,7 @@ def refine_style(
     target = target_of(loss_network, at_style_size(to_unit_range(painting[None])))
     # Crops rather than whole photos: the loss has seen crops in the training too.
     measured = [_crop(images, Draw(seed, -1 - number)) for number in range(max(8, len(images)))]
-    loss = PaintingLoss(loss_network, LossWeights(), measured, seed)
+    loss = AnyStyleLoss(LossWeights(), loss_network, measured, seed)
     numbers = vector.clone().float().requires_grad_()
     optimizer = torch.optim.Adam([numbers], lr=_LEARNING_RATE)
     for step in range(steps):

@@ -53,7 +53,7 @@ class State:
         if not self.path.exists():
             return 0, 0.0
         try:
-            state = torch.load(self.path, weights_only=True)
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises many kinds for damaged files.
             raise ConfigValueError(
                 f"output: {self.path}, the state of an unfinished training, cannot be read"

@@ -1,7 +1,7 @@
 """Training of a style network with the perceptual losses of Johnson et al. 2016."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from stylebeam.transforms.checkpoints import (
 )
 from stylebeam.transforms.losses.color import color_loss, sample_colors
 from stylebeam.transforms.losses.functional import grid_loss
-from stylebeam.transforms.networks import build_network, style_size
+from stylebeam.transforms.networks import MANY_STYLES, build_network, style_size
+from stylebeam.transforms.networks.any_style import COLOR_SIZE, AnyStyleNetwork, encode_colors
 from stylebeam.transforms.training.data import (
     ContentCrops,
     Draw,
@@ -26,7 +27,6 @@ from stylebeam.transforms.training.data import (
     ListFiles,
     files_below,
     list_images,
-    read_style_image,
 )
 from stylebeam.transforms.training.log import Validation
 from stylebeam.transforms.training.loop import run_iterations
@@ -63,7 +63,8 @@ def train(
     paintings = _paintings(config)
     start = _start(config, paintings)
     torch.manual_seed(config.seed)
-    model = _StyledNetwork(start, paintings, trains_network=config.add_to is None)
+    network = _network(start, trained=config.add_to is None)
+    model = _StyledNetwork(network, _initial_vectors(config, network, start, paintings))
     model.to(device).to(memory_format=torch.channels_last)
     photos = config.photos(list_files, without=config.held_out)
     held_out = _held_out(config, photos, list_files)
@@ -111,32 +112,74 @@ class _StyledNetwork(nn.Module):
 
     Attributes:
         network: the network; frozen if only the vectors are trained.
-        vectors: of shape (styles, style_size).
+        vectors: of shape (styles, style_size). Their colors, which some networks have, stay.
     """
 
-    def __init__(self, start: Checkpoint, styles: Iterable[str], trains_network: bool) -> None:
-        """Make the module.
-
-        Args:
-            start: the network, with or without weights, and the styles that it has.
-            styles: names of the styles to train, in the order of their numbers.
-            trains_network: whether the network is trained too, rather than the vectors alone.
-        """
+    def __init__(self, network: nn.Module, vectors: Tensor) -> None:
+        """Make the module from a network and initial vectors, shape (styles, style_size)."""
         super().__init__()
-        self.network = build_network(start.network, start.arguments)
-        if start.tensors:
-            self.network.load_state_dict(start.tensors)
-        self.network.requires_grad_(trains_network)
-        known = {name: style.vector.float() for name, style in start.styles.items()}
-        zeros = torch.zeros(style_size(self.network))
-        # The mean of the known styles is closer to a new style than zeros are.
-        mean = torch.stack(list(known.values())).mean(0) if known else zeros
-        self.vectors = nn.Parameter(torch.stack([known.get(name, mean) for name in styles]))
+        self.network = network
+        self.vectors = nn.Parameter(vectors)
+        self._fixed = _color_size(network)
 
     def forward(self, images: Tensor, styles: Sequence[int]) -> Tensor:
         """Return images, RGB of shape (B, 3, H, W), image i in the style number styles[i]."""
-        stylized: Tensor = self.network(images, self.vectors[styles])
+        vectors = self.vectors[styles]
+        if self._fixed:
+            trained, colors = vectors.tensor_split([-self._fixed], 1)
+            vectors = torch.cat([trained, colors.detach()], 1)
+        stylized: Tensor = self.network(images, vectors)
         return stylized
+
+
+def _network(start: Checkpoint, trained: bool) -> nn.Module:
+    """Return the network to start from.
+
+    Args:
+        start: the network, with or without weights.
+        trained: whether its weights are trained, rather than vectors alone.
+    """
+    network = build_network(start.network, start.arguments)
+    if start.tensors:
+        network.load_state_dict(start.tensors)
+    return network.requires_grad_(trained)
+
+
+def _initial_vectors(
+    config: StyleTrainingConfig,
+    network: nn.Module,
+    start: Checkpoint,
+    paintings: Mapping[str, Path],
+) -> Tensor:
+    """Return the vectors to start from, shape (styles, style_size).
+
+    Args:
+        config: has the size of the paintings.
+        network: the network.
+        start: the styles that are known.
+        paintings: by the name of the style, in the order of their numbers.
+
+    Raises:
+        ConfigValueError: a painting whose colors are needed cannot be read.
+    """
+    known = {name: style.vector.float() for name, style in start.styles.items()}
+    zeros = torch.zeros(style_size(network))
+    # The mean of the known styles is closer to a new style than zeros are, except for its colors.
+    mean = torch.stack(list(known.values())).mean(0) if known else zeros
+    vectors = []
+    for name, path in paintings.items():
+        vector = known.get(name, mean).clone()
+        if name not in known and _color_size(network):
+            pixels = config.painting(path)[0].flatten(1)
+            [colors] = encode_colors(pixels.mean(1)[None], torch.cov(pixels, correction=0)[None])
+            vector[-_color_size(network) :] = colors
+        vectors.append(vector)
+    return torch.stack(vectors)
+
+
+def _color_size(network: nn.Module) -> int:
+    """Return how many numbers at the end of a vector are the painting's colors: not trained."""
+    return COLOR_SIZE if isinstance(network, AnyStyleNetwork) else 0
 
 
 def _paintings(config: StyleTrainingConfig) -> dict[str, Path]:
@@ -147,7 +190,7 @@ def _paintings(config: StyleTrainingConfig) -> dict[str, Path]:
     """
     if config.style_image is not None:
         # A style of a network of a single style has the checkpoint's name.
-        has_many = config.add_to is not None or config.network == "multi_style"
+        has_many = config.add_to is not None or config.network in MANY_STYLES
         return {(config.style_image if has_many else config.output).stem: config.style_image}
     assert config.style_images is not None, "the config has one of the two"
     try:
@@ -205,7 +248,7 @@ def _extended_checkpoint(path: Path, names: Iterable[str]) -> Checkpoint:
     if not any(len(style.vector) for style in checkpoint.styles.values()):
         raise ConfigValueError(
             f"add_to: the network of {path}, {checkpoint.network}, has a single style. Styles can"
-            " be added to the network multi_style only."
+            f" be added to {' and '.join(MANY_STYLES)} only."
         )
     for name in names:
         if name in checkpoint.styles:
@@ -290,7 +333,7 @@ class _Loss:
         self._config = config
         self._perceptual = config.perceptual_loss(paintings, device, precision)
         self._colors = [
-            sample_colors(read_style_image(path, config.style_size)[0].to(device))
+            sample_colors(config.painting(path)[0].to(device))
             for path in (paintings if config.color_weight else ())
         ]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from stylebeam.transforms.networks import STYLE_NETWORK_NAMES
+from stylebeam.transforms.networks import MANY_STYLES, STYLE_NETWORK_NAMES
 from stylebeam.transforms.training.loop_config import NetworkTrainingConfig
 from stylebeam.transforms.training.optimizers import OptimizerName
 from stylebeam.transforms.training.perceptual_config import PerceptualLossConfig
@@ -19,7 +19,8 @@ class StyleTrainingConfig(NetworkTrainingConfig, PerceptualLossConfig):
     style_image: Path | None = Field(default=None, description="The painting.")
     style_images: Path | None = Field(
         default=None,
-        description="A folder of paintings, instead of style_image, for network: multi_style.",
+        description="A folder of paintings, instead of style_image, for network: multi_style or"
+        " any_style.",
     )
     held_out: tuple[str, ...] = Field(
         default=(),
@@ -33,9 +34,9 @@ class StyleTrainingConfig(NetworkTrainingConfig, PerceptualLossConfig):
     )
     add_to: Path | None = Field(
         default=None,
-        description="A checkpoint of network multi_style, to which the painting is added: only its"
-        " vector is trained, by default with learning_rate: 0.05, and nothing else in the"
-        " checkpoint changes.",
+        description="A checkpoint of network multi_style or any_style, to which the painting is"
+        " added: only its vector is trained, by default with learning_rate: 0.05, and nothing else"
+        " in the checkpoint changes.",
     )
     grid_weight: float = Field(
         default=1e4,
@@ -89,8 +90,11 @@ class StyleTrainingConfig(NetworkTrainingConfig, PerceptualLossConfig):
             )
         if self.add_to is not None and self.start is not None:
             raise ValueError("give add_to or start, not both: add_to does not train the network")
-        if self.style_images is not None and self.add_to is None and self.network != "multi_style":
-            raise ValueError(f"style_images needs network: multi_style, not {self.network}")
+        has_many = self.add_to is not None or self.network in MANY_STYLES
+        if self.style_images is not None and not has_many:
+            raise ValueError(
+                f"style_images needs network: {' or '.join(MANY_STYLES)}, not {self.network}"
+            )
         if self.network not in STYLE_NETWORK_NAMES:
             raise ValueError(
                 f"there is no style network {self.network!r}; the style networks are"

@@ -10,6 +10,8 @@ from stylebeam.transforms.distillation.distill import DistillationConfig
 from stylebeam.transforms.distillation.distill import distill as distill_network
 from stylebeam.transforms.evaluation.config import EvaluationConfig
 from stylebeam.transforms.evaluation.evaluate import evaluate as evaluate_checkpoints
+from stylebeam.transforms.training.any_style import train_any_style as train_any_style_network
+from stylebeam.transforms.training.any_style_config import AnyStyleTrainingConfig
 from stylebeam.transforms.training.style import train as train_network
 from stylebeam.transforms.training.style_config import StyleTrainingConfig
 from stylebeam.transforms.training.super_resolution import SuperResolutionTrainingConfig
@@ -31,6 +33,17 @@ def train(args: argparse.Namespace) -> int:
     if len(checkpoint.styles) > 1:
         use = f"checkpoint: {config.output}, style: {list(checkpoint.styles)[-1]}"
     print(f"The checkpoint is in {config.output}. Use it as fast: {{{use}}}.")
+    return exit_codes.DONE
+
+
+def train_any_style(args: argparse.Namespace) -> int:
+    """Train a network for any painting, and the network that predicts styles."""
+    config = load_config(args.config, AnyStyleTrainingConfig, args.set)
+    checkpoint = train_any_style_network(config, _print, stored_images)
+    print(f"The checkpoint is in {config.output}, the predictor of styles in {config.predictor}.")
+    if checkpoint.styles:
+        style = next(iter(checkpoint.styles))
+        print(f"Use a named style as fast: {{checkpoint: {config.output}, style: {style}}}.")
     return exit_codes.DONE
 
 

@@ -2,7 +2,15 @@
 
 from stylebeam.pipeline.cli.parsers.common import Commands, add_command
 
-CONFIG_KINDS = ("run", "sweep", "train", "train-super-resolution", "evaluate", "distill")
+CONFIG_KINDS = (
+    "run",
+    "sweep",
+    "train",
+    "train-any-style",
+    "train-super-resolution",
+    "evaluate",
+    "distill",
+)
 """The kinds of configs, named after their commands."""
 
 

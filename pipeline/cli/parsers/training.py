@@ -40,6 +40,24 @@ The same command continues a training that was stopped.""",
     )
 
 
+def add_train_any_style(commands: Commands) -> None:
+    """Add the command `train-any-style`."""
+    command = add_command(
+        commands,
+        "train-any-style",
+        "train a network for any painting",
+        """\
+Train a network for any painting, with a second network that predicts the style
+of a painting, on a folder of paintings and a folder of photos.
+
+The same command continues a training that was stopped.""",
+        "stylebeam train-any-style configs/train_any_style/any_style.yaml",
+        "stylebeam train-any-style any_style.yaml --set device=cuda \\\n"
+        "    --set minutes=10 --set batch_size=16",
+    )
+    add_config(command)
+
+
 def add_train_super_resolution(commands: Commands) -> None:
     """Add the command `train-super-resolution`."""
     command = add_command(

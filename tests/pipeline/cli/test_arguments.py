@@ -18,6 +18,7 @@ COMMANDS = (
     "stylize",
     "styles",
     "train",
+    "train-any-style",
     "train-super-resolution",
     "evaluate",
     "distill",

@@ -52,6 +52,36 @@ def test_a_style_that_is_added_to_a_checkpoint_can_be_blended_with_the_others(
     assert stylized("one=1", "a=1") not in (one, other)
 
 
+def test_a_network_for_any_painting_is_trained_with_a_named_style(
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("paintings").mkdir()
+    (photos / "b.png").rename("paintings/b.png")
+    Path("train.yaml").write_text("""
+paintings: paintings
+content_images: photos
+output: any.safetensors
+predictor: predictor.safetensors
+crop_size: 64
+variants: 1
+styles:
+  mine: {painting: b.png, artist: Me, title: B, year: "2020", source: mine}
+""")
+    assert main(["train-any-style", "train.yaml", "--set", "iterations=1"]) == 0
+    assert Path("predictor.safetensors").is_file()
+    assert "fast: {checkpoint: any.safetensors, style: mine}" in capsys.readouterr().out
+    checkpoint = ["--checkpoint", "any.safetensors", "--style", "mine"]
+    assert main(["stylize", "photos/a.jpg", "out.png", *checkpoint]) == 0
+    with Image.open("out.png") as image:
+        assert image.size == (50, 41)
+    assert main(["train-any-style", "train.yaml", "--set", "styles.mine.titel=C"]) == 2
+    assert "styles.mine.titel: there is no such key" in capsys.readouterr().err
+
+
 def test_a_super_resolution_network_is_trained_and_enlarges_photos(
     photos: Path,
     tmp_path: Path,

@@ -20,6 +20,7 @@ from stylebeam.transforms.checkpoints import (
 from stylebeam.transforms.distillation.distill import DistillationConfig
 from stylebeam.transforms.evaluation.config import EvaluationConfig
 from stylebeam.transforms.losses.distilled_vgg import SHIPPED_WEIGHTS
+from stylebeam.transforms.training.any_style_config import AnyStyleTrainingConfig
 from stylebeam.transforms.training.style_config import StyleTrainingConfig
 from stylebeam.transforms.training.super_resolution import SuperResolutionTrainingConfig
 
@@ -302,6 +303,7 @@ MODELS = {
     "evaluate": EvaluationConfig,
     "sweep": SweepConfig,
     "train": StyleTrainingConfig,
+    "train_any_style": AnyStyleTrainingConfig,
     "train_super_resolution": SuperResolutionTrainingConfig,
 }
 
@@ -318,16 +320,19 @@ def test_every_shipped_config_is_valid(path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("path", list(shipped_checkpoints()), ids=lambda path: path.name)
 def test_every_shipped_checkpoint_has_its_config(path: Path) -> None:
-    folder = "train" if shipped_checkpoints()[path] else "train_super_resolution"
+    checkpoint = parse_checkpoint(path.read_bytes())
+    has_folder = checkpoint.network in ("any_style", "super_resolution")
+    folder = f"train_{checkpoint.network}" if has_folder else "train"
     configs = [load_config(str(file), MODELS[folder]) for file in (CONFIGS / folder).iterdir()]
     (config,) = [each for each in configs if path.as_posix().endswith(each.output.as_posix())]
-    checkpoint = parse_checkpoint(path.read_bytes())
     assert len(checkpoint.styles) != 1 or set(checkpoint.styles) == {path.stem}
     decisive = config.model_dump(
         mode="json",
         include=config.model_fields_set
         - {"output", "content_images", "style_image", "style_images"},
     )
+    if "start" in decisive:
+        decisive["start"] = Path(decisive["start"]).name
     for about in [style.training for style in checkpoint.styles.values()] or [checkpoint.training]:
         # A checkpoint lacks the keys that were added after its training.
         assert about == {**about, **{key: decisive[key] for key in decisive.keys() & about.keys()}}

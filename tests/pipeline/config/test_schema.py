@@ -24,7 +24,11 @@ from stylebeam.pipeline.runs.planning import resolve
 
 ROOT = Path(__file__).parents[3]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
-KINDS = {"configs": "run", "train_super_resolution": "train-super-resolution"}
+KINDS = {
+    "configs": "run",
+    "train_any_style": "train-any-style",
+    "train_super_resolution": "train-super-resolution",
+}
 """The kinds of the folders that are not named after one."""
 
 
@@ -235,6 +239,11 @@ PERHAPS_VALID: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
         ("sweep", "columns"),
     ),
     ("train", {"style_image": "a.jpg", "content_images": "photos", "output": "a"}, ()),
+    (
+        "train-any-style",
+        {"paintings": "a", "content_images": "b", "output": "c", "predictor": "d"},
+        (),
+    ),
     ("train-super-resolution", {"content_images": "photos", "output": "a"}, ()),
     ("evaluate", {"checkpoints": ["a"], "content_images": "photos", "output": "out"}, ()),
     ("distill", {"content_images": "photos", "style_images": "paintings", "output": "a"}, ()),

@@ -20,6 +20,7 @@ NETWORKS = [
     ("johnson", {}),
     ("depsep", {"channel_multiplier": 1}),
     ("depsep_nn_bil", {"channel_multiplier": 2}),
+    ("any_style", {"channels": 16}),
 ]
 
 

@@ -195,7 +195,7 @@ def test_all_pixels_of_a_block_have_the_same_mean(multi_style: torch.nn.Module) 
         features = []
         finish = multi_style.finish
         patch = pytest.MonkeyPatch()
-        patch.setattr(multi_style, "finish", lambda x, styles: features.append(x) or finish(x, styles))
+        patch.setattr(multi_style, "finish", lambda x, _: features.append(x) or finish(x, _))
         multi_style(images, 0.3 * torch.randn(1, style_size(multi_style)))
     [places] = features
     places = places.unflatten(1, (16, -1))

@@ -11,9 +11,9 @@ from stylebeam.transforms.losses.borders import ReflectedMargin
 from stylebeam.transforms.losses.loss_network import load_loss_network
 from stylebeam.transforms.prediction.predict import load_predictor, predict_style
 from stylebeam.transforms.prediction.statistics import LAYERS
-from stylebeam.transforms.training.painting_loss import LossWeights, PaintingLoss
-from stylebeam.transforms.training.painting_variants import target_of
+from stylebeam.transforms.training.any_style_loss import AnyStyleLoss, LossWeights
 from stylebeam.transforms.training.refinement import refine_style
+from stylebeam.transforms.training.style_targets import target_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -34,7 +34,7 @@ def test_a_refined_style_has_a_smaller_loss_and_the_same_colors() -> None:
         load_loss_network("embedded", LAYERS, torch.device("cpu"), torch.float32)
     )
     photos = [photo[None, :, top : top + 256, :256] / 255 for top in (0, 40)]
-    loss = PaintingLoss(loss_network, LossWeights(), photos, seed=5)
+    loss = AnyStyleLoss(LossWeights(), loss_network, photos, seed=5)
     target = target_of(loss_network, painting[None] / 255)
     network = checkpoint.build()
     first, second = (

@@ -61,6 +61,7 @@ def config(
         content_weights={"relu2_2": 1.0},
         style_weights={"relu1_2": 1.0},
         total_variation_weight=25.0,
+        color_weight=20.0,
         style_size=48,
         crop_size=32,
         iterations=6,
@@ -230,7 +231,7 @@ def test_paintings_of_the_same_name_are_refused(many_styles: StyleTrainingConfig
         ({"style_images": "paintings"}, "give either style_image or style_images"),
         (
             {"style_image": None, "style_images": "x", "network": "johnson"},
-            "style_images needs network: multi_style",
+            "style_images needs network: multi_style or any_style, not johnson",
         ),
         ({"add_to": "x.safetensors", "network": "johnson"}, "the checkpoint has its own"),
         ({"add_to": "x.safetensors", "start": "x.safetensors"}, "add_to or start, not both"),
@@ -476,9 +477,9 @@ def test_values_that_cannot_be_used_are_refused(
 def test_the_loss_weights_of_the_distilled_vgg_are_not_used_with_a_vgg(
     config: StyleTrainingConfig,
 ) -> None:
-    given = config.model_dump(exclude={"style_weights", "total_variation_weight"})
+    given = config.model_dump(exclude={"color_weight", "style_weights"})
     with pytest.raises(
-        ValidationError, match=r"style_weights, total_variation_weight must be given with .* vgg16"
+        ValidationError, match=r"color_weight, style_weights must be given with .* vgg16"
     ):
         StyleTrainingConfig(**given)
     assert StyleTrainingConfig(**{**given, "loss_network": "embedded"}).style_weights["relu5_1"] > 0

@@ -1,4 +1,4 @@
-"""The loss of pictures against their photos and any paintings."""
+"""The loss of a training for any painting."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,13 +17,13 @@ from stylebeam.transforms.losses.loss_network import LossNetwork
 from stylebeam.transforms.losses.relative_style import RelativeStyleLoss
 from stylebeam.transforms.prediction.statistics import LAYERS
 from stylebeam.transforms.training.data import Draw
-from stylebeam.transforms.training.painting_variants import StyleTarget
+from stylebeam.transforms.training.style_targets import StyleTarget
 
 _CONTENT_LAYER = "relu3_1"
 _STYLE_WEIGHTS = {"relu1_1": 4.0, "relu2_1": 24.0, "relu3_1": 24.0, "relu4_1": 8.0, "relu5_1": 8.0}
-_COLOR_DIRECTIONS = 16
-# Colors outside [0, 1] are clipped in pictures. In the loss a tenth of what is outside remains, so
-# that networks learn to avoid them.
+_COLOR_DIRECTIONS = 16  # in each iteration
+# Pictures are clipped to [0, 1]. In the loss, a tenth of what is outside remains, so that the
+# network learns to stay inside.
 _LEAK = 0.1
 
 
@@ -37,36 +37,40 @@ class LossWeights(NamedTuple):
     grid: float = 1e4
 
 
-class PaintingLoss:
-    """Content, relative style and color loss, total variation and grid loss."""
+class AnyStyleLoss:
+    """The loss of pictures, given their photos and styles.
+
+    It is the weighted sum of content loss, relative style loss, color loss, total variation loss
+    and grid loss.
+    """
 
     def __init__(
-        self, network: LossNetwork, weights: LossWeights, photos: Sequence[Tensor], seed: int
+        self, weights: LossWeights, network: LossNetwork, photos: Sequence[Tensor], seed: int
     ) -> None:
-        """Measure photos.
+        """Measure photos, for the relative style loss.
 
         Args:
-            network: the distilled VGG with `prediction.statistics.LAYERS`.
             weights: of the terms.
-            photos: RGB in [0, 1], shape (1, 3, H, W), at least two: see `RelativeStyleLoss`.
-            seed: of the random directions of the color loss.
+            network: the loss network, with at least `prediction.statistics.LAYERS`.
+            photos: some crops, each RGB in [0, 1], shape (1, 3, H, W).
+            seed: of the directions of the color loss.
         """
-        self._network = network
         self._weights = weights
         self._seed = seed
+        self._network = network
         with torch.no_grad():
             self._style = RelativeStyleLoss(network, _STYLE_WEIGHTS, photos)
 
     def __call__(
-        self, number: int, stylized: Tensor, photos: Tensor, targets: Sequence[StyleTarget]
+        self, iteration: int, stylized: Tensor, photos: Tensor, targets: Sequence[StyleTarget]
     ) -> dict[str, Tensor]:
         """Return the weighted terms of the loss, by name.
 
         Args:
-            number: of the iteration, which decides the random directions.
-            stylized: RGB, shape (N, 3, H, W), float32, each side at least 32.
+            iteration: decides the random directions of the color loss.
+            stylized: the pictures, RGB, shape (B, 3, H, W), float32.
             photos: RGB in [0, 1], of the same shape.
-            targets: the N styles.
+            targets: the style of each picture.
         """
         weights = self._weights
         clipped = stylized.clamp(0, 1)
@@ -78,13 +82,13 @@ class PaintingLoss:
             layer: torch.cat([target.statistics.whole.grams[layer] for target in targets])
             for layer in LAYERS
         }
-        directions = F.normalize(Draw(self._seed, number).noise((_COLOR_DIRECTIONS, 3)), dim=1)
-        colors = color_loss(
-            pictures, [target.colors for target in targets], directions.to(pictures)
-        )
-        of_content = feature_reconstruction_loss(features[_CONTENT_LAYER], content)
+        directions = F.normalize(
+            Draw(self._seed, iteration).noise((_COLOR_DIRECTIONS, 3)), dim=1
+        ).to(pictures)
+        colors = color_loss(pictures, [target.colors for target in targets], directions)
         return {
-            "content": weights.content * of_content,
+            "content": weights.content
+            * feature_reconstruction_loss(features[_CONTENT_LAYER], content),
             "style": weights.style * self._style(features, grams).mean(),
             "color": weights.color * colors,
             "total_variation": weights.total_variation * total_variation_loss(pictures),
