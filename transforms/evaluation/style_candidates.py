@@ -1,6 +1,7 @@
 """Candidates that stylize: the styles of checkpoints, optimization, and other programs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +38,6 @@ def styles_of(
     Raises:
         ConfigValueError: a style does not name its painting, or the painting cannot be found.
     """
-    stylizer = FeedForwardStylizer(checkpoint, device)
     parameters = sum(tensor.numel() for tensor in network.parameters())
     for style, about in checkpoint.styles.items():
         if "style_image" not in about.training:
@@ -45,10 +45,12 @@ def styles_of(
                 f"checkpoints: {name} does not name the painting of the style {style}."
             )
         painting = judge.paintings.named(about.training["style_image"])
+        # A stylizer keeps the compiled networks of a few styles only.
+        stylizer = FeedForwardStylizer(replace(checkpoint, styles={style: about}), device)
         yield Candidate(
             group=name,
             name=name if len(checkpoint.styles) == 1 else f"{name}: {style}",
-            make=partial(_stylized, stylizer, style),
+            make=partial(_stylized, stylizer),
             measure=partial(judge.measure, judge.painting(painting)),
             painting=painting,
             network=checkpoint.network,
@@ -131,8 +133,8 @@ def pictures_of(
         )
 
 
-def _stylized(stylizer: FeedForwardStylizer, style: str, photo: ContentImage) -> Tensor:
-    return stylizer.stylize(photo.pixels, styles={style: 1.0})
+def _stylized(stylizer: FeedForwardStylizer, photo: ContentImage) -> Tensor:
+    return stylizer.stylize(photo.pixels)
 
 
 def _read(program: str, pictures: dict[Path, Path], photo: ContentImage) -> Tensor | None:
