@@ -8,9 +8,9 @@ from stylebeam.transforms.evaluation.candidates import Candidate
 from stylebeam.transforms.evaluation.measures import badness
 
 _LEGEND = """\
-Over the styles of each checkpoint or program: the median, the value that 90 % of the styles reach
-or surpass, and the worst. The worst tone is the one farthest from 1, the worst sharpness is the
-smallest, and the worst of all others is the largest.
+Over the styles of each checkpoint or program: the median, the 90th percentile (90 % of the styles
+are at least as good) and the worst. The worst tone is the one farthest from 1, the worst sharpness
+is the smallest, and the worst of all others is the largest.
 """
 
 
