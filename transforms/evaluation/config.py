@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from stylebeam.transforms.hardware.devices import DeviceName
+from stylebeam.transforms.losses.loss_network import LossNetworkName
 from stylebeam.transforms.training.perceptual_config import PerceptualLossConfig
 
 
@@ -18,16 +19,28 @@ class EvaluationConfig(PerceptualLossConfig):
     }
 
     checkpoints: tuple[Path, ...] = Field(
-        min_length=1, description="Checkpoints, of styles or of super-resolution."
+        default=(), description="Checkpoints, of styles or of super-resolution."
+    )
+    pictures: dict[str, Path] = Field(
+        default={},
+        description="Folders of pictures made by other programs, by the program's name. Files are"
+        " named PHOTO__PAINTING.jpg, with the names of an image in content_images and of one in"
+        " style_images, both without their extensions.",
     )
     content_images: Path = Field(
         description="A folder of photos that no checkpoint was trained on, searched recursively."
     )
     style_images: Path | None = Field(
         default=None,
-        description="A folder with the paintings of the styles, named as when they were trained.",
+        description="A folder with the paintings of the styles, named as when they were trained;"
+        " searched recursively.",
     )
-    output: Path = Field(description="A folder for the table and the pictures.")
+    also_measure_by: tuple[LossNetworkName, ...] = Field(
+        default=(),
+        description="Other loss networks that measure how much of the style is left, with the"
+        " same style_weights.",
+    )
+    output: Path = Field(description="A folder for the tables and the pictures.")
     size: int | None = Field(
         default=512,
         ge=64,

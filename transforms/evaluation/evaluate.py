@@ -1,122 +1,121 @@
-"""Evaluation: measures checkpoints on photos, and writes a table and a grid of pictures."""
+"""Evaluation: measures checkpoints on photos, and writes tables and pages of pictures."""
 
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision.transforms.v2.functional import center_crop, resize, to_pil_image
-from torchvision.utils import make_grid
 
-from stylebeam.transforms.evaluation.candidates import Candidate, candidates
+from stylebeam.transforms.evaluation.candidates import Candidate, read_checkpoints
 from stylebeam.transforms.evaluation.config import EvaluationConfig
+from stylebeam.transforms.evaluation.images import ContentImage, ImageFolder, read_content_image
+from stylebeam.transforms.evaluation.judge import Judge
+from stylebeam.transforms.evaluation.pages import cell, pages
+from stylebeam.transforms.evaluation.style_candidates import optimization, pictures_of, styles_of
+from stylebeam.transforms.evaluation.super_resolution_candidates import bicubic, super_resolution
+from stylebeam.transforms.evaluation.tables import tables
 from stylebeam.transforms.hardware.devices import choose_device
-from stylebeam.transforms.training.data import list_images, read_style_image
+from stylebeam.transforms.networks import STYLE_NETWORK_NAMES
 from stylebeam.transforms.training.loop_config import ConfigValueError
 
-_PHOTOS_IN_GRID = 3
-_GRID_CELL = 288, 384  # height and width
+_PHOTOS_ON_PAGE = 3
 
 
 def evaluate(config: EvaluationConfig, report: Callable[[str], None] = print) -> str:
-    """Measure checkpoints on photos, and write `table.md` and `grid.png` into the output folder.
+    """Measure checkpoints on photos; write `table.md` and pages `grid_1.png` and so on.
 
-    Styles are measured by content and style loss. Super-resolution networks, and bicubic
-    interpolation for comparison, are measured by PSNR, SSIM and sharpness on photos that are
-    reduced and enlarged again.
+    Styles, and the pictures of other programs, are measured as `measures.measure_picture` says.
+    Super-resolution networks, and bicubic interpolation for comparison, are measured by PSNR, SSIM
+    and sharpness on photos that are reduced and enlarged again.
 
     Args:
         config: the checkpoints, the photos and the loss.
         report: is called with a line after each photo.
 
     Returns:
-        The table, in Markdown.
+        The tables, in Markdown.
 
     Raises:
         ConfigValueError: a file or folder of the config is missing or cannot be used.
-        WeightsUnavailableError: the weights of the loss network cannot be found.
+        WeightsUnavailableError: the weights of a loss network cannot be found.
         DeviceUnavailableError: this machine does not have the device.
         NonFiniteError: the loss of an optimized photo is NaN or infinite.
         OSError: a photo cannot be read, or the output cannot be written.
         ImageError: a photo cannot be decoded.
     """
     device = choose_device(config.device)
-    try:
-        photos = list_images(config.content_images)
-    except ValueError as error:
-        raise ConfigValueError(f"content_images: {error}.") from error
-    measured = list(candidates(config, device))
+    photos = ImageFolder("content_images", config.content_images)
+    measured = list(_candidates(config, photos, device))
+    if not measured:
+        raise ConfigValueError("checkpoints or pictures: must be given.")
     config.output.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for number, path in enumerate(photos):
-        photo = read_style_image(path, config.size)
+    photo_cells: dict[Path, Image.Image] = {}
+    cells: list[dict[Path, Image.Image]] = [{} for _ in measured]
+    for number, path in enumerate(photos.files):
+        photo = read_content_image(path, config.size)
+        on_page = number < _PHOTOS_ON_PAGE
+        if on_page:
+            photo_cells[path] = cell(photo.pixels)
         # Candidates alternate, so that all of them suffer alike when the machine is slow for a
         # while.
-        pictures = [_measured(candidate, photo, first=number == 0) for candidate in measured]
-        if number < _PHOTOS_IN_GRID:
-            rows.append([photo, *pictures])
-        report(f"{number + 1} of {len(photos)} photos")
-    table = _table(measured)
-    (config.output / "table.md").write_text(table)
-    _grid(rows).save(config.output / "grid.png")
-    return table
+        for candidate, of_candidate in zip(measured, cells, strict=True):
+            picture = _measured(candidate, photo, first=number == 0)
+            if picture is not None and on_page:
+                of_candidate[path] = cell(picture)
+        report(f"{number + 1} of {len(photos.files)} photos")
+    text = tables(measured)
+    (config.output / "table.md").write_text(text)
+    rows = list(zip(measured, cells, strict=True))
+    for number, page in enumerate(pages(photo_cells, rows), start=1):
+        page.save(config.output / f"grid_{number}.png")
+    return text
 
 
-def _measured(candidate: Candidate, photo: Tensor, first: bool) -> Tensor:
-    """Return a candidate's picture of a photo, and record its measurements.
+def _candidates(
+    config: EvaluationConfig, photos: ImageFolder, device: torch.device
+) -> Iterator[Candidate]:
+    """Yield all candidates, each painting and each factor preceded by its baseline."""
+    judge = None
+    factors, paintings = set(), set()
+    for name, checkpoint, network in read_checkpoints(config):
+        if checkpoint.network not in STYLE_NETWORK_NAMES:
+            factor, candidate = super_resolution(name, checkpoint, network, device)
+            if factor not in factors:
+                factors.add(factor)
+                yield bicubic(factor)
+            yield candidate
+            continue
+        judge = judge or Judge(config, device)
+        for candidate in styles_of(name, checkpoint, network, judge, device):
+            painting, iterations = candidate.painting, config.optimization_iterations
+            if iterations and painting is not None and painting not in paintings:
+                paintings.add(painting)
+                yield optimization(painting, iterations, judge, device)
+            yield candidate
+    for program, folder in config.pictures.items():
+        judge = judge or Judge(config, device)
+        yield from pictures_of(program, folder, photos, judge)
+
+
+def _measured(candidate: Candidate, photo: ContentImage, first: bool) -> Tensor | None:
+    """Return a candidate's picture of a photo, if it has one, and record its measurements.
 
     Args:
         candidate: makes the picture.
-        photo: RGB in [0, 1], shape (1, 3, H, W).
+        photo: the photo.
         first: count the multiplications, too.
     """
-    pixels = (photo[0] * 255).round().byte()
-    if first:
+    if first and candidate.count is not None:
         with FlopCounterMode(display=False) as counter:
-            candidate.count(pixels)
+            candidate.count(photo)
         candidate.multiply_adds = counter.get_total_flops() // 2
     started = time.perf_counter()
-    made = candidate.make(pixels)
+    picture = candidate.make(photo)
     candidate.seconds.append(time.perf_counter() - started)
-    picture = made.unsqueeze(0) / 255
-    for name, value in candidate.measure(picture, photo).items():
-        candidate.measures[name].append(value)
+    if picture is not None:
+        for name, value in candidate.measure(picture, photo).items():
+            candidate.measures[name].append(value)
     return picture
-
-
-def _table(measured: Sequence[Candidate]) -> str:
-    """Return the measurements in Markdown, with one table for each set of measures."""
-    tables = []
-    for columns in dict.fromkeys(tuple(candidate.measures) for candidate in measured):
-        titles = ["checkpoint", "network", *columns, "seconds", "parameters", "multiply-adds"]
-        lines = [titles, ["---"] * len(titles)]
-        lines += [
-            _row(candidate, columns)
-            for candidate in measured
-            if tuple(candidate.measures) == columns
-        ]
-        tables.append("".join(f"| {' | '.join(line)} |\n" for line in lines))
-    return "\n".join(tables)
-
-
-def _row(candidate: Candidate, columns: Sequence[str]) -> list[str]:
-    means = [f"{statistics.fmean(candidate.measures[name]):.4g}" for name in columns]
-    return [
-        candidate.name,
-        candidate.network,
-        *means,
-        f"{statistics.median(candidate.seconds):.3f}",
-        f"{candidate.parameters / 1e6:.2f} M",
-        f"{candidate.multiply_adds / 1e9:.1f} G",
-    ]
-
-
-def _grid(rows: Sequence[Sequence[Tensor]]) -> Image.Image:
-    """Return a picture of the centers of images, each of shape (1, 3, H, W), as a grid."""
-    height, width = _GRID_CELL
-    covered = [resize(image[0], [max(height, width)]) for row in rows for image in row]
-    cells = [center_crop(image, [height, width]) for image in covered]
-    grid: Image.Image = to_pil_image(make_grid(cells, nrow=len(rows[0])).clamp(0, 1))
-    return grid

@@ -62,7 +62,7 @@ def evaluate(args: argparse.Namespace) -> int:
     """Measure style networks on photos."""
     config = load_config(args.config, EvaluationConfig, args.set)
     print(evaluate_checkpoints(config, report=_print))
-    print(f"The table is in {config.output / 'table.md'}, the pictures in grid.png beside it.")
+    print(f"The tables are in {config.output / 'table.md'}, pictures in grid_1.png beside it.")
     return exit_codes.DONE
 
 

@@ -80,8 +80,9 @@ def add_evaluate(commands: Commands) -> None:
         "evaluate",
         "measure style networks on photos",
         """\
-Measure the losses, the speed and the size of style networks on photos that they
-were not trained on, and write a table and a grid of their pictures.""",
+Measure the pictures, the speed and the size of style networks on photos that
+they were not trained on, and write tables and pages of their pictures. Pictures
+of other programs can be measured beside them.""",
         "stylebeam evaluate configs/evaluate/styles.yaml",
     )
     add_config(command)

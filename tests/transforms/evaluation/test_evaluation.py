@@ -1,11 +1,11 @@
-"""Evaluation: numbers against direct computations, the table and the grid of pictures."""
+"""Evaluation: numbers against direct computations, the tables and the pages of pictures."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from torchvision.transforms.v2.functional import to_pil_image
 
 from stylebeam.transforms.checkpoints import Checkpoint, Style, parse_checkpoint, save_checkpoint
 from stylebeam.transforms.evaluation.config import EvaluationConfig
@@ -20,9 +20,9 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def config(tmp_path: Path, photos: Path, gradient: Callable) -> EvaluationConfig:
-    (tmp_path / "paintings").mkdir()
-    for name in ("one", "two"):
-        gradient(90, 70 + len(name)).rotate(90).save(tmp_path / "paintings" / f"{name}.png")
+    (tmp_path / "paintings" / "deep").mkdir(parents=True)
+    gradient(90, 73).rotate(90).save(tmp_path / "paintings" / "one.png")
+    gradient(90, 74).rotate(180).save(tmp_path / "paintings" / "deep" / "two.png")
     torch.manual_seed(0)
     small = {"channels": 16, "blocks": 1}
     network = build_network("multi_style", small)
@@ -54,19 +54,90 @@ def config(tmp_path: Path, photos: Path, gradient: Callable) -> EvaluationConfig
 
 
 def rows_of(table: str) -> dict[str, list[str]]:
-    lines = [line.strip("| ").split(" | ") for line in table.splitlines() if line]
+    lines = [line[2:-2].split(" | ") for line in table.splitlines() if line.startswith("| ")]
     return {line[0]: line[1:] for line in lines}
 
 
-def test_every_style_and_network_is_in_the_table_and_the_grid(config: EvaluationConfig) -> None:
+def test_every_style_and_network_is_in_the_tables_and_on_the_page(config: EvaluationConfig) -> None:
     table = evaluate(config, lambda line: None)
     assert (config.output / "table.md").read_text() == table
     rows = rows_of(table)
     assert {"single", "many: one", "many: two", "bicubic x2", "x2"} < rows.keys()
     assert rows["single"][-2] == "1.68 M"
-    with Image.open(config.output / "grid.png") as grid:
-        # Three photos, each beside five pictures.
-        assert grid.width == 6 * (384 + 2) + 2
+    assert "| many | 2 | worst |" in table
+    assert (config.output / "grid_1.png").exists()
+    assert not (config.output / "grid_2.png").exists()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, gradient: Callable) -> Path:
+    """Pictures by another program: photo a in two styles, and photo c in one."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, size in (("a__one", (78, 64)), ("a__two", (79, 64)), ("c__two", (85, 64))):
+        gradient(*size).rotate(180).save(folder / f"{name}.png")
+    return folder
+
+
+def test_pictures_of_another_program_are_measured_like_those_of_a_checkpoint(
+    config: EvaluationConfig, tmp_path: Path, pictures: Path
+) -> None:
+    checkpoint = parse_checkpoint(config.checkpoints[1].read_bytes())
+    stylizer = FeedForwardStylizer(checkpoint, CPU)
+    for path in config.content_images.rglob("*.*"):
+        photo = (read_style_image(path, 64)[0] * 255).round().byte()
+        picture = to_pil_image(stylizer.stylize(photo, styles={"two": 1.0}))
+        picture.save(pictures / f"{path.stem}__two.png")
+    change = {"pictures": {"other": pictures}, "checkpoints": config.checkpoints[1:2]}
+    table = evaluate(config.model_copy(update=change), lambda line: None)
+    rows = rows_of(table)
+    assert rows["other: two"][1:-3] == rows["many: two"][1:-3]
+    assert rows["other: one"][-3:] == ["", "", ""]
+    assert "| other | 2 | median |" in table
+
+
+def test_pictures_are_measured_without_checkpoints(
+    config: EvaluationConfig, pictures: Path
+) -> None:
+    change = {"pictures": {"other": pictures}, "checkpoints": ()}
+    assert {"other: one", "other: two"} < rows_of(
+        evaluate(config.model_copy(update=change), lambda line: None)
+    ).keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.png", "pictures.other: .*/a.png must be named PHOTO__PAINTING"),
+        ("none__one.png", "none__one.png: content_images: there is no image none in"),
+        ("a__none.png", "a__none.png: style_images: there is no image none in"),
+    ],
+)
+def test_a_picture_must_name_a_photo_and_a_painting(
+    config: EvaluationConfig, pictures: Path, name: str, message: str
+) -> None:
+    (pictures / "a__one.png").rename(pictures / name)
+    change = {"pictures": {"other": pictures}, "checkpoints": ()}
+    with pytest.raises(ConfigValueError, match=message):
+        evaluate(config.model_copy(update=change), print)
+
+
+@pytest.mark.slow
+def test_dozens_of_styles_of_the_network_for_any_style(
+    config: EvaluationConfig, tmp_path: Path
+) -> None:
+    arguments = {"channels": 16}
+    network = build_network("any_style", arguments)
+    styles = {
+        f"style {number}": Style(torch.randn(style_size(network)), {"style_image": "two.png"})
+        for number in range(12)
+    }
+    path = tmp_path / "any.safetensors"
+    save_checkpoint(Checkpoint("any_style", network.state_dict(), styles, arguments), path)
+    table = evaluate(config.model_copy(update={"checkpoints": (path,)}), lambda line: None)
+    assert {f"any: {style}" for style in styles} < rows_of(table).keys()
+    assert "| any | 12 | median |" in table
+    assert (config.output / "grid_2.png").exists()
 
 
 @pytest.mark.slow
@@ -77,25 +148,25 @@ def test_an_optimization_of_each_photo_is_better_than_an_untrained_network(
         evaluate(config.model_copy(update={"optimization_iterations": 10}), lambda line: None)
     )
     for style, painting in (("single", "one"), ("many: one", "one"), ("many: two", "two")):
-        assert float(rows[f"{painting}, 10 iterations"][3]) < float(rows[style][3])
+        assert float(rows[f"{painting}, 10 iterations"][2]) < float(rows[style][2])
     assert list(rows)[2:6] == ["one, 10 iterations", "single", "many: one", "two, 10 iterations"]
 
 
 @pytest.mark.slow
-def test_losses_are_means_over_the_photos(config: EvaluationConfig) -> None:
+def test_measures_are_means_over_the_photos(config: EvaluationConfig) -> None:
     row = rows_of(evaluate(config, lambda line: None))["many: two"]
     checkpoint = parse_checkpoint(config.checkpoints[1].read_bytes())
     stylizer = FeedForwardStylizer(checkpoint, CPU)
-    loss = config.perceptual_loss([config.style_images / "two.png"], CPU, stylizer.precision)
-    content = style = 0.0
+    painting = config.style_images / "deep" / "two.png"
+    loss = config.perceptual_loss([painting], CPU, stylizer.precision)
+    content = style_left = 0.0
     for path in config.content_images.rglob("*.*"):
         photo = read_style_image(path, 64)
         made = stylizer.stylize((photo[0] * 255).round().byte(), 1.0, {"two": 1.0})
-        terms = loss(made[None] / 255, photo)
-        content, style = content + terms.content.item() / 3, style + terms.style.item() / 3
-    assert [float(value) for value in row[1:4]] == pytest.approx(
-        [content, style, content + style], rel=1e-2
-    )
+        terms, of_photo = loss(made[None] / 255, photo), loss(photo, photo)
+        content += terms.content.item() / 3
+        style_left += (terms.style / of_photo.style).item() / 3
+    assert [float(value) for value in row[1:3]] == pytest.approx([content, style_left], rel=1e-2)
 
 
 def test_multiply_adds_are_counted(
@@ -120,7 +191,8 @@ def test_multiply_adds_are_counted(
         ({"checkpoints": (Path("none.safetensors"),)}, "none.safetensors cannot be read"),
         ({"content_images": Path("nowhere")}, "no images in nowhere"),
         ({"style_images": None}, "style_images: must be given"),
-        ({"style_images": Path("nowhere")}, "nowhere/one.png cannot be read"),
+        ({"style_images": Path("nowhere")}, "style_images: there are no images in nowhere"),
+        ({"checkpoints": ()}, "checkpoints or pictures: must be given"),
     ],
 )
 def test_errors_name_the_missing_file(
