@@ -26,23 +26,34 @@ class NetworkInfo(NamedTuple):
         network: name of the network.
         megabytes: size of the checkpoint, which several styles can share.
         training: a few words about the training.
+        painting: of a style, the artist, title and year, if they are known.
     """
 
     name: str
     network: str
     megabytes: float
     training: str
+    painting: str = ""
 
     @property
     def description(self) -> str:
-        """A line with the network, the size and the training."""
-        return f"{self.network}, {self.megabytes:.1f} MB; {self.training}"
+        """A line with the painting, the network, the size and the training."""
+        painting = f"{self.painting}; " if self.painting else ""
+        return f"{painting}{self.network}, {self.megabytes:.1f} MB; {self.training}"
 
 
 def list_styles() -> list[NetworkInfo]:
     """Return the shipped styles."""
     return [
-        NetworkInfo(name, checkpoint.network, _megabytes(path), _style_training(style.training))
+        NetworkInfo(
+            name,
+            checkpoint.network,
+            _megabytes(path),
+            _style_training(style.training),
+            ", ".join(style.training.get(fact, "") for fact in ("artist", "title", "year")).strip(
+                ", "
+            ),
+        )
         for path, checkpoint in _shipped()
         for name, style in checkpoint.styles.items()
     ]

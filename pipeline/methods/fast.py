@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from stylebeam.pipeline.methods.checkpoints import (
     EXTENSION,
@@ -51,16 +52,17 @@ class FastOptions(MethodOptions):
         min_length=1,
         description="The path or URI of a checkpoint that holds several styles.",
     )
-    style: Parts | None = Field(
-        default=None,
-        description="A style's name, or several with their parts: {starry_night: 0.3, udnie: 0.7}."
-        " The names are those of shipped styles, or of the styles in checkpoint. Instead of a name,"
-        " the path or URI of a .safetensors checkpoint with one style.",
-    )
     style_image: Parts | None = Field(
         default=None,
         description="The path or URI of a painting, whose style is predicted from it, or several"
         " with their parts: {one.jpg: 0.3, other.jpg: 0.7}. With style, all of them are blended.",
+    )
+    style: Parts | None = Field(
+        default=None,
+        validate_default=True,
+        description="A style's name, or several with their parts: {starry_night: 0.3, udnie: 0.7}."
+        " The names are those of shipped styles, or of the styles in checkpoint. Instead of a name,"
+        " the path or URI of a .safetensors checkpoint with one style.",
     )
     strength: float = Field(
         default=1.0,
@@ -97,10 +99,16 @@ class FastOptions(MethodOptions):
         " megapixels.",
     )
 
+    @field_validator("style")
+    @classmethod
+    def _check_style(cls, style: Any, info: ValidationInfo) -> Any:
+        # A style_image that is wrong is reported itself.
+        if style is None and info.data.get("style_image", "wrong") is None:
+            raise PydanticCustomError("missing", "a style or a style_image is missing")
+        return style
+
     @model_validator(mode="after")
-    def _check_style(self) -> "FastOptions":
-        if not self.style and not self.style_image:
-            raise ValueError("give a style or a style_image, a painting")
+    def _check_refine(self) -> "FastOptions":
         if self.refine is not None and not self.style_image:
             raise ValueError("refine is for a predicted style, and needs style_image")
         return self
@@ -119,6 +127,8 @@ class FastOptions(MethodOptions):
                 once(find_paintings, self.style_image)
             except MethodError as error:
                 raise MethodError(str(error), "style_image") from error
+        if not self._named:
+            return  # A mistake that is reported already.
         try:
             self._find_checkpoint(once)
         except MethodError as error:

@@ -27,7 +27,6 @@ checkpoint with the style of a painting, for --style or for fast: {style: ...}."
         "stylebeam styles",
         "stylebeam styles --sheet styles.png --photo cat.jpg",
         "stylebeam styles --from painting.jpg --output my.safetensors",
-        "stylebeam styles --from painting.jpg --output my.safetensors --refine 20 --photo cat.jpg",
         computes=False,
     )
     command.add_argument("--sheet", metavar="OUT", help="write a contact sheet of the styles")

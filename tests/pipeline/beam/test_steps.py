@@ -122,6 +122,7 @@ def test_outcomes_are_recorded_beside_the_outputs(tmp_path: Path) -> None:
         "height": 6,
         "error": None,
         "stamp": "stamp of 3",
+        "style": "",
     }
 
 

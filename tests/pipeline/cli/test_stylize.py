@@ -90,7 +90,7 @@ def test_styles_lists_the_shipped_styles(capsys: pytest.CaptureFixture[str]) -> 
     for name in ("starry_night", "udnie"):
         assert f"{name}: johnson, " in printed
     (wave,) = (line for line in printed.splitlines() if line.startswith("great_wave: "))
-    assert "iterations of 1 crop of 320 px" in wave
+    assert "Katsushika Hokusai, The Great Wave off Kanagawa, 1831" in wave
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def test_a_valid_config_passes(text: str) -> None:
         ("batches:\n" + FAST.replace("fast:", "method: fats, fast:"), "batches.0.method"),
         ("batches:\n" + FAST.replace("starry_night", "stary_night"), "batches.0.fast.style"),
         ("batches:\n" + FAST.replace("style:", "strength: 2, style:"), "batches.0.fast"),
-        ("batches:\n" + FAST.replace("style: starry_night", "strength: 0.5"), "batches.0.fast"),
+        ("batches:\n" + FAST.replace("style: starry_night", "strength: 2"), "batches.0.fast"),
         ("batches:\n" + FAST.replace("input: photos, ", ""), "batches.0"),
         ("batches:\n" + FAST.replace("fast:", "quality: 101, fast:"), "batches.0.quality"),
     ],

@@ -115,7 +115,7 @@ def test_every_mistake_is_explained(folder: Path, two_styles_path: Path) -> None
     Path("text.png").write_text("not an image")
     assert "nowhere.png cannot be read" in mistakes(style_image="nowhere.png")
     assert "text.png" in mistakes(style_image="text.png")
-    assert "give a style or a style_image" in mistakes()
+    assert "fast.style: this key is missing" in mistakes(strength=0.5)
     assert "a part above 0" in mistakes(style_image={"painting.png": 0})
     assert "did you mean starry_night?" in mistakes(
         style={"starry_nigth": 1}, style_image={"painting.png": 1}
