@@ -17,10 +17,13 @@ from torch.jit._trace import TracerWarning
 from stylebeam.transforms.backends.computation import EXAMPLE_SIZE, Computation
 from stylebeam.transforms.hardware.memory import return_free_memory
 
-_MODELS_KEPT = 16
+# A model takes about 30 MB and, for an image of a megapixel, another 100 MB for intermediate results,
+# which only the models used last keep.
+_MODELS_KEPT = 40
+_MODELS_WITH_MEMORY = 4
 # OpenVINO compiles about twenty kernels for each image size; this many are cached.
 _KERNELS_KEPT = 256
-# The size of the largest image whose memory a model keeps while it is not in use.
+# The size of the largest image for which a model keeps its memory while it is not in use.
 _PIXELS_KEPT = 2**21
 
 
@@ -69,9 +72,11 @@ class OpenVinoBackend:
         self._models.move_to_end(key)
         while len(self._models) > _MODELS_KEPT:
             self._models.popitem(last=False)
-        for model in self._models.values():
+        models = list(self._models.values())
+        for number, model in enumerate(models):
+            used_last = number >= len(models) - _MODELS_WITH_MEMORY
             if not model.users:
-                model.release_large_memory()
+                model.release_memory(_PIXELS_KEPT if used_last else 0)
 
 
 class _WithConstantSettings(nn.Module):
@@ -132,9 +137,9 @@ class _Model:
         self._idle.put(request)
         return torch.from_numpy(output), self._finite
 
-    def release_large_memory(self) -> None:
-        """Free the memory of intermediate results if it is large."""
-        if self._largest > _PIXELS_KEPT:
+    def release_memory(self, pixels: int) -> None:
+        """Free the memory of intermediate results if an image had more than this many pixels."""
+        if self._largest > pixels:
             self._compiled.release_memory()
             return_free_memory()
             self._largest = 0
