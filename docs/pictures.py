@@ -21,7 +21,7 @@ from stylebeam.transforms.gatys.engine import OptimizationEngine
 from stylebeam.transforms.gatys.settings import PRESETS, OptimizationSettings
 from stylebeam.transforms.images.contact_sheet import contact_sheet
 from stylebeam.transforms.inference.feed_forward import FeedForwardStylizer
-from stylebeam.transforms.inference.super_resolution import SuperResolver
+from stylebeam.transforms.inference.super_resolution import SuperResolutionEngine
 
 DOCS = Path(__file__).parent
 PHOTOS = DOCS.parent / "samples" / "photos"
@@ -99,8 +99,8 @@ def compare_enlargements() -> None:
     row = [small.resize(photo.size, Image.Resampling.BICUBIC)]
     names = ["x4_pixel", "x4_feature"]
     for name in names:
-        resolver = SuperResolver(parse_checkpoint(checkpoint(name).read_bytes()), CPU)
-        row.append(to_pil_image(resolver.enlarge(pil_to_tensor(small))))
+        resolver = SuperResolutionEngine(parse_checkpoint(checkpoint(name).read_bytes()), CPU)
+        row.append(to_pil_image(resolver.transform(pil_to_tensor(small))))
     row.append(photo)
     sheet = contact_sheet([row], [""], ["bicubic", *names, "the photo itself"], "")
     sheet.save(DOCS / "super_resolution.jpg", quality=QUALITY)
