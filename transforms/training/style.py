@@ -1,7 +1,7 @@
 """Training of a style network with the perceptual losses of Johnson et al. 2016."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ from stylebeam.transforms.checkpoints import (
 )
 from stylebeam.transforms.losses.color import color_loss, sample_colors
 from stylebeam.transforms.losses.functional import grid_loss
-from stylebeam.transforms.networks import MANY_STYLES, build_network, style_size
-from stylebeam.transforms.networks.any_style import COLOR_SIZE, AnyStyleNetwork, encode_colors
+from stylebeam.transforms.networks import MANY_STYLES, build_network
 from stylebeam.transforms.training.data import (
     ContentCrops,
     Draw,
@@ -28,6 +27,7 @@ from stylebeam.transforms.training.data import (
     files_below,
     list_images,
 )
+from stylebeam.transforms.training.initial_vectors import color_size, initial_vectors
 from stylebeam.transforms.training.log import Validation
 from stylebeam.transforms.training.loop import run_iterations
 from stylebeam.transforms.training.loop_config import ConfigValueError
@@ -64,7 +64,7 @@ def train(
     start = _start(config, paintings)
     torch.manual_seed(config.seed)
     network = _network(start, trained=config.add_to is None)
-    model = _StyledNetwork(network, _initial_vectors(config, network, start, paintings))
+    model = _StyledNetwork(network, initial_vectors(config, network, start, paintings))
     model.to(device).to(memory_format=torch.channels_last)
     photos = config.photos(list_files, without=config.held_out)
     held_out = _held_out(config, photos, list_files)
@@ -120,7 +120,7 @@ class _StyledNetwork(nn.Module):
         super().__init__()
         self.network = network
         self.vectors = nn.Parameter(vectors)
-        self._fixed = _color_size(network)
+        self._fixed = color_size(network)
 
     def forward(self, images: Tensor, styles: Sequence[int]) -> Tensor:
         """Return images, RGB of shape (B, 3, H, W), image i in the style number styles[i]."""
@@ -143,43 +143,6 @@ def _network(start: Checkpoint, trained: bool) -> nn.Module:
     if start.tensors:
         network.load_state_dict(start.tensors)
     return network.requires_grad_(trained)
-
-
-def _initial_vectors(
-    config: StyleTrainingConfig,
-    network: nn.Module,
-    start: Checkpoint,
-    paintings: Mapping[str, Path],
-) -> Tensor:
-    """Return the vectors to start from, shape (styles, style_size).
-
-    Args:
-        config: has the size of the paintings.
-        network: the network.
-        start: the styles that are known.
-        paintings: by the name of the style, in the order of their numbers.
-
-    Raises:
-        ConfigValueError: a painting whose colors are needed cannot be read.
-    """
-    known = {name: style.vector.float() for name, style in start.styles.items()}
-    zeros = torch.zeros(style_size(network))
-    # The mean of the known styles is closer to a new style than zeros are, except for its colors.
-    mean = torch.stack(list(known.values())).mean(0) if known else zeros
-    vectors = []
-    for name, path in paintings.items():
-        vector = known.get(name, mean).clone()
-        if name not in known and _color_size(network):
-            pixels = config.painting(path)[0].flatten(1)
-            [colors] = encode_colors(pixels.mean(1)[None], torch.cov(pixels, correction=0)[None])
-            vector[-_color_size(network) :] = colors
-        vectors.append(vector)
-    return torch.stack(vectors)
-
-
-def _color_size(network: nn.Module) -> int:
-    """Return how many numbers at the end of a vector are the painting's colors: not trained."""
-    return COLOR_SIZE if isinstance(network, AnyStyleNetwork) else 0
 
 
 def _paintings(config: StyleTrainingConfig) -> dict[str, Path]:
