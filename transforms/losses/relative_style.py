@@ -1,6 +1,6 @@
 """A style loss that counts all paintings alike, whatever the size of their Gram matrices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -23,14 +23,19 @@ class RelativeStyleLoss:
 
         l = 1/2 (sum over l of w_l d_l) / (sum over l of w_l D_l) + 1/2 mean over l of d_l / D_l
 
+    where the second mean is over the layers that count alike.
     It is about 1 for a photo and 0 for the painting. The style loss of Gatys et al. 2016 is
     thousands of times larger for one painting than for another (Cheng et al. 2021, "Style-Aware
-    Normalized Loss for Improving Arbitrary Style Transfer"). In the second term all layers count
-    alike, so that large forms, which deep layers see, count as much as strokes.
+    Normalized Loss for Improving Arbitrary Style Transfer"). If the second term has the deep layers,
+    large forms, which they see, count as much as strokes.
     """
 
     def __init__(
-        self, network: LossNetwork, weights: Mapping[str, float], photos: Sequence[Tensor]
+        self,
+        network: LossNetwork,
+        weights: Mapping[str, float],
+        photos: Sequence[Tensor],
+        alike: Collection[str] | None = None,
     ) -> None:
         """Measure the Gram matrices of photos.
 
@@ -38,9 +43,11 @@ class RelativeStyleLoss:
             network: returns at least the layers of `weights`.
             weights: loss weight of each layer.
             photos: each RGB in [0, 1], shape (1, 3, H, W); at least one.
+            alike: the layers that count alike in the second term, by default all.
         """
         self._network = network
         self._weights = weights
+        self._alike = [layer in (alike or weights) for layer in weights]
         grams = [self.grams(network(photo, weights.keys())) for photo in photos]
         self._mean, self._variance = {}, {}
         for layer in weights:
@@ -71,4 +78,5 @@ class RelativeStyleLoss:
             of_photos.append(weight * (from_mean + self._variance[layer]))
         distance = torch.stack(distances)
         of_photo = torch.stack(of_photos).clamp_min(_SMALLEST_DISTANCE)
-        return (distance.sum(0) / of_photo.sum(0) + (distance / of_photo).mean(0)) / 2
+        relative = (distance / of_photo)[self._alike]
+        return (distance.sum(0) / of_photo.sum(0) + relative.mean(0)) / 2

@@ -20,7 +20,9 @@ from stylebeam.transforms.training.data import Draw
 from stylebeam.transforms.training.style_targets import StyleTarget
 
 _CONTENT_LAYER = "relu3_1"
-_STYLE_WEIGHTS = {"relu1_1": 4.0, "relu2_1": 24.0, "relu3_1": 24.0, "relu4_1": 8.0, "relu5_1": 8.0}
+# Little of the first layers, which see the weave of the canvas: pictures repeated it everywhere.
+_STYLE_WEIGHTS = {"relu1_1": 1.0, "relu2_1": 8.0, "relu3_1": 24.0, "relu4_1": 12.0, "relu5_1": 12.0}
+_LAYERS_ALIKE = ("relu3_1", "relu4_1", "relu5_1")
 _COLOR_DIRECTIONS = 16  # in each iteration
 # Pictures are clipped to [0, 1]. In the loss, a tenth of what is outside remains, so that the
 # network learns to stay inside.
@@ -30,10 +32,10 @@ _LEAK = 0.1
 class LossWeights(NamedTuple):
     """The weights of the terms of the loss."""
 
-    content: float = 1.0
+    content: float = 2.5
     style: float = 8.0
-    color: float = 40.0
-    total_variation: float = 1.0
+    color: float = 15.0
+    total_variation: float = 3.0
     grid: float = 1e4
 
 
@@ -59,7 +61,7 @@ class AnyStyleLoss:
         self._seed = seed
         self._network = network
         with torch.no_grad():
-            self._style = RelativeStyleLoss(network, _STYLE_WEIGHTS, photos)
+            self._style = RelativeStyleLoss(network, _STYLE_WEIGHTS, photos, _LAYERS_ALIKE)
 
     def __call__(
         self, iteration: int, stylized: Tensor, photos: Tensor, targets: Sequence[StyleTarget]
