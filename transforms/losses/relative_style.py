@@ -26,7 +26,7 @@ class RelativeStyleLoss:
     where the second mean is over the layers that count alike.
     It is about 1 for a photo and 0 for the painting. The style loss of Gatys et al. 2016 is
     thousands of times larger for one painting than for another (Cheng et al. 2021, "Style-Aware
-    Normalized Loss for Improving Arbitrary Style Transfer"). If the second term has the deep layers,
+    Normalized Loss for Improving Arbitrary Style Transfer"). The second term of deep layers makes
     large forms, which they see, count as much as strokes.
     """
 

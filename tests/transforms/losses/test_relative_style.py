@@ -49,6 +49,10 @@ def test_known_gram_matrices() -> None:
     second = (9 / 16) * size
     expected = (5 * second / ((3 + 5) * size) + (0 + second / size) / 2) / 2
     assert result.item() == pytest.approx(expected, rel=1e-5)
+    deep = RelativeStyleLoss(Halved(), WEIGHTS, [plain(0, 0, 0)], alike=["relu2_1"])
+    result = deep(Halved()(plain(0.6, 0.6, 0.6), WEIGHTS), dict.fromkeys(WEIGHTS, target))
+    expected = (5 * second / ((3 + 5) * size) + second / size) / 2
+    assert result.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_each_picture_has_its_own_loss() -> None:
