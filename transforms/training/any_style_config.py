@@ -81,7 +81,7 @@ class AnyStyleTrainingConfig(NetworkTrainingConfig):
         default=_DEFAULT.content,
         ge=0,
         strict=True,
-        description="Loss weight of the content, in relu3_1.",
+        description="Loss weight of the content, in relu3_1 and relu4_1.",
     )
     style_weight: float = Field(
         default=_DEFAULT.style,

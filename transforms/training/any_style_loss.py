@@ -19,10 +19,11 @@ from stylebeam.transforms.prediction.statistics import LAYERS
 from stylebeam.transforms.training.data import Draw
 from stylebeam.transforms.training.style_targets import StyleTarget
 
-_CONTENT_LAYER = "relu3_1"
-# Little of the first layers, which see the weave of the canvas: pictures repeated it everywhere.
-_STYLE_WEIGHTS = {"relu1_1": 1.0, "relu2_1": 8.0, "relu3_1": 24.0, "relu4_1": 12.0, "relu5_1": 12.0}
-_LAYERS_ALIKE = ("relu3_1", "relu4_1", "relu5_1")
+# The deeper one keeps skies empty: pictures had patches of color there that belonged to nothing.
+_CONTENT_LAYERS = ("relu3_1", "relu4_1")
+# Little of the first layer, which sees the weave of the canvas: pictures repeated it everywhere.
+_STYLE_WEIGHTS = {"relu1_1": 1.0, "relu2_1": 10.0, "relu3_1": 24.0, "relu4_1": 8.0, "relu5_1": 6.0}
+_LAYERS_ALIKE = ("relu2_1", "relu3_1", "relu4_1")
 _COLOR_DIRECTIONS = 16  # in each iteration
 # Pictures are clipped to [0, 1]. In the loss, a tenth of what is outside remains, so that the
 # network learns to stay inside.
@@ -32,7 +33,7 @@ _LEAK = 0.1
 class LossWeights(NamedTuple):
     """The weights of the terms of the loss."""
 
-    content: float = 2.5
+    content: float = 3.0
     style: float = 8.0
     color: float = 15.0
     total_variation: float = 3.0
@@ -78,7 +79,7 @@ class AnyStyleLoss:
         clipped = stylized.clamp(0, 1)
         pictures = clipped + _LEAK * (stylized - clipped)
         with torch.no_grad():
-            content = self._network(photos, [_CONTENT_LAYER])[_CONTENT_LAYER]
+            content = self._network(photos, _CONTENT_LAYERS)
         features = self._network(pictures, LAYERS)
         grams = {
             layer: torch.cat([target.statistics.whole.grams[layer] for target in targets])
@@ -88,9 +89,12 @@ class AnyStyleLoss:
             Draw(self._seed, iteration).noise((_COLOR_DIRECTIONS, 3)), dim=1
         ).to(pictures)
         colors = color_loss(pictures, [target.colors for target in targets], directions)
+        of_content = [
+            feature_reconstruction_loss(features[layer], content[layer])
+            for layer in _CONTENT_LAYERS
+        ]
         return {
-            "content": weights.content
-            * feature_reconstruction_loss(features[_CONTENT_LAYER], content),
+            "content": weights.content * torch.stack(of_content).mean(),
             "style": weights.style * self._style(features, grams).mean(),
             "color": weights.color * colors,
             "total_variation": weights.total_variation * total_variation_loss(pictures),
