@@ -31,6 +31,7 @@ METHODS = {
     "fast": f"{FAST}\n    fast: {{style: starry_night}}",
     "blend": f"{FAST}\n    fast: {{style: {{udnie: 1, great_wave: 3}}, strength: 0.7}}",
     "processing_size": f"{FAST}\n    fast: {{style: the_scream, processing_size: 64}}",
+    "painting": f"{FAST}\n    fast: {{style_image: swirls.jpg, colors: histogram}}",
     "johnson": f"{FAST}\n    format: png\n    fast: {{style: johnson_udnie}}",
     "gatys": f"{GATYS}\n    gatys: {{style_image: swirls.jpg, iterations: 20, size: 96}}",
     "many_keys": f"{GATYS}\n    gatys: {{style_image: {{swirls.jpg: 1, other.jpg: 3}}, size: 64,"
