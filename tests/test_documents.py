@@ -51,7 +51,8 @@ SHORTENED = [
     (r"(stylebeam train-super-resolution \S+)", r"\1 --set iterations=1 --set crop_size=64"),
     (
         r"(stylebeam evaluate \S+)",
-        rf"\1 {LOSSES} --set also_measure_by=[] --set optimization_iterations=0 --set size=64",
+        rf"\1 {LOSSES} --set also_measure_by=[] --set optimization_iterations=0 --set size=64"
+        " --set checkpoints=[transforms/weights/johnson_udnie.safetensors]",
     ),
 ]
 
@@ -221,7 +222,7 @@ def test_the_python_api(photos: Path) -> None:
     Path("photos.yaml").write_text(config)
     printed = run_python("docs/api.md")
     for text in (
-        "starry_night any_style",
+        "starry_night Vincent van Gogh, The Starry Night, 1889; any_style",
         "canceled",
         "holiday {'done': 2}",
         "('photos.yaml', 'The file is not an image of a known kind.')",

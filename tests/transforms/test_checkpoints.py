@@ -218,5 +218,6 @@ def test_shipped_checkpoints_are_valid_small_and_say_how_they_were_trained() -> 
         styles_trained = [style.training for style in checkpoint.styles.values()]
         for training in styles_trained or [checkpoint.training]:
             assert training["iterations"] > 0
-            assert "/" not in json.dumps(training), "a path of the machine that trained"
+            facts = {key: value for key, value in training.items() if key not in ("title", "year")}
+            assert "/" not in json.dumps(facts), "a path of the machine that trained"
         checkpoint.build()

@@ -69,8 +69,10 @@ def test_a_painting_is_a_style_for_a_run_and_for_one_photo() -> None:
     assert main(["styles", "--from", "painting.png", "--output", "mine.safetensors"]) == 0
     assert main(["stylize", "photos/b.png", "kept.png", "--style", "mine.safetensors"]) == 0
     assert {outcome.style for outcome in read_outcomes("out")} == {"painting.png"}
-    of_run = pixels("out/b.png")
-    assert of_run == pixels("b.png") == pixels("kept.png")
+    assert pixels("b.png") == pixels("kept.png")
+    # All cores compute the one image, and sum in a different order.
+    pairs = zip(pixels("b.png"), pixels("out/b.png"), strict=True)
+    assert max(abs(one - other) for one, other in pairs) <= 4
 
 
 def test_a_kept_style_names_its_painting() -> None:

@@ -253,7 +253,7 @@ def test_one_image_in_the_style_of_a_painting(capsys: pytest.CaptureFixture[str]
     # All cores compute the one image, and sum in a different order.
     difference = ImageChops.difference(pixels("styled.png"), pixels("out/fast/a.png"))
     assert max(high for _, high in difference.getextrema()) <= 4
-    assert main([*command, "--style", "style.safetensors"]) == 2
+    assert main([*command, "--style", "style.safetensors", "--optimize"]) == 2
     assert "only with --set init=fast" in capsys.readouterr().err
     assert main([*command, *fast]) == 2
     assert "init: fast needs --style" in capsys.readouterr().err
