@@ -213,7 +213,7 @@ def test_commands(photos: Path) -> None:
     run_in_process("".join(commands("docs/commands.md")))
     written = ["preview.png", "styled/cat.jpg", "cat_starry.jpg", "cat_mine.jpg", "out/evaluation"]
     assert [name for name in written if not Path(name).exists()] == []
-    assert len(list(Path().glob("*.safetensors"))) == 4
+    assert len(list(Path().glob("*.safetensors"))) == 6
 
 
 @pytest.mark.slow
