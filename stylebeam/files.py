@@ -7,7 +7,10 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-_PREFIX, _SUFFIX = ".stylebeam-", ".part"
+PREFIX = ".stylebeam-"
+"""What the names of temporary files and folders start with."""
+
+_SUFFIX = ".part"
 
 
 def write_whole(
@@ -27,7 +30,7 @@ def write_whole(
     """
     folder = os.path.dirname(path)
     os.makedirs(folder or ".", exist_ok=True)
-    temporary = os.path.join(folder, f"{_PREFIX}{uuid.uuid4().hex}{_SUFFIX}")
+    temporary = os.path.join(folder, f"{PREFIX}{uuid.uuid4().hex}{_SUFFIX}")
     try:
         with open(temporary, "xb") as file:
             # The lock tells `remove_leftover` that a process is still writing. Some network drives
@@ -48,7 +51,7 @@ def write_whole(
 def is_unfinished(path: str) -> bool:
     """Return whether a file has the name of a temporary file of `write_whole`."""
     name = os.path.basename(path)
-    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+    return name.startswith(PREFIX) and name.endswith(_SUFFIX)
 
 
 def remove_leftover(path: str) -> None:

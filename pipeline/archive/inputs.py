@@ -64,15 +64,19 @@ def includes(location: str, folder: str) -> bool:
     if storage.is_remote(location) != storage.is_remote(folder):
         return False
     start, pattern = pattern_of(location)
-    real_start, real_folder = storage.real_path(start or "."), storage.real_path(folder)
+    start_folder = storage.folder_identities(start or ".")[-1]
+    above = storage.folder_identities(folder)
+    if start_folder not in above:
+        return False
     if "**" in pattern:
-        return f"{real_folder}/".startswith(f"{real_start.rstrip('/')}/")
+        return True
+    names = storage.real_path(folder).rstrip("/").split("/")
+    below = names[len(names) - (len(above) - 1 - above.index(start_folder)) :]
     # The pattern starts with its folder: as it is spelled in a glob, escaped otherwise.
     spelled = start if _is_glob(location) else glob.escape(start)
     rest = pattern[len(spelled) :].lstrip("/")
-    real_pattern = storage.join(glob.escape(real_start), rest)
-    images = (storage.join(real_folder, f"image{extension}") for extension in FORMAT_OF_EXTENSION)
-    return any(storage.matches(real_pattern, image) for image in images)
+    images = ("/".join([*below, f"image{extension}"]) for extension in FORMAT_OF_EXTENSION)
+    return any(storage.matches(rest, image) for image in images)
 
 
 class FoundImage(NamedTuple):

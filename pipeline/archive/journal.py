@@ -36,7 +36,7 @@ def path_of(folder: str) -> str:
     return os.path.join(folder, _JOURNAL)
 
 
-def write_output(folder: str, path: str, data: bytes, stamp: str) -> None:
+def write_output(folder: str, path: str, data: bytes, stamp: str, is_new: bool) -> None:
     """Write an output, whole or not at all, and record it in the journal.
 
     Args:
@@ -44,12 +44,26 @@ def write_output(folder: str, path: str, data: bytes, stamp: str) -> None:
         path: the output's path, in that folder.
         data: the output's contents.
         stamp: the output's stamp.
+        is_new: whether a file that exists and that no run wrote must not be replaced.
 
     Raises:
+        FileExistsError: there is such a file.
         OSError: the output or the journal cannot be written.
     """
     output = os.path.relpath(path, folder)
-    write_whole(path, data, lambda: start(folder, output))
+
+    def before_it_appears() -> None:
+        # On many volumes, a file named A.jpg is in the place of a.jpg.
+        exists = os.path.lexists(path) and not os.path.isdir(path)
+        if is_new and exists and output not in read(folder):
+            raise FileExistsError(
+                errno.EEXIST,
+                "a file appeared there during the run, or is there under a name that differs in"
+                " case: it is left as it is",
+            )
+        start(folder, output)
+
+    write_whole(path, data, before_it_appears)
     finish(folder, output, stamp, len(data))
 
 

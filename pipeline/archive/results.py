@@ -67,11 +67,16 @@ def write_result(task: Task, image_format: str, data: bytes, deadline: float) ->
     """Write a task's output with its stamp, so that a later run knows what it was made from.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: it cannot be written, or would replace its own input or a file that nobody
+            knew of when the run was planned.
     """
+    # The plan is checked for this. But it may have been made on another machine, or long ago.
+    if storage.same_place(task.output, task.input):
+        raise storage.StorageError(f"{task.output} is the input; inputs are never overwritten.")
     if storage.stamp_place(task.folder) is StampPlace.JOURNAL:
         with storage.errors_of(task.output, "written"):
-            journal.write_output(task.folder, task.output, data, task.stamp)
+            is_new = not task.replaces
+            journal.write_output(task.folder, task.output, data, task.stamp, is_new)
     else:
         mime_type = f"image/{image_format}"
         storage.write(task.output, data, mime_type, task.stamp, task.replaces, deadline)

@@ -31,9 +31,8 @@ def check_output(output: str, photos: Iterable[str]) -> None:
     if format_of(output) is None:
         extensions = ", ".join(FORMAT_OF_EXTENSION)
         raise ConfigError([f"{output}: the name must end in one of {extensions}"])
-    place = storage.place_of(output)
     for photo in photos:
-        if place in (storage.place_of(photo), storage.real_path(photo)):
+        if any(storage.same_place(output, each) for each in (photo, storage.real_path(photo))):
             raise ConfigError([f"{output} is the input; inputs are never overwritten"])
 
 

@@ -4,12 +4,13 @@ import dataclasses
 import heapq
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import inputs, ledger
+from stylebeam.pipeline.archive.places import Places
 from stylebeam.pipeline.archive.records import Outcome, Recipe, Status, Task
 from stylebeam.pipeline.archive.results import results_in
 from stylebeam.pipeline.archive.tasks import decide, task_for
@@ -166,16 +167,19 @@ def _check_folders(config: RunConfig, problems: Problems) -> None:
     for here, batch in readable:
         for other in writable:
             if inputs.includes(batch.input, other.output):
-                here.add(
-                    ("input",),
-                    f"{batch.input} includes {other.output}, where batch {other.name} writes;"
-                    " write to a folder outside the input, so that nothing is overwritten and"
-                    " no result is stylized again",
-                )
+                here.add(("input",), _included(batch, other))
+
+
+def _included(batch: Batch, other: Batch) -> str:
+    """Return the sentence about a batch whose input includes another batch's output."""
+    return (
+        f"{batch.input} includes {other.output}, where batch {other.name} writes; write to a folder"
+        " outside the input, so that nothing is overwritten and no result is stylized again"
+    )
 
 
 def survey(
-    plans: Iterable[BatchPlan], keep: Callable[[BatchPlan, Item], None] = lambda *_: None
+    plans: Sequence[BatchPlan], keep: Callable[[BatchPlan, Item], None] = lambda *_: None
 ) -> Counts:
     """List the inputs, once each, and check that no two images meet.
 
@@ -188,31 +192,22 @@ def survey(
         StorageError: an input or an output cannot be listed.
     """
     counts: dict[str, Counter[Status | None]] = {}
-    sources: dict[str, str] = {}
-    inputs_found: set[str] = set()
-    mistakes = []
+    places = Places()
     for batch_plan in plans:
-        name = batch_plan.batch.name
-        counts[name] = Counter()
+        batch = batch_plan.batch
+        counts[batch.name] = Counter()
         for item in batch_plan.items():
             keep(batch_plan, item)
-            counts[name][item.status if isinstance(item, Outcome) else None] += 1
-            inputs_found.add(storage.place_of(item.input))
-            if target := storage.link_target(item.input):
-                inputs_found.add(target)
-            if not item.output:
-                continue
-            place = storage.place_of(item.output)
-            if place not in sources:
-                sources[place] = item.input
-            else:
-                source = sources[place]
-                mistakes.append(
-                    f"batch {name}: {item.input} and {source} would both be written to"
-                    f" {item.output}"
-                )
-    for output in sorted(inputs_found & sources.keys()):
-        mistakes.append(f"{sources[output]} would be written over {output}, which is an input")
+            counts[batch.name][item.status if isinstance(item, Outcome) else None] += 1
+            places.add(batch.name, item.input, item.output)
+    mistakes = places.mistakes + places.overwritten()
+    batches = [each.batch for each in plans]
+    mistakes += [
+        _included(batch, other)
+        for batch in batches
+        for other in batches
+        if places.reads_from(batch.name, batch.input, other.output)
+    ]
     if len(mistakes) > _MISTAKES_SHOWN:
         mistakes[_MISTAKES_SHOWN:] = [f"... and {len(mistakes) - _MISTAKES_SHOWN} more like these"]
     if mistakes:

@@ -6,18 +6,20 @@ storage must do is in `contract`.
 
 import contextlib
 import glob
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Callable, Iterator
 
 from stylebeam.pipeline.storage.contract import (
     DEFAULT_DEADLINE,
     StampPlace,
     StorageError,
     StoredFile,
+    folded,
 )
 from stylebeam.pipeline.storage.patterns import matches
 from stylebeam.pipeline.storage.registry import storage_of
 
-__all__ = ["DEFAULT_DEADLINE", "StampPlace", "StorageError", "StoredFile", "matches"]
+__all__ = ["DEFAULT_DEADLINE", "StampPlace", "StorageError", "StoredFile", "folded", "matches"]
 
 
 def list_files(folder: str, pattern: str) -> Iterator[StoredFile]:
@@ -160,6 +162,50 @@ def place_of(location: str) -> str:
 def link_target(location: str) -> str | None:
     """Return where a link leads, as an absolute path; None if the file is no link."""
     return storage_of(location).link_target(location)
+
+
+def folder_identities(folder: str) -> list[str]:
+    """Return what identifies a folder and all folders above it, from the top down.
+
+    Two identities are equal if and only if they are of one folder, by whatever mount, link or
+    spelling it is reached. The folder need not exist. Identities are valid for a short time.
+    """
+    return storage_of(folder).folder_identities(folder)
+
+
+def identity(location: str, identify: Callable[[str], str] | None = None) -> str:
+    """Return what identifies a place for a file: its folder's identity and its name.
+
+    Args:
+        location: a path or URI.
+        identify: returns the identity of a folder; for many files, one that remembers folders.
+    """
+    folder, name = posixpath.split(location)
+    return f"{identify(folder) if identify else folder_identities(folder)[-1]}/{name}"
+
+
+def same_place(one: str, other: str) -> bool:
+    """Return whether a file written to one location would replace the file at another.
+
+    Raises:
+        StorageError: it cannot be found out.
+    """
+    if storage_of(one) is not storage_of(other):
+        return False
+    identities = identity(one), identity(other)
+    if identities[0] == identities[1]:
+        return True
+    return folded(identities[0]) == folded(identities[1]) and not tells_apart(one, other)
+
+
+def tells_apart(one: str, other: str) -> bool:
+    """Return whether two locations that differ in case or Unicode normalization are two files.
+
+    Raises:
+        StorageError: it cannot be found out.
+    """
+    with errors_of(one, "written"):
+        return storage_of(one).tells_apart(one, other)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import abc
 import enum
 import glob
 import posixpath
+import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -34,6 +35,14 @@ class StoredFile(NamedTuple):
     size: int
     version: str
     stamp: str | None = None
+
+
+def folded(name: str) -> str:
+    """Return a name without what some volumes ignore: case and Unicode normalization."""
+    if name.isascii():
+        return name.lower()
+    normal = unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", normal.casefold())
 
 
 class StampPlace(enum.Enum):
@@ -152,3 +161,22 @@ class Storage(abc.ABC):
     def link_target(self, location: str) -> str | None:
         """Return where a link leads, as an absolute location; None if the file is no link."""
         return None
+
+    def folder_identities(self, folder: str) -> list[str]:
+        """Return what identifies a folder and all folders above it, from the top down.
+
+        Two identities are equal if and only if they are of one folder, by whatever mount, link or
+        spelling it is reached. The folder need not exist. Identities are valid for a short time.
+        """
+        scheme, _, path = self.normalize(location=folder).partition("://")
+        parts = path.split("/")
+        return [f"{scheme}://{'/'.join(parts[: count + 1])}" for count in range(len(parts))]
+
+    def tells_apart(self, one: str, other: str) -> bool:
+        """Return whether two locations in one folder are two files.
+
+        Args:
+            one: a location.
+            other: another one, which differs in case or Unicode normalization only.
+        """
+        return True

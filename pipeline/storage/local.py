@@ -2,17 +2,21 @@
 
 import functools
 import os
+import pathlib
 import posixpath
 import stat
+import tempfile
+import unicodedata
 from collections.abc import Iterator
 
-from stylebeam.files import is_unfinished, remove_leftover, write_whole
+from stylebeam.files import PREFIX, is_unfinished, remove_leftover, write_whole
 from stylebeam.pipeline.storage.contract import (
     DEFAULT_DEADLINE,
     StampPlace,
     Storage,
     StorageError,
     StoredFile,
+    folded,
 )
 
 
@@ -99,6 +103,50 @@ class LocalDisk(Storage):
     def link_target(self, location: str) -> str | None:
         return os.path.realpath(location) if os.path.islink(location) else None
 
+    def folder_identities(self, folder: str) -> list[str]:
+        """Return device and inode of each folder, so that all mounts of one folder are equal."""
+        root, *names = pathlib.PurePath(os.path.realpath(folder)).parts
+        path, identities = root, [_identity(root, "")]
+        for name in names:
+            path = os.path.join(path, _true_name(path, name))
+            identities.append(_identity(path, otherwise=f"{identities[-1]}/{name}"))
+        return identities
+
+    def tells_apart(self, one: str, other: str) -> bool:
+        """Find out by a trial whether two names in one folder are two files.
+
+        Each volume has rules of its own: FAT, NTFS, exFAT and APFS do not tell `a` from `A`, and
+        ext4 can be told not to.
+
+        Raises:
+            OSError: no file can be made for the trial.
+        """
+        if os.path.lexists(one) or os.path.lexists(other):
+            both = os.path.lexists(one) and os.path.lexists(other)
+            names = {_true_name(*os.path.split(each)) for each in (one, other)}
+            return not both or len(names) == 2
+        folder, rest, other_rest = self._below_common_folder(one, other)
+        while not os.path.isdir(folder):
+            folder, name = os.path.split(folder)
+            rest, other_rest = os.path.join(name, rest), os.path.join(name, other_rest)
+        with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder) as trial:
+            os.makedirs(os.path.join(trial, rest))
+            return not os.path.exists(os.path.join(trial, other_rest))
+
+    def _below_common_folder(self, one: str, other: str) -> tuple[str, str, str]:
+        """Return the deepest folder that is above two locations, and their paths from there."""
+        above_one, above_other = (
+            self.folder_identities(os.path.dirname(each)) for each in (one, other)
+        )
+        common = next(each for each in reversed(above_one) if each in above_other)
+        depth, other_depth = above_one.index(common) + 1, above_other.index(common) + 1
+        parts, other_parts = (pathlib.PurePath(self.place_of(each)).parts for each in (one, other))
+        return (
+            os.path.join(*parts[:depth]),
+            os.path.join(*parts[depth:]),
+            os.path.join(*other_parts[other_depth:]),
+        )
+
 
 def _stored_file(path: str) -> StoredFile:
     try:
@@ -112,6 +160,32 @@ def _stored_file(path: str) -> StoredFile:
 @functools.lru_cache(maxsize=1024)
 def _real_folder(absolute: str) -> str:
     return os.path.realpath(absolute)
+
+
+def _identity(path: str, otherwise: str) -> str:
+    """Return device and inode; `otherwise` if a file does not exist or may not be looked into."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return otherwise
+    return f"{found.st_dev}:{found.st_ino}"
+
+
+def _true_name(folder: str, name: str) -> str:
+    """Return the name that a file of a folder really has, which many volumes find by other names.
+
+    Inodes do not tell: some file systems give a file another one under each name.
+    """
+    others = {name.swapcase(), *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))}
+    if not any(os.path.lexists(os.path.join(folder, other)) for other in others - {name}):
+        return name
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        return name
+    if name in names:
+        return name
+    return next((each for each in names if folded(each) == folded(name)), name)
 
 
 def _raise(error: OSError) -> None:

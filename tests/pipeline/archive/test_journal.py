@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from stylebeam.pipeline.archive import journal
 
 
@@ -25,9 +27,23 @@ def test_a_folder_without_a_journal_has_no_entries(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_no_run_wrote_is_not_replaced_by_a_new_output(tmp_path: Path) -> None:
+    folder, path = tmp_path / "out", tmp_path / "out" / "a.jpg"
+    folder.mkdir()
+    path.write_bytes(b"someone's")
+    with pytest.raises(FileExistsError, match="it is left as it is"):
+        journal.write_output(str(folder), str(path), b"data", "stamp", is_new=True)
+    assert path.read_bytes() == b"someone's"
+    assert [each.name for each in folder.iterdir()] == ["a.jpg"]
+    journal.write_output(str(folder), str(path), b"data", "stamp", is_new=False)
+    # As when a runner tries again what it has done already.
+    journal.write_output(str(folder), str(path), b"again", "stamp", is_new=True)
+    assert path.read_bytes() == b"again"
+
+
 def test_a_written_output_has_an_entry(tmp_path: Path) -> None:
     folder, path = tmp_path / "out", tmp_path / "out" / "below" / "a.jpg"
-    journal.write_output(str(folder), str(path), b"data", "stamp")
+    journal.write_output(str(folder), str(path), b"data", "stamp", is_new=True)
     assert path.read_bytes() == b"data"
     assert journal.read(str(folder)) == {"below/a.jpg": journal.Entry("stamp", 4)}
 

@@ -9,6 +9,7 @@ from stylebeam.pipeline.config.mistakes import Problems
 from stylebeam.pipeline.config.run_config import RunConfig
 from stylebeam.pipeline.runs.planning import BatchPlan, resolve, survey
 from stylebeam.transforms.checkpoints import weights_digest
+from tests.helpers.volumes import ignore_spelling, mounted_again
 
 
 def config(checkpoint: Path, *batches: dict[str, object]) -> RunConfig:
@@ -93,3 +94,50 @@ def test_writing_over_what_an_input_links_to_is_refused(
     batch = {"name": "x", "input": f"{photos}/*.jpg", "output": str(photos / "below")}
     with pytest.raises(ConfigError, match="which is an input"):
         survey(plan(config(checkpoint_path, batch)))
+
+
+def test_writing_into_another_mount_of_the_input_is_refused(
+    photos: Path, checkpoint_path: Path, tmp_path: Path
+) -> None:
+    mount = tmp_path / "mount"
+    with mounted_again(photos, mount):
+        for output in (mount, mount / "out"):
+            problems = Problems()
+            batch = {"name": "x", "input": str(photos), "output": str(output)}
+            resolve(config(checkpoint_path, batch), problems)
+            [mistake] = problems.found
+            assert f"{photos} includes {output}, where batch x writes" in mistake.message
+        batch = {"name": "x", "input": f"{photos}/a.jpg", "output": str(mount)}
+        with pytest.raises(ConfigError, match=f"would be written over {mount}/a.jpg"):
+            survey(plan(config(checkpoint_path, batch)))
+
+
+def test_writing_into_a_mount_of_a_folder_below_the_input_is_refused(
+    photos: Path, checkpoint_path: Path, tmp_path: Path
+) -> None:
+    mount = tmp_path / "mount"
+    with mounted_again(photos / "below", mount):
+        batch = {"name": "x", "input": str(photos), "output": str(mount / "out")}
+        with pytest.raises(ConfigError, match=f"{photos} includes {mount}/out"):
+            survey(plan(config(checkpoint_path, batch)))
+
+
+def test_two_outputs_on_one_name_are_refused_where_a_volume_ignores_spelling(
+    photos: Path, checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "A.jpg").touch()
+    (photos / "Below").mkdir()
+    (photos / "Below" / "c.jpeg").touch()
+    (photos / "e\u0301.png").touch()
+    (photos / "\u00e9.png").touch()
+    out = tmp_path / "out"
+    plans = plan(config(checkpoint_path, {"name": "x", "input": str(photos), "output": str(out)}))
+    assert survey(plans) == {"x": {None: 6 + 1}}
+    ignore_spelling(monkeypatch)
+    with pytest.raises(ConfigError) as caught:
+        survey(plans)
+    assert len(caught.value.mistakes) == 3
+    assert (
+        f"batch x: {photos}/a.jpg and {photos}/A.jpg would both be written to {out}/a.jpg, which is"
+        f" the same file as {out}/A.jpg there"
+    ) in caught.value.mistakes

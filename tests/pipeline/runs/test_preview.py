@@ -12,6 +12,7 @@ from stylebeam.pipeline.methods import gatys
 from stylebeam.pipeline.runs import preview
 from stylebeam.transforms.checkpoints import parse_checkpoint, shipped_checkpoints
 from stylebeam.transforms.images.contact_sheet import contact_sheet
+from tests.helpers.volumes import mounted_again
 
 
 class Sheets:
@@ -129,6 +130,10 @@ def test_a_photo_is_never_overwritten(
 ) -> None:
     assert main(["preview", "config.yaml", "photos/photo.png"]) == 2
     assert "photos/photo.png is the input" in capsys.readouterr().err
+    mount = one_batch / "mount"
+    with mounted_again(one_batch / "photos", mount):
+        assert main(["preview", "config.yaml", str(mount / "photo.png")]) == 2
+        assert f"{mount}/photo.png is the input" in capsys.readouterr().err
     assert main(["preview", "config.yaml", "preview.txt"]) == 2
     assert "the name must end in one of .jpg" in capsys.readouterr().err
 
