@@ -1,5 +1,6 @@
 """The parts of PNG and JPEG files: PNG's chunks and JPEG's segments."""
 
+import re
 import struct
 from collections.abc import Iterator
 
@@ -15,7 +16,10 @@ _MANY_ZEROS = bytes(2**16)
 
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
 # APP14 is Adobe's: it says which color space the channels are in and whether CMYK is inverted.
-_APP0, _APP14, _APP15, _COMMENT = 0xE0, 0xEE, 0xEF, 0xFE
+_APP0, _APP2, _APP14, _APP15, _COMMENT = 0xE0, 0xE2, 0xEE, 0xEF, 0xFE
+_ICC_HEADER = b"ICC_PROFILE\0"
+# The entry of EXIF in the list of an AVIF file's items: version, flags, number, protection, type.
+_AVIF_EXIF = re.compile(rb"(infe\x02.{3}.{2}.{2})Exif", re.DOTALL)
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -75,14 +79,26 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def jpeg_pixels(data: bytes) -> bytes:
-    """Return a JPEG file without metadata, except Adobe's segment, which the pixels need."""
+    """Return a JPEG file with only the metadata that its colors need: ICC and Adobe's segment."""
     kept = [data[:2]]
     for marker, start, end in jpeg_segments(data):
         if marker == _START_OF_SCAN:
             return b"".join([*kept, data[start:]])
-        if not (_APP0 <= marker <= _APP15 or marker == _COMMENT) or marker == _APP14:
+        is_profile = marker == _APP2 and data.startswith(_ICC_HEADER, start + 4)
+        is_metadata = _APP0 <= marker <= _APP15 or marker == _COMMENT
+        if not is_metadata or marker == _APP14 or is_profile:
             kept.append(data[start:end])
     return data
+
+
+def app13_segment(content: bytes) -> bytes:
+    """Return a segment of a JPEG file that contains Photoshop's resources."""
+    return b"\xff\xed" + struct.pack(">H", len(content) + 2) + content
+
+
+def avif_pixels(data: bytes) -> bytes:
+    """Return an AVIF file whose EXIF is not found by readers."""
+    return _AVIF_EXIF.sub(rb"\1none", data)
 
 
 def is_cut_off(data: bytes, image_format: str) -> bool:
