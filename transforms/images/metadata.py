@@ -112,8 +112,10 @@ def read_dpi(image: Image.Image, exif: bytes | None) -> tuple[float, float] | No
         image: the file as opened by Pillow.
         exif: the file's EXIF from `read_metadata`.
     """
+    # Pillow says 1 where a TIFF file has no resolution.
+    dpi = None if image.format == "TIFF" else image.info.get("dpi")
     try:
-        x, y = (float(value) for value in image.info.get("dpi") or resolution_of_exif(exif))
+        x, y = (float(value) for value in dpi or resolution_of_exif(exif))
     except Exception:  # The values may be of any type.
         return None
     valid = all(math.isfinite(value) and 1 <= value <= _LARGEST_DPI for value in (x, y))

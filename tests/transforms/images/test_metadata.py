@@ -288,3 +288,8 @@ def test_a_wrong_offset_of_a_directory_is_ignored() -> None:
         photo = decode(encode_tiff(pixels, Tags(exif=exif)))
         assert np.array_equal(photo.pixels.numpy().transpose(1, 2, 0), pixels)
         assert opened(encode(photo, "png")).getexif().get_ifd(EXIF_IFD) == {0x829A: 0.25}
+
+
+def test_a_tiff_without_a_resolution_has_none() -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    assert decode(encode_tiff(pixels, Tags())).dpi is None
