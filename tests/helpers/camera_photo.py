@@ -195,16 +195,17 @@ IPTC = iptc(
 COMMENT = "Kommentar: Grüße, 東京"
 
 
-def camera_photo(order: str = "<") -> bytes:
+def camera_photo(order: str = "<", image: Image.Image | None = None) -> bytes:
     """Return a JPEG file with all of these metadata.
 
     Args:
         order: the byte order of EXIF.
+        image: its image, as stored; a gradient by default.
     """
     y, x = np.mgrid[0:24, 0:32]
     pixels = np.stack([8 * x, 10 * y, 4 * x + 3 * y], axis=2).astype(np.uint8)
     return file_of(
-        Image.fromarray(pixels),
+        image or Image.fromarray(pixels),
         "jpeg",
         quality=95,
         exif=b"Exif\0\0" + write_tags(camera_tags(order)),

@@ -32,6 +32,7 @@ from stylebeam.transforms.images.segments import (
     is_cut_off,
     jpeg_pixels,
     png_pixels,
+    png_profile,
     png_with_metadata,
 )
 from stylebeam.transforms.images.sixteen_bit import decode_sixteen_bit
@@ -132,6 +133,8 @@ def _decode(data: bytes, original: bytes, spec: FormatSpec, max_pixels: int) -> 
         metadata = read_metadata(image, original)
         orientation = metadata.orientation
         profile = image.info.get("icc_profile")
+        if profile is None and spec.name == "png":
+            profile = png_profile(original)  # of a file whose metadata Pillow cannot read
         used = profile or named_profile(image, original, metadata.is_adobe_rgb)
         pixels = decode_sixteen_bit(image, data)
         if pixels is None:

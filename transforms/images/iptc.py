@@ -29,15 +29,15 @@ _PLACELESS = (
 
 def iptc_of_resources(resources: bytes) -> bytes:
     """Return the IPTC in Photoshop's image resources; empty if there is none."""
-    found, place = b"", 0
+    found, place = [], 0
     while resources[place : place + 4] == b"8BIM" and place + 12 <= len(resources):
         [number, length_of_name] = struct.unpack_from(">HB", resources, place + 4)
         place += 6 + (length_of_name + 2) // 2 * 2
         [length] = struct.unpack(">L", resources[place : place + 4].rjust(4, b"\0"))
         if number == _IPTC_RESOURCE:
-            found += resources[place + 4 : place + 4 + length]
+            found.append(resources[place + 4 : place + 4 + length])
         place += 4 + length + length % 2
-    return found
+    return b"".join(found)
 
 
 def resources_of_iptc(iptc: bytes) -> bytes:

@@ -45,8 +45,13 @@ from stylebeam.transforms.images.xmp import current_xmp
 
 _LARGEST_DPI = 65_535  # what JPEG holds
 
-_EXIF_HEADER, _XMP_HEADER = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
-_APP1, _APP13, _COMMENT = 0xE1, 0xED, 0xFE
+# The markers of a JPEG file's segments, and what their contents start with.
+_SEGMENTS = {
+    "exif": (0xE1, b"Exif\0\0"),
+    "xmp": (0xE1, b"http://ns.adobe.com/xap/1.0/\0"),
+    "resources": (0xED, PHOTOSHOP_HEADER),
+    "comment": (0xFE, b""),
+}
 # TIFF tags that are read although they are kept elsewhere.
 _READ = {ORIENTATION, XMP_TAG, IPTC_TAG, PHOTOSHOP_TAG}
 
@@ -137,18 +142,18 @@ def tiff_tags(
 
 
 def _of_jpeg(data: bytes) -> _Raw:
-    exif, resources, comment, xmp = b"", b"", b"", None
+    """Return the metadata of a JPEG file. Each kind may be in several segments."""
+    parts: dict[str, list[bytes]] = {"exif": [], "xmp": [], "resources": [], "comment": []}
     for marker, start, end in jpeg_segments(data):
-        content = data[start + 4 : end]
-        if marker == _APP1 and content.startswith(_EXIF_HEADER):
-            exif += content.removeprefix(_EXIF_HEADER)
-        elif marker == _APP1 and content.startswith(_XMP_HEADER):
-            xmp = xmp or content.removeprefix(_XMP_HEADER)
-        elif marker == _APP13 and content.startswith(PHOTOSHOP_HEADER):
-            resources += content.removeprefix(PHOTOSHOP_HEADER)
-        elif marker == _COMMENT:
-            comment += b"\n" * bool(comment) + content.strip(b"\0")
-    return _Raw(parse_exif(exif), xmp, iptc_of_resources(resources), comment_texts(comment))
+        for name, (its_marker, header) in _SEGMENTS.items():
+            if marker == its_marker and data.startswith(header, start + 4):
+                parts[name].append(data[start + 4 + len(header) : end])
+    return _Raw(
+        tags=parse_exif(b"".join(parts["exif"])),
+        xmp=next(iter(parts["xmp"]), None),
+        iptc=iptc_of_resources(b"".join(parts["resources"])),
+        texts=comment_texts(b"\n".join(comment.strip(b"\0") for comment in parts["comment"])),
+    )
 
 
 def _of_png(data: bytes) -> _Raw:

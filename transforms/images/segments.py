@@ -1,13 +1,16 @@
-"""The parts of PNG and JPEG files: PNG's chunks and JPEG's segments."""
+"""The parts of PNG, JPEG and AVIF files: chunks, segments and items."""
 
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 # Chunks that describe how the pixels are stored. All others are metadata.
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+
+_LARGEST_PROFILE = 4 * 2**20  # bytes
 
 _ANIMATION_CHUNKS = (b"acTL", b"fcTL", b"fdAT")
 
@@ -41,6 +44,25 @@ def png_pixels(data: bytes) -> bytes:
     """Return a PNG file with only the chunks that its pixels need."""
     kept = [chunk for kind, chunk in png_chunks(data) if kind in _PIXEL_CHUNKS]
     return b"".join([PNG_SIGNATURE, *kept])
+
+
+def png_profile(data: bytes) -> bytes | None:
+    """Return the ICC profile in a PNG file; None if there is none, or it is damaged or long."""
+    for kind, chunk in png_chunks(data):
+        if kind == b"iCCP":
+            _, _, rest = chunk[8:-4].partition(b"\0")
+            return expanded(rest[1:], _LARGEST_PROFILE)
+    return None
+
+
+def expanded(compressed: bytes, longest: int) -> bytes | None:
+    """Return what zlib has compressed; None if it is damaged, or too long."""
+    decompressor = zlib.decompressobj()
+    try:
+        data = decompressor.decompress(compressed, longest)
+    except zlib.error:
+        return None
+    return data if decompressor.eof else None
 
 
 def png_with_metadata(data: bytes, other: bytes) -> bytes:

@@ -5,9 +5,8 @@ files have the keyword "Comment".
 """
 
 import re
-import zlib
 
-from stylebeam.transforms.images.segments import png_chunks
+from stylebeam.transforms.images.segments import expanded, png_chunks
 
 Text = tuple[str, str]
 """A keyword and a text."""
@@ -93,23 +92,13 @@ def _png_text(kind: bytes, body: bytes) -> tuple[str, bytes | None]:
     if kind == b"tEXt":
         return keyword, rest.decode("latin-1").encode()
     if kind == b"zTXt":
-        expanded = _expanded(rest[1:])
-        return keyword, expanded and expanded.decode("latin-1").encode()
+        latin = expanded(rest[1:], _LARGEST)
+        return keyword, latin and latin.decode("latin-1").encode()
     is_compressed, rest = rest[:1] == b"\1", rest[2:]
     # A language and a translated keyword precede the text.
     text = rest.split(b"\0", 2)[-1]
-    international = _expanded(text) if is_compressed else text
+    international = expanded(text, _LARGEST) if is_compressed else text
     try:
         return keyword, None if international is None else international.decode().encode()
     except UnicodeDecodeError:
         return keyword, None
-
-
-def _expanded(compressed: bytes) -> bytes | None:
-    """Return what zlib has compressed; None if it is damaged, or too long."""
-    decompressor = zlib.decompressobj()
-    try:
-        expanded = decompressor.decompress(compressed, _LARGEST)
-    except zlib.error:
-        return None
-    return expanded if decompressor.eof else None

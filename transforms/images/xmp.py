@@ -139,7 +139,7 @@ def current_xmp(xmp: bytes | None, turned: bool = False) -> bytes | None:
     """
     if not xmp or len(xmp) > _LARGEST:
         return None
-    xmp = xmp.strip(b"\0")
+    xmp = xmp.strip(b"\0").lstrip()
     stale = _matcher(_STALE | _STALE_WHEN_TURNED if turned else _STALE)
     return _filtered(
         xmp, lambda name: not (name.namespace.startswith(_STALE_NAMESPACES) or stale(name))

@@ -169,6 +169,15 @@ def test_iptc_is_kept_in_jpeg_and_tiff(gradient: Gradient, source: str) -> None:
     assert "Zürich".encode() not in private
 
 
+def test_iptc_that_imagemagick_wrote_into_a_png_is_read(gradient: Gradient) -> None:
+    resources = resources_of_iptc(IPTC)[14:]
+    for profile in (resources, IPTC):
+        info = PngInfo()
+        text = f"\niptc\n{len(profile):8}\n{profile.hex()}\n"
+        info.add_text("Raw profile type iptc", text, zip=True)
+        assert decode(file_of(gradient(32, 24), "png", pnginfo=info)).iptc == IPTC
+
+
 def test_iptc_without_previews_and_after_damage() -> None:
     preview = b"\x1c\x02\xca\0\4JFIF"
     long = b"\x1c\x02\x78\x80\4" + struct.pack(">L", 5) + b"hello"

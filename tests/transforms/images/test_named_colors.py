@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from stylebeam.transforms.images.color_profiles import to_srgb
 from stylebeam.transforms.images.decoding import decode
@@ -75,6 +76,14 @@ def test_other_colors_of_exif_are_srgb(color_space: int, index: str | None) -> N
 def test_a_profile_counts_more_than_exif() -> None:
     exif = adobe_exif(65_535, "R03")
     assert difference(file_of(plain(), "png", exif=exif, icc_profile=P3), expected(P3)) <= 1
+
+
+def test_a_profile_beside_a_text_that_expands_is_used() -> None:
+    info = PngInfo()
+    info.add_text("Bomb", "0" * 2**23, zip=True)
+    data = file_of(plain(), "png", pnginfo=info, icc_profile=P3)
+    assert difference(data, expected(P3)) <= 1
+    assert decode(data).icc_profile is not None
 
 
 def test_a_thumbnail_has_the_colors_of_the_photo() -> None:
