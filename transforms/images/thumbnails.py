@@ -66,5 +66,6 @@ def _reduced_jpeg(data: bytes, box: tuple[int, int], max_pixels: int) -> Image.I
         profile = profile or named_profile(image, data, metadata.is_adobe_rgb)
         turn = _UPRIGHT.get(metadata.orientation)
         upright = image.copy() if turn is None else image.transpose(turn)
+        upright.info = {}  # Pillow would write the comment into the thumbnail's file
         upright.thumbnail(box, Image.Resampling.LANCZOS)
         return to_srgb(upright, profile)

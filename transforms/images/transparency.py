@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-# About this many pixels are processed at a time at full resolution, as floats.
-_BLOCK = 2**22
+# About this many pixels are processed at a time at full resolution, as floats. The first step is
+# larger than the others, so that an image of one sixteenth of the pixels is all that is kept.
+_BLOCK, _FIRST = 2**22, 4
 
 
 def fill_transparent(pixels: Tensor, alpha: Tensor) -> Tensor:
@@ -14,9 +15,9 @@ def fill_transparent(pixels: Tensor, alpha: Tensor) -> Tensor:
     What is stored there is invisible, and arbitrary: often black or white, sometimes a whole
     hidden image. A network would see it, and mix it into the visible pixels beside it.
 
-    The visible pixels are averaged at half, a quarter, ... of the size, until every pixel has a
-    color; then each transparent pixel gets the color of the smallest such area around it. The time
-    is linear in the number of pixels.
+    The visible pixels are averaged at a quarter, an eighth, ... of the size, until every pixel has
+    a color; then each transparent pixel gets the color of the smallest such area around it. The
+    time is linear in the number of pixels.
 
     Args:
         pixels: RGB, uint8 or uint16, shape (3, H, W).
@@ -26,35 +27,40 @@ def fill_transparent(pixels: Tensor, alpha: Tensor) -> Tensor:
         The pixels; the same tensor if nothing is transparent, or if everything is.
     """
     # Not all operations of PyTorch support uint16.
-    visible = alpha.to(torch.int32) > 0
+    visible = (alpha.view(torch.int16) if alpha.dtype == torch.uint16 else alpha) != 0
     if visible.all() or not visible.any():
         return pixels
     height, width = pixels.shape[1:]
-    rows = max(2, _BLOCK // width // 2 * 2)
+    rows = _FIRST * max(1, _BLOCK // width // _FIRST)
     blocks = [slice(top, top + rows) for top in range(0, height, rows)]
-    halves = [_half(pixels[:, rows].float(), visible[:, rows].float()) for rows in blocks]
+    reduced = [
+        _reduced(pixels[:, rows].float(), visible[:, rows].float(), _FIRST) for rows in blocks
+    ]
     colors = _filled(
-        torch.cat([color for color, _ in halves], dim=1),
-        torch.cat([weight for _, weight in halves], dim=1),
+        torch.cat([color for color, _ in reduced], dim=1),
+        torch.cat([weight for _, weight in reduced], dim=1),
     ).round()
     filled = pixels.clone()
     for block in blocks:
-        top = block.start // 2
-        near = colors[:, top : top + rows // 2].repeat_interleave(2, 1).repeat_interleave(2, 2)
+        near = colors[:, block.start // _FIRST : block.stop // _FIRST]
+        near = near.repeat_interleave(_FIRST, 1).repeat_interleave(_FIRST, 2)
         own, seen = pixels[:, block], visible[:, block]
         near = near[:, : own.shape[1], :width]
         filled[:, block] = torch.where(seen, own.float(), near).to(pixels.dtype)
     return filled
 
 
-def _half(colors: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean color of the visible pixels among every four, and whether there are any.
+def _reduced(colors: Tensor, weight: Tensor, factor: int) -> tuple[Tensor, Tensor]:
+    """Return the mean color of the visible pixels in every square, and whether there are any.
 
     Args:
         colors: shape (3, H, W).
         weight: 1 for visible pixels, 0 for others; shape (1, H, W).
+        factor: the side of a square in pixels.
     """
-    sums, count = (avg_pool2d(values, 2, ceil_mode=True) for values in (colors * weight, weight))
+    sums, count = (
+        avg_pool2d(values, factor, ceil_mode=True) for values in (colors * weight, weight)
+    )
     return torch.where(count > 0, sums / count, 0), (count > 0).float()
 
 
@@ -67,6 +73,6 @@ def _filled(colors: Tensor, weight: Tensor) -> Tensor:
     """
     if weight.all():
         return colors
-    smaller = _filled(*_half(colors, weight))
+    smaller = _filled(*_reduced(colors, weight, 2))
     near = interpolate(smaller[None], size=colors.shape[1:], mode="bilinear")[0]
     return torch.where(weight > 0, colors, near)

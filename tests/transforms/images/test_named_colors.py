@@ -58,6 +58,11 @@ def test_adobe_rgb_of_exif_is_converted(image_format: str) -> None:
     assert integers(tags.exif[0xA001], "<") == (1,)
 
 
+def test_the_unofficial_number_of_adobe_rgb_is_known() -> None:
+    data = file_of(plain(), "png", exif=adobe_exif(2, None))
+    assert difference(data, expected(ADOBE_RGB)) <= 1
+
+
 def test_adobe_rgb_of_a_tiff_with_16_bits_is_converted() -> None:
     pixels = np.full((64, 64, 3), COLOR, np.uint16) * 257
     tags = Tags(exif={0xA001: integer_entry("<", 65_535)}, interop={1: text("R03")})
