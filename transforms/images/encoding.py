@@ -19,7 +19,11 @@ from stylebeam.transforms.images.formats import (
 from stylebeam.transforms.images.iptc import LARGEST_IN_JPEG, iptc_without_place, resources_of_iptc
 from stylebeam.transforms.images.metadata import tiff_tags
 from stylebeam.transforms.images.photo import Photo
-from stylebeam.transforms.images.segments import app13_segment, png_with_metadata
+from stylebeam.transforms.images.segments import (
+    app13_segment,
+    jpeg_with_comment,
+    png_with_metadata,
+)
 from stylebeam.transforms.images.sixteen_bit import encode_sixteen_bit_png
 from stylebeam.transforms.images.texts import Text, comment_of, texts_without_place
 from stylebeam.transforms.images.tiff import encode_tiff
@@ -84,7 +88,14 @@ def _encode(photo: Photo, spec: FormatSpec, quality: int, keep_gps: bool) -> byt
         # then replaced.
         around = _save(Image.new("RGB", (1, 1)), spec, options)
         return png_with_metadata(encode_sixteen_bit_png(pixels), around)
-    return _save(Image.fromarray(pixels), spec, options)
+    comment = comment_of(photo.texts) if spec.comment else None
+    if comment and spec.name == "gif":
+        options["comment"] = comment
+    data = _save(Image.fromarray(pixels), spec, options)
+    if comment and spec.name == "jpeg":
+        # Pillow's buffer is too small for a comment beside long EXIF.
+        data = jpeg_with_comment(data, comment)
+    return data
 
 
 def _channels_last(photo: Photo) -> np.ndarray:
@@ -106,9 +117,6 @@ def _save_options(photo: Photo, spec: FormatSpec, quality: int) -> dict[str, obj
         options["quality"] = quality
     if spec.dpi and photo.dpi:
         options["dpi"] = photo.dpi
-    comment = comment_of(photo.texts)
-    if spec.comment and comment:
-        options["comment"] = comment
     if not spec.metadata:
         return options
     exif, xmp = photo.exif, photo.xmp

@@ -19,7 +19,7 @@ _MANY_ZEROS = bytes(2**16)
 
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
 # APP14 is Adobe's: it says which color space the channels are in and whether CMYK is inverted.
-_APP0, _APP2, _APP14, _APP15, _COMMENT = 0xE0, 0xE2, 0xEE, 0xEF, 0xFE
+_APP0, _APP2, _APP13, _APP14, _APP15, _COMMENT = 0xE0, 0xE2, 0xED, 0xEE, 0xEF, 0xFE
 _ICC_HEADER = b"ICC_PROFILE\0"
 # The entry of EXIF in the list of an AVIF file's items: version, flags, number, protection, type.
 _AVIF_EXIF = re.compile(rb"(infe\x02.{3}.{2}.{2})Exif", re.DOTALL)
@@ -115,7 +115,18 @@ def jpeg_pixels(data: bytes) -> bytes:
 
 def app13_segment(content: bytes) -> bytes:
     """Return a segment of a JPEG file that contains Photoshop's resources."""
-    return b"\xff\xed" + struct.pack(">H", len(content) + 2) + content
+    return _segment(_APP13, content)
+
+
+def jpeg_with_comment(data: bytes, comment: bytes) -> bytes:
+    """Return a JPEG file with a comment after its other metadata."""
+    starts = (start for marker, start, _ in jpeg_segments(data) if not _APP0 <= marker <= _APP15)
+    place = next(starts, 2)
+    return data[:place] + _segment(_COMMENT, comment) + data[place:]
+
+
+def _segment(marker: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
 
 
 def avif_pixels(data: bytes) -> bytes:

@@ -17,6 +17,8 @@ _XMP = "XML:com.adobe.xmp"
 _LARGEST, _LARGEST_SUM = 4 * 2**20, 16 * 2**20
 _LARGEST_TEXT = 2**16
 
+_LONGEST_KEYWORD = 79  # in PNG
+_LARGEST_COMMENT = 65_533  # in JPEG
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 
 # Keywords of what describes the file, not the picture, and of copies of EXIF, XMP and IPTC.
@@ -43,7 +45,7 @@ def png_texts(data: bytes) -> dict[str, bytes]:
         if kind in _TEXT_CHUNKS and len(chunk) <= _LARGEST <= left:
             keyword, text = _png_text(kind, chunk[8:-4])
             left -= _LARGEST if text is None else len(text)
-            if text is not None:
+            if text is not None and 0 < len(keyword) <= _LONGEST_KEYWORD:
                 found.setdefault(keyword, text)
     return found
 
@@ -81,8 +83,9 @@ def texts_without_place(texts: tuple[Text, ...]) -> tuple[Text, ...]:
 
 
 def comment_of(texts: tuple[Text, ...]) -> bytes | None:
-    """Return the comment among some texts, as JPEG and GIF files hold it."""
-    return next((text.encode() for keyword, text in texts if keyword == COMMENT), None)
+    """Return the comment among texts, as JPEG and GIF files hold it; None if it is too long."""
+    comment = next((text.encode() for keyword, text in texts if keyword == COMMENT), None)
+    return comment if comment and len(comment) <= _LARGEST_COMMENT else None
 
 
 def _png_text(kind: bytes, body: bytes) -> tuple[str, bytes | None]:

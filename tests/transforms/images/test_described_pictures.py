@@ -12,7 +12,13 @@ from PIL.PngImagePlugin import PngInfo
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from stylebeam.transforms.images.decoding import decode
-from stylebeam.transforms.images.directories import UNDEFINED, Entry, Tags
+from stylebeam.transforms.images.directories import (
+    MAKER_NOTE,
+    UNDEFINED,
+    Entry,
+    Tags,
+    write_tags,
+)
 from stylebeam.transforms.images.encoding import encode
 from stylebeam.transforms.images.iptc import (
     current_iptc,
@@ -212,6 +218,29 @@ def test_comments_are_kept_in_jpeg_png_and_gif(gradient: Gradient, source: str) 
     assert opened(encode(photo, "png")).text == {"Comment": COMMENT}
     latin = file_of(image, "jpeg", comment="Grüße".encode("latin-1"))
     assert decode(latin).texts == (("Comment", "Grüße"),)
+
+
+def test_a_comment_too_long_for_a_jpeg_is_left_out() -> None:
+    for length in (65_533, 65_534):
+        photo = Photo(torch.zeros(3, 8, 8, dtype=torch.uint8), texts=(("Comment", "a" * length),))
+        written = opened(encode(photo, "jpeg")).info
+        assert len(written.get("comment", b"")) == (length if length == 65_533 else 0)
+        assert len(opened(encode(photo, "png")).text["Comment"]) == length
+
+
+def test_a_jpeg_holds_the_largest_exif_xmp_iptc_and_comment_together() -> None:
+    note = Entry(UNDEFINED, bytes(65_400))
+    photo = Photo(
+        torch.zeros(3, 8, 8, dtype=torch.uint8),
+        exif=b"Exif\0\0" + write_tags(Tags(exif={MAKER_NOTE: note})),
+        xmp=packet(elements=b" " * 65_000),
+        iptc=iptc(*[(120, "a" * 21_000)] * 3),
+        texts=(("Comment", "a" * 65_000),),
+    )
+    read = decode(encode(photo, "jpeg"))
+    assert (read.exif, read.xmp, read.iptc, read.texts) == (
+        *(photo.exif, photo.xmp, photo.iptc, photo.texts),
+    )
 
 
 def test_texts_of_a_png_are_kept_unless_they_describe_the_file(gradient: Gradient) -> None:
