@@ -17,6 +17,7 @@ from stylebeam.transforms.images.encoding import encode
 from stylebeam.transforms.images.formats import FORMATS
 from stylebeam.transforms.images.photo import Photo
 from stylebeam.transforms.images.segments import PNG_SIGNATURE, jpeg_segments, png_chunks
+from tests.helpers.camera_photo import camera_photo
 
 Piece = tuple[int, int, int, int]
 """Start and end of a part of a file, and the offset and size in bytes of its length field."""
@@ -92,6 +93,7 @@ def seed_files() -> dict[str, bytes]:
         "palette.bmp": _file(rgb.quantize(16), "bmp"),
         "photo.avif": _file(alpha, "avif", **everything),
     }
+    files["camera.jpg"] = camera_photo(image=rgb)
     if FORMATS["heif"].is_available:
         files["photo.heic"] = _file(rgb, "heif", **everything)
     return files

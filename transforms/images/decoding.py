@@ -2,6 +2,8 @@
 
 import io
 import re
+from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,27 +12,32 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from stylebeam.transforms.images import metadata
 from stylebeam.transforms.images.color_profiles import (
     SRGB_PROFILE,
     sixteen_bit_to_srgb,
     to_srgb,
 )
+from stylebeam.transforms.images.exif import ORIENTATION, exif_with_size
 from stylebeam.transforms.images.formats import (
     DEFAULT_MAX_PIXELS,
     FormatSpec,
     ImageError,
     format_of_file,
 )
+from stylebeam.transforms.images.metadata import read_dpi, read_metadata
+from stylebeam.transforms.images.named_colors import named_profile
 from stylebeam.transforms.images.photo import Photo
 from stylebeam.transforms.images.segments import (
+    avif_pixels,
     is_cut_off,
     jpeg_pixels,
     png_pixels,
+    png_profile,
     png_with_metadata,
 )
 from stylebeam.transforms.images.sixteen_bit import decode_sixteen_bit
-from stylebeam.transforms.images.tiff import tags_exceed
+from stylebeam.transforms.images.tiff import tags_exceed, tiff_pixels
+from stylebeam.transforms.images.transparency import fill_transparent
 
 # What the decoders' messages have in common when the data end before the image does.
 _TRUNCATION = re.compile(r"truncated|incomplete|end of file|end of input|premature", re.IGNORECASE)
@@ -39,7 +46,8 @@ _TRUNCATION = re.compile(r"truncated|incomplete|end of file|end of input|prematu
 def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:
     """Return the photo in an image file: the first frame of an animation, the first of many pages.
 
-    Metadata that are damaged, or that would expand to gigabytes, are ignored.
+    Metadata that are damaged, or that would expand to gigabytes, are ignored. Fully transparent
+    pixels have colors of visible ones nearby.
 
     Args:
         data: the whole file.
@@ -51,23 +59,24 @@ def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:
     spec = format_of_file(data)
     if is_cut_off(data, spec.name):
         raise ImageError(_truncation(spec))
+    readable = data
     if tags_exceed(data):
         bare = _without_metadata(data, spec)
-        if bare is None:
+        if bare is None or (spec.name in ("tiff", "avif") and tags_exceed(bare)):
             raise ImageError(
                 f"The {spec.pillow} file is damaged: its tags refer to the same bytes again and"
                 " again."
             )
-        data = bare
+        readable = bare
     try:
-        return _decode(data, spec, max_pixels)
+        return _decode(readable, data, spec, max_pixels)
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly any kind on a malformed file.
         bare = _without_metadata(data, spec)
         if bare is not None:
             try:
-                return _decode(bare, spec, max_pixels)
+                return _decode(bare, data, spec, max_pixels)
             except Exception:  # The metadata were not the cause: the first error says more.
                 pass
         raise ImageError(_explanation(error, spec, max_pixels)) from error
@@ -94,12 +103,25 @@ def check_size(image: Image.Image, max_pixels: int) -> None:
 
 def _without_metadata(data: bytes, spec: FormatSpec) -> bytes | None:
     """Return a file with the same pixels and no metadata; None for formats where we cannot."""
-    strip = {"png": png_pixels, "jpeg": jpeg_pixels}.get(spec.name)
+    strippers: dict[str, Callable[[bytes], bytes | None]] = {
+        "png": png_pixels,
+        "jpeg": jpeg_pixels,
+        "tiff": tiff_pixels,
+        "avif": avif_pixels,
+    }
+    strip = strippers.get(spec.name)
     return strip(data) if strip else None
 
 
-def _decode(data: bytes, spec: FormatSpec, max_pixels: int) -> Photo:
-    """Decode a file. Any exception is possible."""
+def _decode(data: bytes, original: bytes, spec: FormatSpec, max_pixels: int) -> Photo:
+    """Decode a file. Any exception is possible.
+
+    Args:
+        data: the file, with or without its metadata.
+        original: the file, from which the metadata are read.
+        spec: the file's format.
+        max_pixels: images with more pixels are refused.
+    """
     allow_pixels(max_pixels)
     if spec.name == "png":
         # Pillow reads metadata after the pixels only when it decodes the pixels, and 16-bit
@@ -108,30 +130,47 @@ def _decode(data: bytes, spec: FormatSpec, max_pixels: int) -> Photo:
     formats = spec.opened_as or (spec.pillow,)
     with Image.open(io.BytesIO(data), formats=formats) as image:
         check_size(image, max_pixels)
+        metadata = read_metadata(image, original)
+        orientation = metadata.orientation
+        profile = image.info.get("icc_profile")
+        if profile is None and spec.name == "png":
+            profile = png_profile(original)  # of a file whose metadata Pillow cannot read
+        used = profile or named_profile(image, original, metadata.is_adobe_rgb)
         pixels = decode_sixteen_bit(image, data)
         if pixels is None:
+            if ORIENTATION in getattr(image, "tag_v2", ()):
+                orientation = 1  # Pillow applies the orientation of TIFF files.
             image.load()
             # The header of a HEIF file may give another size than the image has.
             check_size(image, max_pixels)
-            rgb, alpha = _eight_bit_pixels(image)
+            rgb, alpha = _eight_bit_pixels(image, used)
         else:
-            rgb = sixteen_bit_to_srgb(pixels[..., :3], image.info.get("icc_profile"))
+            rgb = sixteen_bit_to_srgb(pixels[..., :3], used)
             alpha = pixels[..., 3:] if pixels.shape[2] == 4 else None
-        orientation, exif = metadata.read_exif(image, data)
         photo = Photo(
             pixels=_upright(rgb, orientation),
             alpha=None if alpha is None else _upright(alpha, orientation),
-            exif=exif,
-            icc_profile=SRGB_PROFILE if image.info.get("icc_profile") else None,
-            xmp=metadata.read_xmp(image),
-            dpi=metadata.read_dpi(image, exif),
+            icc_profile=SRGB_PROFILE if profile else None,
+            xmp=metadata.xmp,
+            iptc=metadata.iptc,
+            texts=metadata.texts,
+            dpi=read_dpi(image, metadata.exif),
         )
     # RGB may have been reduced to 8 bits by its color profile; then alpha is too.
-    return photo.with_depth(photo.pixels.dtype)
+    photo = photo.with_depth(photo.pixels.dtype)
+    if photo.alpha is not None:
+        photo = replace(photo, pixels=fill_transparent(photo.pixels, photo.alpha))
+    return replace(photo, exif=exif_with_size(metadata.exif, *photo.size))
 
 
-def _eight_bit_pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+def _eight_bit_pixels(
+    image: Image.Image, profile: bytes | None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Return RGB and alpha of a loaded image, uint8, shapes (H, W, 3) and (H, W, 1).
+
+    Args:
+        image: the image.
+        profile: the ICC profile of its color space.
 
     Raises:
         ImageError: the pixels are of a type without a known range.
@@ -143,7 +182,7 @@ def _eight_bit_pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None
     alpha = None
     if image.has_transparency_data:
         alpha = np.asarray(image.convert("RGBA").getchannel("A"))[..., None]
-    return _rgb_values(to_srgb(image, image.info.get("icc_profile"))), alpha
+    return _rgb_values(to_srgb(image, profile)), alpha
 
 
 def _rgb_values(image: Image.Image) -> np.ndarray:
@@ -156,7 +195,7 @@ def _rgb_values(image: Image.Image) -> np.ndarray:
     return cv2.cvtColor(values.reshape(image.height, image.width, 4), cv2.COLOR_RGBA2RGB)
 
 
-def _upright(pixels: np.ndarray, orientation: object) -> Tensor:
+def _upright(pixels: np.ndarray, orientation: int) -> Tensor:
     """Apply the EXIF orientation to pixels of shape (H, W, C); return shape (C, H, W).
 
     The result is channels-last in memory, the layout that networks and encoders use.

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from stylebeam.transforms.images import metadata
+from stylebeam.transforms.images.exif import exif_without_place, shortened_exif
 from stylebeam.transforms.images.formats import (
     DEFAULT_QUALITY,
     FORMATS,
@@ -16,10 +16,18 @@ from stylebeam.transforms.images.formats import (
     ImageError,
     ImageFormat,
 )
+from stylebeam.transforms.images.iptc import LARGEST_IN_JPEG, iptc_without_place, resources_of_iptc
+from stylebeam.transforms.images.metadata import tiff_tags
 from stylebeam.transforms.images.photo import Photo
-from stylebeam.transforms.images.segments import png_with_metadata
+from stylebeam.transforms.images.segments import (
+    app13_segment,
+    jpeg_with_comment,
+    png_with_metadata,
+)
 from stylebeam.transforms.images.sixteen_bit import encode_sixteen_bit_png
+from stylebeam.transforms.images.texts import Text, comment_of, texts_without_place
 from stylebeam.transforms.images.tiff import encode_tiff
+from stylebeam.transforms.images.xmp import xmp_without_place
 
 
 def encode(
@@ -37,7 +45,8 @@ def encode(
         photo: the photo to encode.
         image_format: a name in `FORMATS`.
         quality: from 1 to 100, for lossy formats.
-        keep_gps: whether EXIF and XMP keep the GPS coordinates.
+        keep_gps: whether to keep all metadata; if not, only those that are known not to say where
+            the photo was taken.
 
     Raises:
         ImageError: the format cannot hold an image of this size, or needs an extra that is not
@@ -61,15 +70,17 @@ def _encode(photo: Photo, spec: FormatSpec, quality: int, keep_gps: bool) -> byt
     if not keep_gps:
         photo = replace(
             photo,
-            exif=metadata.exif_without_gps(photo.exif),
-            xmp=metadata.xmp_without_gps(photo.xmp),
+            exif=exif_without_place(photo.exif),
+            xmp=xmp_without_place(photo.xmp),
+            iptc=iptc_without_place(photo.iptc),
+            texts=texts_without_place(photo.texts),
         )
     depth = photo.pixels.dtype if spec.sixteen_bits else torch.uint8
     pixels = _channels_last(photo.with_depth(depth))
     if pixels.shape[2] == 4 and not spec.alpha:
         pixels = _over_white(pixels)
     if spec.name == "tiff":
-        tags = metadata.tiff_tags(photo.exif, photo.dpi, photo.xmp, photo.icc_profile)
+        tags = tiff_tags(photo.exif, photo.dpi, photo.xmp, photo.iptc, photo.icc_profile)
         return encode_tiff(pixels, tags)
     options = _save_options(photo, spec, quality)
     if pixels.dtype == np.uint16:
@@ -77,7 +88,14 @@ def _encode(photo: Photo, spec: FormatSpec, quality: int, keep_gps: bool) -> byt
         # then replaced.
         around = _save(Image.new("RGB", (1, 1)), spec, options)
         return png_with_metadata(encode_sixteen_bit_png(pixels), around)
-    return _save(Image.fromarray(pixels), spec, options)
+    comment = comment_of(photo.texts) if spec.comment else None
+    if comment and spec.name == "gif":
+        options["comment"] = comment
+    data = _save(Image.fromarray(pixels), spec, options)
+    if comment and spec.name == "jpeg":
+        # Pillow's buffer is too small for a comment beside long EXIF.
+        data = jpeg_with_comment(data, comment)
+    return data
 
 
 def _channels_last(photo: Photo) -> np.ndarray:
@@ -103,20 +121,30 @@ def _save_options(photo: Photo, spec: FormatSpec, quality: int) -> dict[str, obj
         return options
     exif, xmp = photo.exif, photo.xmp
     if spec.largest_exif is not None:
-        exif = metadata.shortened_exif(exif, spec.largest_exif)
+        exif = shortened_exif(exif, spec.largest_exif)
     if xmp and spec.largest_xmp is not None and len(xmp) > spec.largest_xmp:
         xmp = None
-    if spec.name == "png" and xmp:
-        text = PngInfo()
-        text.add_itxt("XML:com.adobe.xmp", xmp.decode())
-        options["pnginfo"] = text
+    if spec.texts:
+        options["pnginfo"] = _png_texts(xmp, photo.texts)
     elif xmp:
         options["xmp"] = xmp
+    if spec.iptc and photo.iptc and len(photo.iptc) <= LARGEST_IN_JPEG:
+        options["extra"] = app13_segment(resources_of_iptc(photo.iptc))
     if exif:
         options["exif"] = exif
     if photo.icc_profile:
         options["icc_profile"] = photo.icc_profile
     return options
+
+
+def _png_texts(xmp: bytes | None, texts: tuple[Text, ...]) -> PngInfo:
+    """Return XMP and texts as Pillow writes them into PNG files."""
+    info = PngInfo()
+    if xmp:
+        info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    for keyword, text in texts:
+        info.add_text(keyword, text)
+    return info
 
 
 def _save(image: Image.Image, spec: FormatSpec, options: dict[str, object]) -> bytes:

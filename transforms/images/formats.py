@@ -46,6 +46,9 @@ class FormatSpec:
         sixteen_bits: whether it is written with 16 bits per channel; needs code in `encoding`.
         alpha: whether it holds transparency; if not, transparent images are laid over white.
         metadata: whether it holds EXIF, XMP and an ICC profile.
+        iptc: whether it holds IPTC.
+        comment: whether it holds a comment.
+        texts: whether it holds texts with keywords, as PNG does.
         dpi: whether it holds the resolution outside EXIF.
         largest_exif: the most bytes of EXIF it holds, None for no limit.
         largest_xmp: the most bytes of XMP it holds, None for no limit.
@@ -63,6 +66,9 @@ class FormatSpec:
     sixteen_bits: bool = False
     alpha: bool = False
     metadata: bool = False
+    iptc: bool = False
+    comment: bool = False
+    texts: bool = False
     dpi: bool = False
     largest_exif: int | None = None
     largest_xmp: int | None = None
@@ -98,6 +104,8 @@ _ROWS = (
         is_output_format=True,
         lossy=True,
         metadata=True,
+        iptc=True,
+        comment=True,
         dpi=True,
         # One segment of 64 KiB holds each, after a header that names it.
         largest_exif=65_533,
@@ -113,6 +121,7 @@ _ROWS = (
         sixteen_bits=True,
         alpha=True,
         metadata=True,
+        texts=True,
         dpi=True,
     ),
     FormatSpec(
@@ -135,6 +144,7 @@ _ROWS = (
         sixteen_bits=True,
         alpha=True,
         metadata=True,
+        iptc=True,
         dpi=True,
     ),
     FormatSpec(
@@ -149,6 +159,7 @@ _ROWS = (
         pillow="GIF",
         extensions=(".gif",),
         signature=rb"GIF8",
+        comment=True,
         largest_side=65_535,
     ),
     FormatSpec(

@@ -1,106 +1,113 @@
-"""Metadata of photos: read EXIF, XMP and resolution, and remove what no longer applies.
+"""Metadata of photos: what is read from files, and what is written into them.
 
-Damaged metadata, and metadata larger than any camera writes, are ignored. They never raise.
+Metadata that are damaged, or larger than any program writes, are ignored. They never raise.
 """
 
 import math
-import re
-from typing import Any
+from dataclasses import replace
+from typing import NamedTuple
 
 from PIL import Image
 
-from stylebeam.transforms.images.tiff import (
-    EXIF_IFD,
-    GPS_IFD,
-    ICC_TAG,
-    INTEROP_IFD,
-    XMP_TAG,
-    tag_sizes,
+from stylebeam.transforms.images.directories import (
+    BYTE,
+    UNDEFINED,
+    Entry,
+    Tags,
+    read_tags,
 )
+from stylebeam.transforms.images.exif import (
+    ICC_TAG,
+    IPTC_TAG,
+    ORIENTATION,
+    PHOTOSHOP_TAG,
+    STORAGE_TAGS,
+    XMP_TAG,
+    parse_exif,
+    read_exif,
+    resolution_of_exif,
+    tags_with_resolution,
+)
+from stylebeam.transforms.images.iptc import (
+    PHOTOSHOP_HEADER,
+    current_iptc,
+    iptc_of_resources,
+)
+from stylebeam.transforms.images.segments import jpeg_segments, png_chunks
+from stylebeam.transforms.images.texts import (
+    Text,
+    comment_texts,
+    current_texts,
+    png_texts,
+    raw_profile,
+)
+from stylebeam.transforms.images.xmp import current_xmp
 
-_ORIENTATION = 0x0112
-_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
-_PIXEL_X_DIMENSION, _PIXEL_Y_DIMENSION = 0xA002, 0xA003
-_MAKER_NOTE = 0x927C
-
-# Tags that describe how the pixels of a TIFF file are stored, not the photo.
-_STORAGE_TAGS = (
-    *range(254, 260), 262, 263, 266, 273, 274, *range(277, 282), 284, *range(288, 294),
-    301, *range(317, 326), 330, *range(332, 348), *range(512, 522), *range(529, 533),
-    700,  # XMP, which is kept separately
-    34377, 37724,  # Photoshop's thumbnail and layers, which show the original photo
-    34675,  # the color profile, which no longer applies
-)  # fmt: skip
-
-# In bytes of EXIF or XMP. A parser needs many times as much memory.
-_LARGEST = 4 * 2**20
-_INCH, _CENTIMETER = 2, 3
 _LARGEST_DPI = 65_535  # what JPEG holds
 
-# What no longer applies: the orientation is applied, the thumbnails show the original photo, the
-# size may differ, and extended XMP, which other segments of a JPEG hold, is not copied.
-_STALE_PROPERTIES = (
-    rb"tiff:Orientation|tiff:ImageWidth|tiff:ImageLength|exif:Pixel[XY]Dimension"
-    rb"|xmp:Thumbnails|xap:Thumbnails|xmpNote:HasExtendedXMP"
-)
-_GPS_PROPERTIES = rb"[\w.-]+:GPS\w+"
+# The markers of a JPEG file's segments, and what their contents start with.
+_SEGMENTS = {
+    "exif": (0xE1, b"Exif\0\0"),
+    "xmp": (0xE1, b"http://ns.adobe.com/xap/1.0/\0"),
+    "resources": (0xED, PHOTOSHOP_HEADER),
+    "comment": (0xFE, b""),
+}
+# TIFF tags that are read although they are kept elsewhere.
+_READ = {ORIENTATION, XMP_TAG, IPTC_TAG, PHOTOSHOP_TAG}
 
 
-def read_exif(image: Image.Image, data: bytes) -> tuple[object, bytes | None]:
-    """Return the orientation, and the EXIF that still applies after the pixels have changed.
+class Metadata(NamedTuple):
+    """The metadata of a file, without what no longer applies after the pixels have changed.
 
-    The thumbnail, which shows the original photo, is removed.
+    Attributes:
+        orientation: how the pixels are turned and mirrored, from 1 to 8, as in EXIF.
+        is_adobe_rgb: whether EXIF says that the pixels are in the color space Adobe RGB.
+        exif: EXIF as in JPEG files; None if there is none.
+        xmp: XMP in UTF-8; None if there is none.
+        iptc: IPTC-IIM; None if there is none.
+        texts: texts of PNG files, and comments.
+    """
+
+    orientation: int
+    is_adobe_rgb: bool
+    exif: bytes | None
+    xmp: bytes | None
+    iptc: bytes | None
+    texts: tuple[Text, ...]
+
+
+class _Raw(NamedTuple):
+    """The metadata as a file contains them."""
+
+    tags: Tags | None = None
+    xmp: bytes | None = None
+    iptc: bytes = b""
+    texts: tuple[Text, ...] = ()
+    # Where the format has an orientation beside EXIF: the one to apply, and whether there is one.
+    orientation: int | None = None
+    turned: bool = False
+
+
+def read_metadata(image: Image.Image, data: bytes) -> Metadata:
+    """Return the metadata of a file.
 
     Args:
         image: the file as opened by Pillow.
         data: the file.
-
-    Returns:
-        The value of the orientation tag, and EXIF; each None if there is none.
     """
-    try:
-        if _exif_size(image, data) > _LARGEST:
-            return None, None
-        exif = image.getexif()
-        orientation = exif.get(_ORIENTATION)
-        for tag in _STORAGE_TAGS:
-            if tag in exif:
-                del exif[tag]
-        if EXIF_IFD in exif:
-            # Programs that move EXIF forget to update this offset, so that it may point to
-            # megabytes of something else.
-            exif.get_ifd(EXIF_IFD).pop(INTEROP_IFD, None)
-        return orientation, exif.tobytes() if exif else None
-    except Exception:  # Pillow's parser raises nearly any kind on damaged EXIF.
-        return None, None
-
-
-def _exif_size(image: Image.Image, data: bytes) -> int:
-    """Return the number of bytes that a parser of the file's EXIF would read."""
-    if image.format == "TIFF":
-        return sum(size for tag, size in tag_sizes(data) if tag not in _STORAGE_TAGS)
-    exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
-    return max(len(exif), sum(size for _, size in tag_sizes(exif)))
-
-
-def read_xmp(image: Image.Image) -> bytes | None:
-    """Return the XMP that still applies after the pixels have changed; None if there is none.
-
-    Args:
-        image: the file as opened by Pillow.
-    """
-    xmp = image.info.get("xmp")
-    if not isinstance(xmp, bytes) or len(xmp) > _LARGEST:
-        return None
-    xmp = xmp.strip(b"\0")
-    try:
-        xmp.decode()
-    except UnicodeDecodeError:
-        return None
-    # XMP has no document type. An attacker adds one to define entities that expand to gigabytes.
-    if not xmp or b"\0" in xmp or b"<!DOCTYPE" in xmp or b"<!ENTITY" in xmp:
-        return None
-    return _without_properties(xmp, _STALE_PROPERTIES)
+    readers = {"JPEG": _of_jpeg, "MPO": _of_jpeg, "PNG": _of_png, "TIFF": _of_tiff}
+    reader = readers.get(image.format or "")
+    raw = _of_image(image) if reader is None else reader(data)
+    found = read_exif(raw.tags, raw.turned)
+    orientation = raw.orientation or found.orientation
+    return Metadata(
+        orientation=orientation,
+        is_adobe_rgb=found.is_adobe_rgb,
+        exif=found.exif,
+        xmp=current_xmp(raw.xmp, turned=raw.turned or orientation != 1),
+        iptc=current_iptc(raw.iptc),
+        texts=raw.texts,
+    )
 
 
 def read_dpi(image: Image.Image, exif: bytes | None) -> tuple[float, float] | None:
@@ -108,108 +115,95 @@ def read_dpi(image: Image.Image, exif: bytes | None) -> tuple[float, float] | No
 
     Args:
         image: the file as opened by Pillow.
-        exif: the file's EXIF from `read_exif`.
+        exif: the file's EXIF from `read_metadata`.
     """
+    # Pillow says 1 where a TIFF file has no resolution.
+    dpi = None if image.format == "TIFF" else image.info.get("dpi")
     try:
-        found = image.info.get("dpi") or _dpi_of_exif(exif)
-        x, y = (float(value) for value in found)
+        x, y = (float(value) for value in dpi or resolution_of_exif(exif))
     except Exception:  # The values may be of any type.
         return None
     valid = all(math.isfinite(value) and 1 <= value <= _LARGEST_DPI for value in (x, y))
     return (x, y) if valid else None
 
 
-def _dpi_of_exif(exif: bytes | None) -> tuple[float, ...]:
-    tags = _parsed(exif)
-    factor = {_INCH: 1, _CENTIMETER: 2.54}[tags.get(_RESOLUTION_UNIT, _INCH)]
-    return tuple(factor * float(tags[tag]) for tag in (_X_RESOLUTION, _Y_RESOLUTION))
-
-
-def exif_with_size(exif: bytes | None, width: int, height: int) -> bytes | None:
-    """Return EXIF with another image size in pixels, if it contains the size."""
-    tags = _parsed(exif)
-    directory = tags.get_ifd(EXIF_IFD)
-    for tag, size in ((_PIXEL_X_DIMENSION, width), (_PIXEL_Y_DIMENSION, height)):
-        if tag in directory:
-            directory[tag] = size
-    return tags.tobytes() if tags else None
-
-
-def exif_without_gps(exif: bytes | None) -> bytes | None:
-    """Return EXIF without GPS coordinates."""
-    tags = _parsed(exif)
-    if GPS_IFD in tags:
-        del tags[GPS_IFD]
-    return tags.tobytes() if tags else None
-
-
-def xmp_without_gps(xmp: bytes | None) -> bytes | None:
-    """Return XMP without GPS coordinates; None if they cannot be removed."""
-    return xmp and _without_properties(xmp, _GPS_PROPERTIES)
-
-
-def shortened_exif(exif: bytes | None, longest: int) -> bytes | None:
-    """Return EXIF that fits into `longest` bytes, if necessary without the maker note.
-
-    The maker note is the longest part, in a format that is not documented.
-
-    Returns:
-        EXIF, or None if it is too long even without the maker note.
-    """
-    if exif is None or len(exif) <= longest:
-        return exif
-    tags = _parsed(exif)
-    tags.get_ifd(EXIF_IFD).pop(_MAKER_NOTE, None)
-    exif = tags.tobytes()
-    return exif if len(exif) <= longest else None
-
-
 def tiff_tags(
     exif: bytes | None,
     dpi: tuple[float, float] | None,
     xmp: bytes | None,
+    iptc: bytes | None,
     icc_profile: bytes | None,
-) -> dict[int, Any]:
-    """Return metadata as the tags of a TIFF file; a directory of tags is a mapping."""
-    exif_tags = _parsed(exif)
-    tags: dict[int, Any] = dict(exif_tags)
-    for directory in {EXIF_IFD, GPS_IFD} & tags.keys():
-        tags[directory] = dict(exif_tags.get_ifd(directory))
-    if dpi is not None:
-        tags |= {_X_RESOLUTION: dpi[0], _Y_RESOLUTION: dpi[1], _RESOLUTION_UNIT: _INCH}
-    for tag, data in ((XMP_TAG, xmp), (ICC_TAG, icc_profile)):
-        if data:
-            tags[tag] = data
-    return tags
+) -> Tags:
+    """Return metadata as the tags of a TIFF file."""
+    tags = tags_with_resolution(parse_exif(exif) or Tags(), dpi)
+    fields = ((XMP_TAG, BYTE, xmp), (IPTC_TAG, UNDEFINED, iptc), (ICC_TAG, UNDEFINED, icc_profile))
+    added = {tag: Entry(kind, data) for tag, kind, data in fields if data}
+    return replace(tags, main=tags.main | added)
 
 
-def _parsed(exif: bytes | None) -> Image.Exif:
-    tags = Image.Exif()
-    tags.load(exif or b"")
-    return tags
+def _of_jpeg(data: bytes) -> _Raw:
+    """Return the metadata of a JPEG file. Each kind may be in several segments."""
+    parts: dict[str, list[bytes]] = {"exif": [], "xmp": [], "resources": [], "comment": []}
+    for marker, start, end in jpeg_segments(data):
+        for name, (its_marker, header) in _SEGMENTS.items():
+            if marker == its_marker and data.startswith(header, start + 4):
+                parts[name].append(data[start + 4 + len(header) : end])
+    return _Raw(
+        tags=parse_exif(b"".join(parts["exif"])),
+        xmp=next(iter(parts["xmp"]), None),
+        iptc=iptc_of_resources(b"".join(parts["resources"])),
+        texts=comment_texts(b"\n".join(comment.strip(b"\0") for comment in parts["comment"])),
+    )
 
 
-def _without_properties(xmp: bytes, names: bytes) -> bytes | None:
-    """Return XMP without some properties; None if they are in a form that is not understood.
+def _of_png(data: bytes) -> _Raw:
+    texts = png_texts(data)
+    exif = next((chunk[8:-4] for kind, chunk in png_chunks(data) if kind == b"eXIf"), b"")
+    for name in ("exif", "APP1"):
+        exif = exif or raw_profile(texts.get(f"Raw profile type {name}"))
+    xmp = texts.get("XML:com.adobe.xmp") or raw_profile(texts.get("Raw profile type xmp"))
+    # ImageMagick and ExifTool write IPTC inside Photoshop's resources.
+    iptc = raw_profile(texts.get("Raw profile type iptc"))
+    return _Raw(parse_exif(exif), xmp, iptc_of_resources(iptc) or iptc, current_texts(texts))
 
-    XMP is searched as text, because an XML parser can be attacked.
 
-    Args:
-        xmp: the packet in UTF-8.
-        names: a regular expression that matches the properties' names with their prefixes.
+def _of_tiff(data: bytes) -> _Raw:
+    tags = read_tags(data, STORAGE_TAGS - _READ)
+    if tags is None:
+        return _Raw()
+    xmp, iptc, resources = (
+        tags.main.get(tag, Entry(BYTE, b"")).data for tag in (XMP_TAG, IPTC_TAG, PHOTOSHOP_TAG)
+    )
+    return _Raw(tags, xmp, iptc or iptc_of_resources(resources))
+
+
+def _of_image(image: Image.Image) -> _Raw:
+    """Return the metadata of the other formats, from Pillow."""
+    exif, xmp = image.info.get("exif"), image.info.get("xmp")
+    comment = image.info.get("comment")
+    orientation, turned = None, False
+    if image.format == "AVIF":
+        exif, orientation = _exif_and_orientation_of_avif(image)
+        turned = orientation not in (None, 1)
+    elif image.format == "HEIF":
+        # It has been applied, and set to 1 in EXIF.
+        orientation, turned = 1, image.info.get("original_orientation") not in (None, 1)
+    return _Raw(
+        tags=parse_exif(exif) if isinstance(exif, bytes) else None,
+        xmp=xmp if isinstance(xmp, bytes) else None,
+        texts=comment_texts(comment) if isinstance(comment, bytes) else (),
+        orientation=orientation,
+        turned=turned,
+    )
+
+
+def _exif_and_orientation_of_avif(image: Image.Image) -> tuple[bytes | None, int | None]:
+    """Return the file's own EXIF, and the orientation that AVIF has beside it.
+
+    Pillow writes the orientation into EXIF, and rewrites the other tags.
     """
-    xmp = re.sub(rb"\s(?:" + names + rb")\s*=\s*(?:\"[^\"<]*\"|'[^'<]*')", b"", xmp)
-    opening = re.compile(rb"<(" + names + rb")(?:[\s/][^<>]*)?>")
-    kept, place = [], 0
-    while found := opening.search(xmp, place):
-        kept.append(xmp[place : found.start()])
-        place = found.end()
-        if not found[0].endswith(b"/>"):
-            closing = b"</" + found[1] + b">"
-            end = xmp.find(closing, place)
-            if end < 0:
-                return None
-            place = end + len(closing)
-    kept.append(xmp[place:])
-    cleaned = b"".join(kept)
-    return None if re.search(rb"(?<![\w.-])(?:" + names + rb")(?!\w)", cleaned) else cleaned
+    try:
+        *_, exif, orientation, _ = image._decoder.get_info()  # type: ignore[attr-defined]
+    except (AttributeError, ValueError):  # a change of Pillow
+        return image.info.get("exif"), None
+    return exif, orientation

@@ -7,8 +7,10 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
-from stylebeam.transforms.images.metadata import exif_with_size
+from stylebeam.transforms.images.exif import resized_exif
 from stylebeam.transforms.images.pixels import from_unit_range, to_depth, to_unit_range
+from stylebeam.transforms.images.texts import Text
+from stylebeam.transforms.images.xmp import resized_xmp
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Photo:
         icc_profile: the sRGB profile if the file had a color profile, else None.
         xmp: XMP in UTF-8 without outdated properties; None if there is none.
         dpi: horizontal and vertical resolution in pixels per inch; None if unknown.
+        iptc: IPTC-IIM; None if there is none.
+        texts: keywords and texts of PNG files, and the comment of JPEG and GIF files.
     """
 
     pixels: Tensor
@@ -32,6 +36,8 @@ class Photo:
     icc_profile: bytes | None = None
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
+    iptc: bytes | None = None
+    texts: tuple[Text, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -51,8 +57,8 @@ class Photo:
             original = to_unit_range(self.alpha)
             resized = resize(original, list(pixels.shape[1:]), InterpolationMode.BICUBIC)
             alpha = from_unit_range(resized, self.alpha.dtype)
-        exif = exif_with_size(self.exif, pixels.shape[2], pixels.shape[1])
-        return replace(self, pixels=pixels, alpha=alpha, exif=exif)
+        exif = resized_exif(self.exif, pixels.shape[2], pixels.shape[1])
+        return replace(self, pixels=pixels, alpha=alpha, exif=exif, xmp=resized_xmp(self.xmp))
 
     def with_depth(self, dtype: torch.dtype) -> "Photo":
         """Return this photo with pixels and alpha of another bit depth.

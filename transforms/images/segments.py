@@ -1,12 +1,16 @@
-"""The parts of PNG and JPEG files: PNG's chunks and JPEG's segments."""
+"""The parts of PNG, JPEG and AVIF files: chunks, segments and items."""
 
+import re
 import struct
+import zlib
 from collections.abc import Iterator
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 # Chunks that describe how the pixels are stored. All others are metadata.
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+
+_LARGEST_PROFILE = 4 * 2**20  # bytes
 
 _ANIMATION_CHUNKS = (b"acTL", b"fcTL", b"fdAT")
 
@@ -15,7 +19,10 @@ _MANY_ZEROS = bytes(2**16)
 
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
 # APP14 is Adobe's: it says which color space the channels are in and whether CMYK is inverted.
-_APP0, _APP14, _APP15, _COMMENT = 0xE0, 0xEE, 0xEF, 0xFE
+_APP0, _APP2, _APP13, _APP14, _APP15, _COMMENT = 0xE0, 0xE2, 0xED, 0xEE, 0xEF, 0xFE
+_ICC_HEADER = b"ICC_PROFILE\0"
+# The entry of EXIF in the list of an AVIF file's items: version, flags, number, protection, type.
+_AVIF_EXIF = re.compile(rb"(infe\x02.{3}.{2}.{2})Exif", re.DOTALL)
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -37,6 +44,25 @@ def png_pixels(data: bytes) -> bytes:
     """Return a PNG file with only the chunks that its pixels need."""
     kept = [chunk for kind, chunk in png_chunks(data) if kind in _PIXEL_CHUNKS]
     return b"".join([PNG_SIGNATURE, *kept])
+
+
+def png_profile(data: bytes) -> bytes | None:
+    """Return the ICC profile in a PNG file; None if there is none, or it is damaged or long."""
+    for kind, chunk in png_chunks(data):
+        if kind == b"iCCP":
+            _, _, rest = chunk[8:-4].partition(b"\0")
+            return expanded(rest[1:], _LARGEST_PROFILE)
+    return None
+
+
+def expanded(compressed: bytes, longest: int) -> bytes | None:
+    """Return what zlib has compressed; None if it is damaged, or too long."""
+    decompressor = zlib.decompressobj()
+    try:
+        data = decompressor.decompress(compressed, longest)
+    except zlib.error:
+        return None
+    return data if decompressor.eof else None
 
 
 def png_with_metadata(data: bytes, other: bytes) -> bytes:
@@ -75,14 +101,37 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def jpeg_pixels(data: bytes) -> bytes:
-    """Return a JPEG file without metadata, except Adobe's segment, which the pixels need."""
+    """Return a JPEG file with only the metadata that its colors need: ICC and Adobe's segment."""
     kept = [data[:2]]
     for marker, start, end in jpeg_segments(data):
         if marker == _START_OF_SCAN:
             return b"".join([*kept, data[start:]])
-        if not (_APP0 <= marker <= _APP15 or marker == _COMMENT) or marker == _APP14:
+        is_profile = marker == _APP2 and data.startswith(_ICC_HEADER, start + 4)
+        is_metadata = _APP0 <= marker <= _APP15 or marker == _COMMENT
+        if not is_metadata or marker == _APP14 or is_profile:
             kept.append(data[start:end])
     return data
+
+
+def app13_segment(content: bytes) -> bytes:
+    """Return a segment of a JPEG file that contains Photoshop's resources."""
+    return _segment(_APP13, content)
+
+
+def jpeg_with_comment(data: bytes, comment: bytes) -> bytes:
+    """Return a JPEG file with a comment after its other metadata."""
+    starts = (start for marker, start, _ in jpeg_segments(data) if not _APP0 <= marker <= _APP15)
+    place = next(starts, 2)
+    return data[:place] + _segment(_COMMENT, comment) + data[place:]
+
+
+def _segment(marker: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+
+def avif_pixels(data: bytes) -> bytes:
+    """Return an AVIF file whose EXIF is not found by readers."""
+    return _AVIF_EXIF.sub(rb"\1none", data)
 
 
 def is_cut_off(data: bytes, image_format: str) -> bool:

@@ -4,13 +4,26 @@ import contextlib
 import io
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
 from stylebeam.transforms.images.color_profiles import to_srgb
 from stylebeam.transforms.images.decoding import allow_pixels, check_size, decode
 from stylebeam.transforms.images.formats import DEFAULT_MAX_PIXELS, format_of_file
+from stylebeam.transforms.images.metadata import read_metadata
+from stylebeam.transforms.images.named_colors import named_profile
 from stylebeam.transforms.images.tiff import tags_exceed
+
+# How an image of each EXIF orientation is turned upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def thumbnail(
@@ -48,6 +61,11 @@ def _reduced_jpeg(data: bytes, box: tuple[int, int], max_pixels: int) -> Image.I
         check_size(image, max_pixels)
         # Twice the box, so that Lanczos has pixels to average. EXIF may swap width and height.
         image.draft(None, (2 * max(box), 2 * max(box)))
-        upright = ImageOps.exif_transpose(image)
+        metadata = read_metadata(image, data)
+        profile = image.info.get("icc_profile")
+        profile = profile or named_profile(image, data, metadata.is_adobe_rgb)
+        turn = _UPRIGHT.get(metadata.orientation)
+        upright = image.copy() if turn is None else image.transpose(turn)
+        upright.info = {}  # Pillow would write the comment into the thumbnail's file
         upright.thumbnail(box, Image.Resampling.LANCZOS)
-        return to_srgb(upright, image.info.get("icc_profile"))
+        return to_srgb(upright, profile)

@@ -3,26 +3,31 @@
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
-from PIL.TiffTags import LONG
 
-EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x8769, 0x8825, 0xA005
-XMP_TAG, ICC_TAG = 700, 34675
+from stylebeam.transforms.images.directories import (
+    EXIF_IFD,
+    GPS_IFD,
+    TYPE_SIZES,
+    Tags,
+    integer_entry,
+    long_entry,
+    write_tags,
+)
+from stylebeam.transforms.images.exif import PIXEL_TAGS
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
 STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_SIZES, PLANAR = 273, 277, 278, 279, 284
 PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES = 317, 322, 323, 324, 325
 EXTRA_SAMPLES, SAMPLE_FORMAT = 338, 339
+_SUB_DIRECTORIES = 330
 
 RGB, DEFLATE, HORIZONTAL_DIFFERENCES, UNASSOCIATED_ALPHA = 2, 8, 2, 2
 
-# Size of a value in bytes, by the number of its type.
-_TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_BIG_TYPE_SIZES = {**_TYPE_SIZES, 16: 8, 17: 8, 18: 8}
+_BIG_TYPE_SIZES = {**TYPE_SIZES, 16: 8, 17: 8, 18: 8}
 # The first bytes of TIFF, BigTIFF and EXIF.
 _HEADERS = (b"II*\0", b"II+\0", b"MM\0*", b"MM\0+")
 # Tags of damaged files refer to some bytes more than once, tags of hostile files a thousand times.
@@ -78,7 +83,7 @@ def tag_sizes(data: bytes | memoryview) -> Iterator[tuple[int, int]]:
     count_format, entry_format = (
         (order + "Q", order + "HHQQ") if big else (order + "H", order + "HHLL")
     )
-    sizes = _BIG_TYPE_SIZES if big else _TYPE_SIZES
+    sizes = _BIG_TYPE_SIZES if big else TYPE_SIZES
     start = 8 if big else 4
     directories = [int.from_bytes(data[start : 2 * start], "big" if order == ">" else "little")]
     seen = set()
@@ -99,48 +104,90 @@ def tag_sizes(data: bytes | memoryview) -> Iterator[tuple[int, int]]:
                 directories.append(value)
 
 
-def tiff_file(tags: Mapping[int, Any], strips: list[bytes], byte_order: bytes = b"II") -> bytes:
+def tiff_pixels(data: bytes) -> bytes | None:
+    """Return a TIFF file with only the tags that its pixels need.
+
+    The first directory is copied to the end, without its other entries. The values stay where they
+    are.
+
+    Returns:
+        The file; None if it is truncated, or a BigTIFF.
+    """
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    if order is None or len(data) < 8:
+        return None
+    [start] = struct.unpack_from(order + "L", data, 4)
+    if start + 2 > len(data):
+        return None
+    [count] = struct.unpack_from(order + "H", data, start)
+    if start + 2 + 12 * count > len(data):
+        return None
+    kept: dict[int, bytes] = {}
+    for place in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind, number, value = struct.unpack_from(order + "HHLL", data, place)
+        if tag in PIXEL_TAGS and tag != _SUB_DIRECTORIES:
+            size = number * TYPE_SIZES.get(kind, 0)
+            if size > 4 and value + size > len(data):
+                return None
+            kept.setdefault(tag, data[place : place + 12])
+    padded = data + bytes(len(data) % 2)
+    directory = struct.pack(order + "H", len(kept)) + b"".join(kept.values()) + bytes(4)
+    return data[:4] + struct.pack(order + "L", len(padded)) + padded[8:] + directory
+
+
+def tiff_file(
+    storage: Mapping[int, int | tuple[int, ...]],
+    strips: list[bytes],
+    byte_order: bytes = b"II",
+    metadata: Tags | None = None,
+) -> bytes:
     """Return a TIFF file with one image.
 
     Args:
-        tags: all tags except the strips' offsets and sizes; a directory of tags is a mapping.
-        strips: the image's strips, or its tiles if `tags` contain a tile size.
-        byte_order: `II` (little-endian) or `MM` (big-endian), for the tags; must be the same as
-            that of the strips.
+        storage: the tags of integers that say how the pixels are stored, except the strips'
+            offsets and sizes.
+        strips: the image's strips, or its tiles if `storage` contains a tile size.
+        byte_order: `II` (little-endian) or `MM` (big-endian); must be that of the strips and of
+            the metadata.
+        metadata: further tags.
 
     Raises:
         struct.error: the file would be larger than 4 GiB, the limit of TIFF.
     """
-    header = byte_order + struct.pack(("<" if byte_order == b"II" else ">") + "HL", 42, 8)
-    directory = ImageFileDirectory_v2(header)
-    for tag, value in tags.items():
-        directory[tag] = value
+    order = "<" if byte_order == b"II" else ">"
+    tags = metadata or Tags(order)
+    entries = {
+        tag: integer_entry(order, *((value,) if isinstance(value, int) else value))
+        for tag, value in storage.items()
+    }
+    in_tiles = TILE_WIDTH in storage
+    places, lengths = (TILE_OFFSETS, TILE_SIZES) if in_tiles else (STRIP_OFFSETS, STRIP_SIZES)
     sizes = [len(strip) for strip in strips]
     offsets = [0, *accumulate(sizes[:-1])]
-    in_tiles = TILE_WIDTH in tags
-    places, lengths = (TILE_OFFSETS, TILE_SIZES) if in_tiles else (STRIP_OFFSETS, STRIP_SIZES)
-    directory.tagtype[places] = directory.tagtype[lengths] = LONG
-    directory[places], directory[lengths] = tuple(offsets), tuple(sizes)
-    if in_tiles:
-        # Pillow adds the size of the tags to the offsets of strips, but not to those of tiles.
-        start = len(header) + len(directory.tobytes(len(header)))
-        directory[places] = tuple(start + offset for offset in offsets)
-    return b"".join([header, directory.tobytes(len(header)), *strips])
+
+    def before_strips(start: int) -> bytes:
+        """Return everything before the strips, which start at a place."""
+        moved = long_entry(order, *(start + offset for offset in offsets))
+        added = {places: moved, lengths: long_entry(order, *sizes)}
+        written = write_tags(replace(tags, main=tags.main | entries | added))
+        return written + bytes(len(written) % 2)
+
+    return b"".join([before_strips(len(before_strips(0))), *strips])
 
 
-def encode_tiff(pixels: np.ndarray, tags: Mapping[int, Any]) -> bytes:
+def encode_tiff(pixels: np.ndarray, metadata: Tags) -> bytes:
     """Return pixels as a TIFF file with lossless compression.
 
     Args:
         pixels: RGB or RGBA, uint8 or uint16, shape (H, W, 3 or 4).
-        tags: further tags; a directory of tags is a mapping.
+        metadata: further tags. The file has their byte order.
 
     Raises:
         struct.error: the file would be larger than 4 GiB, the limit of TIFF.
     """
     height, width, samples = pixels.shape
     rows = max(1, _STRIP // pixels[0].nbytes)
-    storage: dict[int, Any] = {
+    storage: dict[int, int | tuple[int, ...]] = {
         WIDTH: width,
         HEIGHT: height,
         BITS: (8 * pixels.itemsize,) * samples,
@@ -152,12 +199,13 @@ def encode_tiff(pixels: np.ndarray, tags: Mapping[int, Any]) -> bytes:
     }
     if samples == 4:
         storage[EXTRA_SAMPLES] = UNASSOCIATED_ALPHA
-    strips = [_deflated(pixels[top : top + rows]) for top in range(0, height, rows)]
-    return tiff_file({**tags, **storage}, strips)
+    order = metadata.order
+    strips = [_deflated(pixels[top : top + rows], order) for top in range(0, height, rows)]
+    return tiff_file(storage, strips, b"II" if order == "<" else b"MM", metadata)
 
 
-def _deflated(rows: np.ndarray) -> bytes:
+def _deflated(rows: np.ndarray, order: str) -> bytes:
     """Return compressed rows, each pixel stored as its difference from the pixel to its left."""
-    differences = rows.astype(rows.dtype.newbyteorder("<"))
+    differences = rows.astype(f"{order}u{rows.itemsize}")
     differences[:, 1:] -= rows[:, :-1]
     return zlib.compress(differences.tobytes())

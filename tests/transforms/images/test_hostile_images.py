@@ -12,6 +12,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from stylebeam.transforms.images import tiff
 from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.directories import Tags, long_entry
 from stylebeam.transforms.images.encoding import encode
 from stylebeam.transforms.images.formats import ImageError
 from stylebeam.transforms.images.photo import Photo
@@ -95,7 +96,7 @@ EXPANDING_XMP = (
 def bombs() -> dict[str, bytes]:
     """Return valid photos with metadata that expand to gigabytes or contain cycles."""
     stream = expanding_stream()
-    tags = {40_000: 7, 0x8769: 8}
+    tags = Tags(main={40_000: long_entry("<", 7), 0x8769: long_entry("<", 8)})
     return {
         "text.png": png_with(*[chunk(b"zTXt", b"Comment\0\0" + stream)] * 3),
         "international.png": png_with(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + stream)),

@@ -12,10 +12,11 @@ from PIL.PngImagePlugin import PngInfo
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.directories import Tags, long_entry, rational_entry
 from stylebeam.transforms.images.encoding import encode
-from stylebeam.transforms.images.metadata import xmp_without_gps
 from stylebeam.transforms.images.photo import Photo
 from stylebeam.transforms.images.tiff import encode_tiff
+from stylebeam.transforms.images.xmp import xmp_without_place
 from tests.helpers import color_profiles
 from tests.helpers.image_files import HEIF, file_of, opened, psnr
 from tests.helpers.mutations import XMP
@@ -154,10 +155,15 @@ def test_xmp_that_is_not_understood_is_removed(gradient: Gradient, packet: bytes
 
 
 def test_coordinates_are_removed_with_any_prefix() -> None:
-    packet = b'<d e:GPSAltitude="400/1" e:Flash="0"><f:GPSMapDatum>WGS</f:GPSMapDatum></d>'
-    assert xmp_without_gps(packet) == b'<d e:Flash="0"></d>'
-    assert xmp_without_gps(b"<d><f:GPSMapDatum>WGS</d>") is None
-    assert xmp_without_gps(None) is None
+    exif = b'xmlns:e="http://ns.adobe.com/exif/1.0/"'
+    packet = (
+        b"<rdf:Description " + exif + b' e:GPSAltitude="400/1" e:FNumber="4/1">'
+        b"<e:GPSMapDatum>WGS</e:GPSMapDatum></rdf:Description>"
+    )
+    expected = b"<rdf:Description " + exif + b' e:FNumber="4/1"></rdf:Description>'
+    assert xmp_without_place(packet) == expected
+    assert xmp_without_place(b"<rdf:RDF><exif:GPSMapDatum>WGS</rdf:RDF>") is None
+    assert xmp_without_place(None) is None
 
 
 def test_the_thumbnail_of_the_original_photo_is_removed(gradient: Gradient) -> None:
@@ -278,6 +284,12 @@ def test_a_wrong_offset_of_a_directory_is_ignored() -> None:
     """Programs that move EXIF into a TIFF file forget to update offsets inside directories."""
     pixels = np.random.default_rng(0).integers(0, 256, (600, 400, 3), dtype=np.uint8)
     for place in range(20_000, 30_000, 1_000):
-        photo = decode(encode_tiff(pixels, {EXIF_IFD: {INTEROP_IFD: place, 0x829A: 0.25}}))
+        exif = {INTEROP_IFD: long_entry("<", place), 0x829A: rational_entry("<", 0.25)}
+        photo = decode(encode_tiff(pixels, Tags(exif=exif)))
         assert np.array_equal(photo.pixels.numpy().transpose(1, 2, 0), pixels)
         assert opened(encode(photo, "png")).getexif().get_ifd(EXIF_IFD) == {0x829A: 0.25}
+
+
+def test_a_tiff_without_a_resolution_has_none() -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    assert decode(encode_tiff(pixels, Tags())).dpi is None

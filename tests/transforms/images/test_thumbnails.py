@@ -105,3 +105,7 @@ def test_damaged_metadata_are_ignored() -> None:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 2e6
+
+
+def test_a_thumbnail_has_no_metadata(gradient: Gradient) -> None:
+    assert thumbnail(file_of(gradient(40, 30), "jpeg", comment=b"at home"), (20, 20)).info == {}
