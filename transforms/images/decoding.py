@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from stylebeam.transforms.images.color_profiles import (
 )
 from stylebeam.transforms.images.formats import (
     DEFAULT_MAX_PIXELS,
+    FORMATS,
     FormatSpec,
     ImageError,
     format_of_file,
@@ -36,7 +38,15 @@ from stylebeam.transforms.images.tiff import tags_exceed
 _TRUNCATION = re.compile(r"truncated|incomplete|end of file|end of input|premature", re.IGNORECASE)
 
 
-def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:
+def _any_size(width: int, height: int) -> None:
+    """Allow a photo of any size."""
+
+
+def decode(
+    data: bytes,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    check_picture: Callable[[int, int], None] = _any_size,
+) -> Photo:
     """Return the photo in an image file: the first frame of an animation, the first of many pages.
 
     Metadata that are damaged, or that would expand to gigabytes, are ignored.
@@ -44,6 +54,8 @@ def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:
     Args:
         data: the whole file.
         max_pixels: images with more pixels are refused before they are decoded.
+        check_picture: is called with the width and height in the file before the image is decoded,
+            and raises ImageError if its picture would be too large to be written.
 
     Raises:
         ImageError: the file is not a whole image of a known format, or the image is too large.
@@ -60,14 +72,14 @@ def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:
             )
         data = bare
     try:
-        return _decode(data, spec, max_pixels)
+        return _decode(data, spec, max_pixels, check_picture)
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly any kind on a malformed file.
         bare = _without_metadata(data, spec)
         if bare is not None:
             try:
-                return _decode(bare, spec, max_pixels)
+                return _decode(bare, spec, max_pixels, check_picture)
             except Exception:  # The metadata were not the cause: the first error says more.
                 pass
         raise ImageError(_explanation(error, spec, max_pixels)) from error
@@ -83,12 +95,17 @@ def check_size(image: Image.Image, max_pixels: int) -> None:
     """Refuse an image with too many pixels.
 
     Raises:
-        ImageError: it has more than `max_pixels`.
+        ImageError: it has more than `max_pixels`, or is a JPEG larger than its decoder reads.
     """
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(
             f"The image has {width}x{height} pixels, more than max_pixels ({max_pixels})."
+        )
+    largest = FORMATS["jpeg"].largest_side
+    if image.format == "JPEG" and largest is not None and max(image.size) > largest:
+        raise ImageError(
+            f"The JPEG file has {width}x{height} pixels: decoders read at most {largest} a side."
         )
 
 
@@ -98,7 +115,9 @@ def _without_metadata(data: bytes, spec: FormatSpec) -> bytes | None:
     return strip(data) if strip else None
 
 
-def _decode(data: bytes, spec: FormatSpec, max_pixels: int) -> Photo:
+def _decode(
+    data: bytes, spec: FormatSpec, max_pixels: int, check_picture: Callable[[int, int], None]
+) -> Photo:
     """Decode a file. Any exception is possible."""
     allow_pixels(max_pixels)
     if spec.name == "png":
@@ -108,6 +127,7 @@ def _decode(data: bytes, spec: FormatSpec, max_pixels: int) -> Photo:
     formats = spec.opened_as or (spec.pillow,)
     with Image.open(io.BytesIO(data), formats=formats) as image:
         check_size(image, max_pixels)
+        check_picture(*image.size)
         pixels = decode_sixteen_bit(image, data)
         if pixels is None:
             image.load()

@@ -29,6 +29,7 @@ _HEADERS = (b"II*\0", b"II+\0", b"MM\0*", b"MM\0+")
 _LARGEST_MULTIPLE = 4
 # Bytes of pixels that are compressed together, about.
 _STRIP = 2**20
+_LARGEST_FILE = 2**32 - 2**20  # without the tags
 
 
 def tags_exceed(data: bytes) -> bool:
@@ -109,13 +110,15 @@ def tiff_file(tags: Mapping[int, Any], strips: list[bytes], byte_order: bytes = 
             that of the strips.
 
     Raises:
-        struct.error: the file would be larger than 4 GiB, the limit of TIFF.
+        ValueError: the file would be larger than 4 GiB.
     """
     header = byte_order + struct.pack(("<" if byte_order == b"II" else ">") + "HL", 42, 8)
     directory = ImageFileDirectory_v2(header)
     for tag, value in tags.items():
         directory[tag] = value
     sizes = [len(strip) for strip in strips]
+    if sum(sizes) > _LARGEST_FILE:
+        raise ValueError("the file would be larger than 4 GiB, the limit of TIFF")
     offsets = [0, *accumulate(sizes[:-1])]
     in_tiles = TILE_WIDTH in tags
     places, lengths = (TILE_OFFSETS, TILE_SIZES) if in_tiles else (STRIP_OFFSETS, STRIP_SIZES)
@@ -136,7 +139,7 @@ def encode_tiff(pixels: np.ndarray, tags: Mapping[int, Any]) -> bytes:
         tags: further tags; a directory of tags is a mapping.
 
     Raises:
-        struct.error: the file would be larger than 4 GiB, the limit of TIFF.
+        ValueError: the file would be larger than 4 GiB.
     """
     height, width, samples = pixels.shape
     rows = max(1, _STRIP // pixels[0].nbytes)
