@@ -477,7 +477,9 @@ def test_an_image_that_cannot_be_read_is_replaced_by_the_next(
 def test_a_terminal_shows_a_bar_with_the_loss_and_the_time_left(
     config: StyleTrainingConfig,
 ) -> None:
-    settings = config.model_copy(update={"iterations": 40}).model_dump_json(exclude={"minutes"})
+    small = {"network": "multi_style", "network_arguments": {"channels": 16, "blocks": 1}}
+    longer = config.model_copy(update={**small, "iterations": 40})
+    settings = longer.model_dump_json(exclude={"minutes"})
     path = config.output.with_name("config.yaml")
     path.write_text(settings)
     master, terminal = pty.openpty()
