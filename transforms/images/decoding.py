@@ -38,14 +38,10 @@ from stylebeam.transforms.images.tiff import tags_exceed
 _TRUNCATION = re.compile(r"truncated|incomplete|end of file|end of input|premature", re.IGNORECASE)
 
 
-def _any_size(width: int, height: int) -> None:
-    """Allow a photo of any size."""
-
-
 def decode(
     data: bytes,
     max_pixels: int = DEFAULT_MAX_PIXELS,
-    check_picture: Callable[[int, int], None] = _any_size,
+    check_picture: Callable[[int, int], None] | None = None,
 ) -> Photo:
     """Return the photo in an image file: the first frame of an animation, the first of many pages.
 
@@ -116,7 +112,10 @@ def _without_metadata(data: bytes, spec: FormatSpec) -> bytes | None:
 
 
 def _decode(
-    data: bytes, spec: FormatSpec, max_pixels: int, check_picture: Callable[[int, int], None]
+    data: bytes,
+    spec: FormatSpec,
+    max_pixels: int,
+    check_picture: Callable[[int, int], None] | None,
 ) -> Photo:
     """Decode a file. Any exception is possible."""
     allow_pixels(max_pixels)
@@ -127,7 +126,8 @@ def _decode(
     formats = spec.opened_as or (spec.pillow,)
     with Image.open(io.BytesIO(data), formats=formats) as image:
         check_size(image, max_pixels)
-        check_picture(*image.size)
+        if check_picture is not None:
+            check_picture(*image.size)
         pixels = decode_sixteen_bit(image, data)
         if pixels is None:
             image.load()
