@@ -1,13 +1,18 @@
 """What documents say is true: their commands, examples, signatures and links work."""
 
 import ast
+import contextlib
 import inspect
+import io
+import json
 import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,11 +130,53 @@ def run(command: str, **variables: str) -> str:
     return done.stdout
 
 
+# Sends the arguments of a command to `run_in_shell`, and prints what that returns.
+CLIENT = """
+import json, socket, sys
+with socket.create_connection(("localhost", int(sys.argv[1]))) as server:
+    server.sendall(json.dumps(sys.argv[2:]).encode())
+    server.shutdown(socket.SHUT_WR)
+    code, printed = json.load(server.makefile())
+sys.stdout.write(printed)
+sys.exit(code)
+"""
+
+
+def run_in_shell(block: str) -> str:
+    """Run a block of a document as its reader would; return what it prints.
+
+    Its commands of stylebeam run in this process: to start Python for each takes longer than most
+    of them.
+    """
+    with socket.create_server(("localhost", 0)) as server, tempfile.TemporaryFile("w+") as printed:
+        client = shlex.join([sys.executable, "-ISc", CLIENT, str(server.getsockname()[1])])
+        script = f'stylebeam() {{ {client} "$@"; }}\n{block}'
+        server.settimeout(0.1)
+        with subprocess.Popen(["bash", "-euc", script], stdout=printed, stderr=printed) as shell:
+            while shell.poll() is None:
+                with contextlib.suppress(TimeoutError):
+                    answer(server.accept()[0])
+        printed.seek(0)
+        text = printed.read()
+    assert shell.returncode == 0, f"{block}\n{text}"
+    return text
+
+
+def answer(client: socket.socket) -> None:
+    """Run the command of stylebeam whose arguments a client sends."""
+    with client:
+        client.settimeout(10)
+        arguments = json.load(client.makefile())
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            code = main(arguments)
+        client.sendall(json.dumps([code, printed.getvalue()]).encode())
+
+
 @pytest.mark.slow
 def test_getting_started(checkout: Path) -> None:
     install, *blocks = commands("docs/getting-started.md")
     assert "pip install" in install
-    said = [run(block) for block in blocks]
+    said = [run_in_shell(block) for block in blocks]
     written = ["cat_starry.png", "styles.png", "cat_soft.png", "preview.png", "cat_swirls.png"]
     assert [name for name in written if not Path(name).is_file()] == []
     again = next(text for text in said if "6 up to date" in text)
@@ -148,7 +195,7 @@ def test_a_style_of_your_own(checkout: Path) -> None:
     shutil.copytree("samples/paintings", "paintings")
     shutil.copy("samples/paintings/swirls.jpg", "my_painting.jpg")
     for block in commands("docs/training.md"):
-        run(block)
+        run_in_shell(block)
     assert {path.name for path in Path().glob("*.safetensors")} == {
         "my_style.safetensors",
         "mine.safetensors",

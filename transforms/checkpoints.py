@@ -11,6 +11,7 @@ recipes of archives, so the file stays as it is, and `parse_checkpoint` reads bo
 
 import hashlib
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -126,7 +127,22 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     tensors = {_NETWORK + name: tensor for name, tensor in checkpoint.tensors.items()}
     tensors |= {_STYLE + name: style.vector for name, style in checkpoint.styles.items()}
     halved = {name: _halved(tensor.detach().cpu()).contiguous() for name, tensor in tensors.items()}
-    write_whole(path, safetensors.torch.save(halved, metadata))
+    write_whole(path, _with_sorted_metadata(safetensors.torch.save(halved, metadata)))
+
+
+def _with_sorted_metadata(file: bytes) -> bytes:
+    """Return a safetensors file with its metadata sorted by key.
+
+    The library writes them in another order in each process. Recipes know a checkpoint by its
+    bytes, so the same style, written again, would be another one.
+    """
+    [length] = struct.unpack_from("<Q", file)
+    header = json.loads(file[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    # The tensors after the header are aligned to 8 bytes.
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + file[8 + length :]
 
 
 def _halved(tensor: Tensor) -> Tensor:

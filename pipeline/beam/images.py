@@ -10,7 +10,7 @@ from apache_beam.pvalue import TaggedOutput
 from stylebeam.pipeline.archive.records import Recipe
 from stylebeam.pipeline.beam.loaded_photo import FailedPhoto, LoadedPhoto
 from stylebeam.pipeline.beam.model_handler import StylizeModelHandler
-from stylebeam.pipeline.beam.recipes import recipes_for
+from stylebeam.pipeline.beam.recipes import recipes_for, size_check
 from stylebeam.transforms.hardware.devices import DeviceName
 from stylebeam.transforms.images.decoding import decode
 from stylebeam.transforms.images.encoding import encode
@@ -115,7 +115,7 @@ def _decode(
     key, data = element
     try:
         recipe = _recipe_for(data, recipes)
-        yield LoadedPhoto(key, recipe.digest, decode(data, max_pixels))
+        yield LoadedPhoto(key, recipe.digest, decode(data, max_pixels, size_check(recipe)))
     except ImageError as error:
         yield TaggedOutput(_FAILED, (key, str(error)))
 

@@ -1,6 +1,6 @@
 """Recipes from plain arguments, for pipelines without a config."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stylebeam.pipeline.archive.records import GpsOption, Recipe
@@ -9,7 +9,13 @@ from stylebeam.pipeline.methods.contract import NEEDS_PHOTOS, MethodError
 from stylebeam.pipeline.methods.once import Once
 from stylebeam.pipeline.methods.validation import validate_options
 from stylebeam.pipeline.suggestions import nearest_or_all
-from stylebeam.transforms.images.formats import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION
+from stylebeam.transforms.images.formats import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION, FORMATS
+
+
+def size_check(recipe: Recipe) -> Callable[[int, int], None]:
+    """Return the check of a photo's size, for `decode`: whether its picture can be written."""
+    spec, scale = FORMATS[recipe.format], recipe.options.scale
+    return lambda width, height: spec.check_size(scale * width, scale * height)
 
 
 def recipes_for(

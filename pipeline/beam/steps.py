@@ -15,6 +15,7 @@ from stylebeam.pipeline.archive.records import Outcome, Recipe, Task
 from stylebeam.pipeline.archive.results import write_result
 from stylebeam.pipeline.beam.loaded_photo import FailedPhoto, LoadedPhoto
 from stylebeam.pipeline.beam.model_handler import METRICS_NAMESPACE
+from stylebeam.pipeline.beam.recipes import size_check
 from stylebeam.pipeline.beam.stopping import StopSign
 from stylebeam.pipeline.beam.tally import Tally
 from stylebeam.pipeline.methods.pool import EnginePool
@@ -67,18 +68,21 @@ class Watch:
         return outcome
 
 
-def read_image(task: Task, limits: Limits, watch: Watch) -> LoadedPhoto | Outcome:
+def read_image(
+    task: Task, recipes: Mapping[str, Recipe], limits: Limits, watch: Watch
+) -> LoadedPhoto | Outcome:
     """Read and decode a task's input.
 
     Returns:
-        The photo; or the task's outcome, `failed` if the input cannot be read or decoded, or
-        `skipped` if the run is to stop.
+        The photo; or the task's outcome, `failed` if the input cannot be read or decoded or its
+        picture would be too large for the output's format, or `skipped` if the run is to stop.
     """
     if reason := watch.stopped:
         return watch.record(task.outcome("skipped", 0.0, error=f"It was not started: {reason}."))
     started = time.monotonic()
     try:
-        photo = decode(storage.read(task.input, limits.storage_deadline), limits.max_pixels)
+        data = storage.read(task.input, limits.storage_deadline)
+        photo = decode(data, limits.max_pixels, size_check(recipes[task.recipe]))
     except (storage.StorageError, ImageError) as error:
         seconds = time.monotonic() - started
         return watch.record(task.outcome("failed", seconds, error=str(error)))
@@ -142,7 +146,9 @@ class StylizeTasks(beam.PTransform):
             planned.tasks
             | "SpreadOverWorkers" >> beam.Reshuffle()
             | "ReadImages"
-            >> beam.FlatMap(_read, self._limits, self._watch).with_outputs(_OUTCOMES, main="photos")
+            >> beam.FlatMap(_read, self._recipes, self._limits, self._watch).with_outputs(
+                _OUTCOMES, main="photos"
+            )
         )
         written = (
             read.photos
@@ -166,9 +172,9 @@ def _separate(item: Task | Outcome, watch: Watch) -> Iterator[Any]:
         yield item
 
 
-def _read(task: Task, limits: Limits, watch: Watch) -> Iterator[Any]:
+def _read(task: Task, recipes: Mapping[str, Recipe], limits: Limits, watch: Watch) -> Iterator[Any]:
     """Tag what is an outcome already."""
-    read = read_image(task, limits, watch)
+    read = read_image(task, recipes, limits, watch)
     yield TaggedOutput(_OUTCOMES, read) if isinstance(read, Outcome) else read
 
 

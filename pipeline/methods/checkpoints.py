@@ -13,6 +13,7 @@ from stylebeam.transforms.checkpoints import (
     shipped_checkpoints,
     weights_digest,
 )
+from stylebeam.transforms.networks.super_resolution import SuperResolutionNetwork
 
 EXTENSION = ".safetensors"
 
@@ -103,6 +104,17 @@ def find_super_resolution(checkpoint: str) -> CheckpointFile:
             f"{checkpoint} is of the network {held.network}, which does not enlarge images"
         )
     return CheckpointFile(location, digest)
+
+
+def enlargement(file: CheckpointFile) -> int:
+    """Return by what the super-resolution network in a checkpoint enlarges each side.
+
+    Raises:
+        MethodError: the file cannot be read, or has other contents now.
+    """
+    network = read_unchanged(file).build()
+    assert isinstance(network, SuperResolutionNetwork)
+    return network.factor
 
 
 def read_checkpoint(location: str) -> tuple[Checkpoint, str]:

@@ -138,6 +138,11 @@ class Resolved(ABC):
         return []
 
     @property
+    def scale(self) -> int:
+        """By what each side of a photo grows; 1 where pictures have their photo's size."""
+        return 1
+
+    @property
     def short_side(self) -> int | None:
         """The short side in pixels to which larger photos are reduced; None to keep their size."""
         return None

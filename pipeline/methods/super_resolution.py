@@ -9,6 +9,7 @@ from pydantic import Field
 from stylebeam.pipeline.methods.checkpoints import (
     EXTENSION,
     CheckpointFile,
+    enlargement,
     find_super_resolution,
     read_unchanged,
     shipped_super_resolution,
@@ -48,7 +49,8 @@ class SuperResolutionOptions(MethodOptions):
     def resolve(
         self, sections: Mapping[str, MethodOptions | None], once: Once
     ) -> "ResolvedSuperResolution":
-        return ResolvedSuperResolution(once(find_super_resolution, self.checkpoint))
+        checkpoint = once(find_super_resolution, self.checkpoint)
+        return ResolvedSuperResolution(checkpoint, once(enlargement, checkpoint))
 
     @classmethod
     def describe_schema(cls, properties: dict[str, Any]) -> None:
@@ -63,9 +65,15 @@ class SuperResolutionOptions(MethodOptions):
 
 @dataclass(frozen=True)
 class ResolvedSuperResolution(Resolved):
-    """The checkpoint of a super-resolution network."""
+    """The checkpoint of a super-resolution network.
+
+    Attributes:
+        checkpoint: the file.
+        factor: by which the network enlarges each side.
+    """
 
     checkpoint: CheckpointFile
+    factor: int
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -75,6 +83,10 @@ class ResolvedSuperResolution(Resolved):
     @property
     def network_key(self) -> str:
         return self.checkpoint.digest
+
+    @property
+    def scale(self) -> int:
+        return self.factor
 
     def computation(self, device: "torch.device", images: int) -> list[str]:
         return network_computation(device, images)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive.records import Outcome, Task
+from stylebeam.pipeline.beam.recipes import size_check
 from stylebeam.pipeline.runs.planning import BatchPlan
 from stylebeam.pipeline.runs.sampling import evenly
 from stylebeam.transforms.images.decoding import decode
@@ -44,7 +45,8 @@ def excerpts(
         batch_plan: the batch.
         most: how many photos, at most.
         side: of an excerpt, in pixels, at most.
-        max_pixels: photos with more are left out, as are those that cannot be read: a run says why.
+        max_pixels: photos with more are left out, as are those that cannot be read, or whose
+            pictures would be too large for their format: a run says why.
 
     Returns:
         The excerpts, and how many photos of the batch are to be done.
@@ -58,7 +60,8 @@ def excerpts(
     found = []
     for task in tasks:
         try:
-            photo = decode(storage.read(task.input), max_pixels)
+            check = size_check(batch_plan.recipes_by_digest[task.recipe])
+            photo = decode(storage.read(task.input), max_pixels, check)
         except (storage.StorageError, ImageError):
             continue
         found.append(Excerpt(task, middle(photo.pixels, side), photo.size))

@@ -45,6 +45,7 @@ class FakeMethod(Resolved):
         memory: bytes that the engine says it needs.
         cores: that the engine wants.
         loads: receives the name with each load.
+        scale_of_pictures: by which it says that photos grow.
     """
 
     name: str = "fake"
@@ -52,10 +53,15 @@ class FakeMethod(Resolved):
     memory: int = 0
     cores: int | None = 1
     loads: list[str] = field(default_factory=list, compare=False)
+    scale_of_pictures: int = 1
 
     @property
     def identity(self) -> Mapping[str, Any]:
         return {"weights": self.name}
+
+    @property
+    def scale(self) -> int:
+        return self.scale_of_pictures
 
     @property
     def network_key(self) -> str:

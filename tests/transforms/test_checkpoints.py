@@ -38,6 +38,20 @@ def test_a_saved_checkpoint_can_be_read(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["style.safetensors"]
 
 
+def test_a_checkpoint_that_is_saved_again_has_the_same_bytes(tmp_path: Path) -> None:
+    style = Style(training={"painting": "Älgar \u007f.jpg"})
+    network = build_network("johnson", {})
+    checkpoint = Checkpoint("johnson", network.state_dict(), {"b": style}, training={"seed": 3})
+    files = set()
+    # The order of safetensors' metadata changes from one file to the next, even in one process.
+    for number in range(10):
+        save_checkpoint(checkpoint, tmp_path / f"{number}.safetensors")
+        files.add((tmp_path / f"{number}.safetensors").read_bytes())
+    [file] = files
+    assert struct.unpack_from("<Q", file)[0] % 8 == 0, "the tensors are aligned"
+    assert parse_checkpoint(file).styles["b"].training == style.training
+
+
 @pytest.mark.parametrize("keep", [0, 7, 200, 100_000])
 def test_a_truncated_checkpoint_is_refused(checkpoint_path: Path, keep: int) -> None:
     with pytest.raises(CheckpointError, match="not a whole safetensors checkpoint"):

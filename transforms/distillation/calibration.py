@@ -6,8 +6,6 @@ both networks.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +19,7 @@ from stylebeam.transforms.losses.functional import (
     style_reconstruction_loss,
 )
 from stylebeam.transforms.losses.loss_network import interior_activations
-from stylebeam.transforms.training.data import Draw, random_crop
+from stylebeam.transforms.training.data import Draw, TrainingImages, random_crop
 
 CONTENT_LAYER = "relu4_2"
 """The layer that is calibrated by its content loss; the others are by their style loss."""
@@ -36,8 +34,8 @@ _SEED = 1
 def calibrate(
     network: DistilledVgg,
     teacher: Teacher,
-    photos: Sequence[Path],
-    paintings: Sequence[Path],
+    photos: TrainingImages,
+    paintings: TrainingImages,
     size: int,
     device: torch.device,
 ) -> dict[str, float]:
@@ -49,8 +47,8 @@ def calibrate(
     Args:
         network: modified in place.
         teacher: the network that it was distilled from.
-        photos: paths of images.
-        paintings: paths of images.
+        photos: the photos.
+        paintings: the paintings.
         size: side of the crops in pixels.
         device: of both networks.
 
@@ -60,14 +58,11 @@ def calibrate(
     losses: dict[str, Tensor] = defaultdict(lambda: torch.zeros(2, dtype=torch.float64))
     for number in range(PAIRS):
         draw = Draw(_SEED, number)
-        photo, painting = (
-            random_crop(files[draw.integer(0, len(files) - 1)], size, draw, 0.3)
-            for files in (photos, paintings)
-        )
+        photo, painting = (random_crop(images, size, draw, 0.3) for images in (photos, paintings))
         painted = with_details_of(painting, photo, draw).clamp(0, 1)
-        images = torch.stack([photo, painting, painted]).to(device)
-        features = interior_activations(network, images)
-        for layer, activations in teacher(images).items():
+        batch = torch.stack([photo, painting, painted]).to(device)
+        features = interior_activations(network, batch)
+        for layer, activations in teacher(batch).items():
             losses[layer] += torch.stack(
                 [
                     _loss(layer, activations, None),

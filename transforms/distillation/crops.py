@@ -1,27 +1,24 @@
 """Training data of the distillation: crops of photos, of paintings, and of mixtures of both."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional
 
-from stylebeam.transforms.training.data import Draw, random_crop
+from stylebeam.transforms.training.data import Draw, TrainingImages, random_crop
 
 
 class DistillationCrops(Dataset[Tensor]):
     """Crops of photos and paintings, and mixtures, like pictures during an optimization."""
 
     def __init__(
-        self, photos: Sequence[Path], paintings: Sequence[Path], crop_size: int, seed: int
+        self, photos: TrainingImages, paintings: TrainingImages, crop_size: int, seed: int
     ) -> None:
         """Make the data set; crop i depends only on the seed and i.
 
         Args:
-            photos: paths of images.
-            paintings: paths of images.
+            photos: the photos.
+            paintings: the paintings.
             crop_size: side of a crop in pixels.
             seed: of all random choices.
         """
@@ -38,8 +35,7 @@ class DistillationCrops(Dataset[Tensor]):
         network generalizes to other paintings; noise is added to a quarter.
 
         Raises:
-            OSError: an image cannot be read.
-            ImageError: it cannot be decoded.
+            OSError, ImageError: as `TrainingImages.drawn`.
         """
         draw = Draw(self._seed, index)
         kind = draw.uniform(0, 1)
@@ -55,8 +51,8 @@ class DistillationCrops(Dataset[Tensor]):
             crop = crop + draw.uniform(0, 0.3) * draw.noise(crop.shape)
         return crop.clamp(-0.1, 1.1)
 
-    def _crop_of(self, files: Sequence[Path], draw: Draw) -> Tensor:
-        return random_crop(files[draw.integer(0, len(files) - 1)], self._crop_size, draw, 0.3)
+    def _crop_of(self, images: TrainingImages, draw: Draw) -> Tensor:
+        return random_crop(images, self._crop_size, draw, 0.3)
 
 
 def with_details_of(painting: Tensor, photo: Tensor, draw: Draw) -> Tensor:

@@ -1,7 +1,7 @@
 """The config and the training of a distillation."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from stylebeam.transforms.losses.distilled_vgg import (
     save_distilled_vgg,
 )
 from stylebeam.transforms.losses.loss_network import interior_activations, load_loss_network
-from stylebeam.transforms.training.data import list_images, read_style_image
+from stylebeam.transforms.training.data import TrainingImages, at_short_side, list_images
 from stylebeam.transforms.training.loop import run_iterations
 from stylebeam.transforms.training.loop_config import ConfigValueError, LoopConfig
 from stylebeam.transforms.training.optimizers import Muon
@@ -101,15 +101,14 @@ def distill(
 
     Raises:
         ConfigValueError: a value of the config cannot be used.
-        TrainingError: an image cannot be read, or the loss is no longer finite.
-        OSError: an image cannot be read before or after the training loop.
-        ImageError: an image cannot be decoded before or after the training loop.
+        TrainingError: no image can be read, or the loss is no longer finite.
+        OSError, ImageError: likewise before or after the training loop.
         WeightsUnavailableError: the weights of VGG-19 are not available.
         DeviceUnavailableError: the device is not available.
     """
     config.check_output()
     device, precision = config.choose_device()
-    images = _split_images(config)
+    images = _split_images(config, report)
     crops = DistillationCrops(images.photos, images.paintings, config.crop_size, config.seed)
     report(
         f"Starting from {config.start}." if config.start else "Compressing VGG-19 in closed form."
@@ -147,8 +146,8 @@ def distill(
         teacher, (_batch(crops, range(start, start + 4)).to(device) for start in starts)
     )
     unexplained = {
-        kind: unexplained_variance(student, teacher, files, device)
-        for kind, files in images.held_out.items()
+        kind: unexplained_variance(student, teacher, held_out, device)
+        for kind, held_out in images.held_out.items()
     }
     network = student.distilled_vgg()
     gains = calibrate(network, teacher, images.photos, images.paintings, config.crop_size, device)
@@ -158,8 +157,8 @@ def distill(
             exclude={"output", "device", "content_images", "style_images", "tensorboard"},
         ),
         "iterations": finished.iterations,
-        "photographs": len(images.photos),
-        "paintings": len(images.paintings),
+        "photographs": len(images.photos.files),
+        "paintings": len(images.paintings.files),
         "unexplained_variance": unexplained,
         "scales": teacher.scales,
         "gains": gains,
@@ -167,18 +166,20 @@ def distill(
     }
     save_distilled_vgg(network, about, config.output)
     finished.state.unlink(missing_ok=True)
+    for each in (images.photos, images.paintings, *images.held_out.values()):
+        each.report_left_out()
     return unexplained
 
 
 class _Images(NamedTuple):
     """The images to train on, and the held-out ones by kind."""
 
-    photos: list[Path]
-    paintings: list[Path]
-    held_out: dict[str, list[Path]]
+    photos: TrainingImages
+    paintings: TrainingImages
+    held_out: dict[str, TrainingImages]
 
 
-def _split_images(config: DistillationConfig) -> _Images:
+def _split_images(config: DistillationConfig, report: Callable[[str], None]) -> _Images:
     """Return the images of the config, the held-out ones separated.
 
     Raises:
@@ -193,7 +194,11 @@ def _split_images(config: DistillationConfig) -> _Images:
         "photographs": sorted(set(list_images(config.content_images)) - set(photos)),
         "paintings": sorted(set(list_images(config.style_images)) - set(paintings)),
     }
-    return _Images(photos, paintings, held_out)
+    return _Images(
+        TrainingImages(photos, report),
+        TrainingImages(paintings, report),
+        {kind: TrainingImages(files, report) for kind, files in held_out.items()},
+    )
 
 
 def _student_and_teacher(
@@ -212,14 +217,14 @@ def _student_and_teacher(
 
 @torch.no_grad()
 def unexplained_variance(
-    student: Student, teacher: Teacher, files: Sequence[Path], device: torch.device
+    student: Student, teacher: Teacher, images: TrainingImages, device: torch.device
 ) -> dict[str, float]:
     """Return the part of the variance of the activations that the student does not predict.
 
     Args:
         student: the network that predicts.
         teacher: the network whose activations are predicted.
-        files: images, of which the central square is used.
+        images: of which the central square is used; those that cannot be read are left out.
         device: of both networks.
 
     Returns:
@@ -227,8 +232,13 @@ def unexplained_variance(
     """
     error: dict[str, float] = defaultdict(float)
     moments: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
-    for file in files:
-        image = functional.center_crop(read_style_image(file, _HELD_OUT_SIZE), [_HELD_OUT_SIZE])
+    count = 0
+    for number in range(len(images.files)):
+        pixels = images.read(number)
+        if pixels is None:
+            continue
+        count += 1
+        image = functional.center_crop(at_short_side(pixels, _HELD_OUT_SIZE), [_HELD_OUT_SIZE])
         predicted = interior_activations(student, image.to(device))
         for layer, target in teacher(image.to(device)).items():
             error[layer] += F.mse_loss(predicted[layer].float(), target).item()
@@ -237,9 +247,9 @@ def unexplained_variance(
             )
     unexplained = {}
     for layer in sorted(error):
-        mean, mean_square = moments[layer] / len(files)
+        mean, mean_square = moments[layer] / count
         variance = (mean_square - mean.square()).mean().item()
-        unexplained[layer] = round(error[layer] / len(files) / variance, 4)
+        unexplained[layer] = round(error[layer] / count / variance, 4)
     return unexplained
 
 

@@ -5,8 +5,7 @@ network during its training show it its own mistakes.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from stylebeam.transforms.gatys.minimizers import Adam
 from stylebeam.transforms.losses.borders import ReflectedMargin
 from stylebeam.transforms.losses.loss_network import LossNetwork
 from stylebeam.transforms.losses.perceptual import LossSettings, PerceptualLoss
-from stylebeam.transforms.training.data import Draw, random_crop
+from stylebeam.transforms.training.data import Draw, TrainingImages, random_crop
 
 _STYLE_WEIGHTS = (5.0, 80.0)
 _LEARNING_RATES = (0.02, 0.06)
@@ -28,8 +27,8 @@ class OptimizedImages:
     def __init__(
         self,
         network: LossNetwork,
-        photographs: Sequence[Path],
-        paintings: Sequence[Path],
+        photographs: TrainingImages,
+        paintings: TrainingImages,
         size: int,
         count: int,
         steps: int,
@@ -39,8 +38,8 @@ class OptimizedImages:
 
         Args:
             network: the loss network; the mean square of its layers is about 1.
-            photographs: image files.
-            paintings: image files.
+            photographs: the photos.
+            paintings: the paintings.
             size: side of an image in pixels.
             count: number of images that are optimized together.
             steps: number of steps of each optimization.
@@ -53,19 +52,19 @@ class OptimizedImages:
         self._count = count
         self._steps = steps
         self._seed = seed
+        self._minimizer: Adam | None = None
 
     def at(self, step: int, device: torch.device) -> Tensor:
         """Return the images at a step, shape (count, 3, size, size).
 
-        An optimization starts at each multiple of `steps`, and depends on the seed and on that
-        number alone.
+        An optimization starts at each multiple of `steps`, and at the first step of a training that
+        is resumed elsewhere. It depends on the seed and on that number alone.
 
         Raises:
-            OSError: an image cannot be read.
-            ImageError: an image cannot be decoded.
+            OSError, ImageError: as `TrainingImages.drawn`.
         """
-        if step % self._steps == 0:
-            self._start(step, device)
+        if step % self._steps == 0 or self._minimizer is None:
+            self._minimizer = self._started(step, device)
         return self._minimizer.trial.detach().clone().requires_grad_()
 
     def advance(self, images: Tensor, activations: Mapping[str, Tensor]) -> None:
@@ -79,13 +78,16 @@ class OptimizedImages:
         terms = self._loss.terms(images, activations, self._content, self._style)
         loss = terms.total * self._count
         [gradient] = torch.autograd.grad(loss, [images], retain_graph=True)
+        assert self._minimizer is not None, "`at` has been called"
         self._minimizer.update(loss.item(), gradient)
 
-    def _start(self, step: int, device: torch.device) -> None:
+    def _started(self, step: int, device: torch.device) -> Adam:
         draw = Draw(self._seed, step)
         photos, paintings = (
-            torch.stack([self._crop(files, draw) for _ in range(self._count)]).to(device)
-            for files in (self._photos, self._paintings)
+            torch.stack(
+                [random_crop(images, self._size, draw, 0.3) for _ in range(self._count)]
+            ).to(device)
+            for images in (self._photos, self._paintings)
         )
         weight = _log_uniform(draw, *_STYLE_WEIGHTS)
         style_layers = sorted(self._network.layers - {CONTENT_LAYER})
@@ -93,10 +95,7 @@ class OptimizedImages:
         self._loss = PerceptualLoss(self._network, settings)
         self._style = self._loss.style_targets(paintings.split(1))
         self._content = self._loss.content_targets(photos)
-        self._minimizer = Adam(photos, _log_uniform(draw, *_LEARNING_RATES), bounded=True)
-
-    def _crop(self, files: Sequence[Path], draw: Draw) -> Tensor:
-        return random_crop(files[draw.integer(0, len(files) - 1)], self._size, draw, 0.3)
+        return Adam(photos, _log_uniform(draw, *_LEARNING_RATES), bounded=True)
 
 
 def _log_uniform(draw: Draw, low: float, high: float) -> float:

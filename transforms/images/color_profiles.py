@@ -7,8 +7,23 @@ import numpy as np
 from PIL import Image, ImageCms
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-SRGB_PROFILE: bytes = _SRGB.tobytes()
-"""The ICC profile of sRGB."""
+
+
+def _constant(profile: ImageCms.ImageCmsProfile) -> bytes:
+    """Return a profile that LittleCMS has made as bytes that do not depend on clock or system.
+
+    LittleCMS dates a profile at the time when it is made, so two runs over one photo would write
+    different files.
+    """
+    data = bytearray(profile.tobytes())
+    # Fields of the header (ICC.1:2022, 7.2). Its profile ID is zero, for "not calculated".
+    data[24:36] = struct.pack(">6H", 2026, 1, 1, 0, 0, 0)
+    data[40:44] = b"APPL"
+    return bytes(data)
+
+
+SRGB_PROFILE: bytes = _constant(_SRGB)
+"""The ICC profile of sRGB: the same bytes in every process."""
 
 # Number of parameters of the five types of parametric curves (ICC.1:2022, 10.18).
 _PARAMETERS = (1, 3, 4, 5, 7)
@@ -36,6 +51,8 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             # The profile is damaged or for other channels.
             converted = None
         if converted is not None:
+            # Pillow attaches its profile, with a date, and would write it into a PNG.
+            converted.info["icc_profile"] = SRGB_PROFILE
             return converted
     return image if image.mode == "RGB" else image.convert("RGB")
 

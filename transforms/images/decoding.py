@@ -20,6 +20,7 @@ from stylebeam.transforms.images.color_profiles import (
 from stylebeam.transforms.images.exif import ORIENTATION, exif_with_size
 from stylebeam.transforms.images.formats import (
     DEFAULT_MAX_PIXELS,
+    FORMATS,
     FormatSpec,
     ImageError,
     format_of_file,
@@ -43,7 +44,11 @@ from stylebeam.transforms.images.transparency import fill_transparent
 _TRUNCATION = re.compile(r"truncated|incomplete|end of file|end of input|premature", re.IGNORECASE)
 
 
-def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:
+def decode(
+    data: bytes,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    check_picture: Callable[[int, int], None] | None = None,
+) -> Photo:
     """Return the photo in an image file: the first frame of an animation, the first of many pages.
 
     Metadata that are damaged, or that would expand to gigabytes, are ignored. Fully transparent
@@ -52,6 +57,8 @@ def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:
     Args:
         data: the whole file.
         max_pixels: images with more pixels are refused before they are decoded.
+        check_picture: is called with the width and height in the file before the image is decoded,
+            and raises ImageError if its picture would be too large to be written.
 
     Raises:
         ImageError: the file is not a whole image of a known format, or the image is too large.
@@ -69,14 +76,14 @@ def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:
             )
         readable = bare
     try:
-        return _decode(readable, data, spec, max_pixels)
+        return _decode(readable, data, spec, max_pixels, check_picture)
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly any kind on a malformed file.
         bare = _without_metadata(data, spec)
         if bare is not None:
             try:
-                return _decode(bare, data, spec, max_pixels)
+                return _decode(bare, data, spec, max_pixels, check_picture)
             except Exception:  # The metadata were not the cause: the first error says more.
                 pass
         raise ImageError(_explanation(error, spec, max_pixels)) from error
@@ -92,12 +99,17 @@ def check_size(image: Image.Image, max_pixels: int) -> None:
     """Refuse an image with too many pixels.
 
     Raises:
-        ImageError: it has more than `max_pixels`.
+        ImageError: it has more than `max_pixels`, or is a JPEG larger than its decoder reads.
     """
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(
             f"The image has {width}x{height} pixels, more than max_pixels ({max_pixels})."
+        )
+    largest = FORMATS["jpeg"].largest_side
+    if image.format == "JPEG" and largest is not None and max(image.size) > largest:
+        raise ImageError(
+            f"The JPEG file has {width}x{height} pixels: decoders read at most {largest} a side."
         )
 
 
@@ -113,7 +125,13 @@ def _without_metadata(data: bytes, spec: FormatSpec) -> bytes | None:
     return strip(data) if strip else None
 
 
-def _decode(data: bytes, original: bytes, spec: FormatSpec, max_pixels: int) -> Photo:
+def _decode(
+    data: bytes,
+    original: bytes,
+    spec: FormatSpec,
+    max_pixels: int,
+    check_picture: Callable[[int, int], None] | None,
+) -> Photo:
     """Decode a file. Any exception is possible.
 
     Args:
@@ -121,6 +139,7 @@ def _decode(data: bytes, original: bytes, spec: FormatSpec, max_pixels: int) -> 
         original: the file, from which the metadata are read.
         spec: the file's format.
         max_pixels: images with more pixels are refused.
+        check_picture: see `decode`.
     """
     allow_pixels(max_pixels)
     if spec.name == "png":
@@ -130,6 +149,8 @@ def _decode(data: bytes, original: bytes, spec: FormatSpec, max_pixels: int) -> 
     formats = spec.opened_as or (spec.pillow,)
     with Image.open(io.BytesIO(data), formats=formats) as image:
         check_size(image, max_pixels)
+        if check_picture is not None:
+            check_picture(*image.size)
         metadata = read_metadata(image, original)
         orientation = metadata.orientation
         profile = image.info.get("icc_profile")

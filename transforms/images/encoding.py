@@ -29,6 +29,8 @@ from stylebeam.transforms.images.texts import Text, comment_of, texts_without_pl
 from stylebeam.transforms.images.tiff import encode_tiff
 from stylebeam.transforms.images.xmp import xmp_without_place
 
+_AVIF_THREADS = 2
+
 
 def encode(
     photo: Photo,
@@ -54,6 +56,7 @@ def encode(
     """
     spec = FORMATS[image_format]
     spec.require()
+    spec.check_size(*photo.size)
     try:
         return _encode(photo, spec, quality, keep_gps)
     except Exception as error:  # Pillow's encoders raise nearly any kind.
@@ -65,8 +68,6 @@ def encode(
 
 def _encode(photo: Photo, spec: FormatSpec, quality: int, keep_gps: bool) -> bytes:
     """Encode a photo. Any exception is possible."""
-    if spec.largest_side is not None and max(photo.size) > spec.largest_side:
-        raise ValueError(f"a side may have at most {spec.largest_side} pixels")
     if not keep_gps:
         photo = replace(
             photo,
@@ -115,6 +116,9 @@ def _save_options(photo: Photo, spec: FormatSpec, quality: int) -> dict[str, obj
     options: dict[str, object] = {}
     if spec.lossy:
         options["quality"] = quality
+    if spec.name == "avif":
+        # The file depends on whether there is one thread or several, and not on how many.
+        options["max_threads"] = _AVIF_THREADS
     if spec.dpi and photo.dpi:
         options["dpi"] = photo.dpi
     if not spec.metadata:

@@ -53,6 +53,7 @@ class FormatSpec:
         largest_exif: the most bytes of EXIF it holds, None for no limit.
         largest_xmp: the most bytes of XMP it holds, None for no limit.
         largest_side: the largest width or height in pixels, None if it has no limit that matters.
+        largest_area: the most pixels, likewise.
         needs_extra: the extra of stylebeam that reads and writes it, None if it needs none.
     """
 
@@ -73,6 +74,7 @@ class FormatSpec:
     largest_exif: int | None = None
     largest_xmp: int | None = None
     largest_side: int | None = None
+    largest_area: int | None = None
     needs_extra: str | None = None
 
     @property
@@ -92,6 +94,27 @@ class FormatSpec:
                 f" stylebeam with the extra {self.needs_extra}:"
                 f" pip install 'stylebeam[{self.needs_extra}]'."
             )
+
+    def check_size(self, width: int, height: int) -> None:
+        """Check that the format can hold a picture.
+
+        Args:
+            width: of the picture, in pixels.
+            height: likewise.
+
+        Raises:
+            ImageError: it is too large; the message says the limit and what to do.
+        """
+        if self.largest_side is not None and max(width, height) > self.largest_side:
+            limit = f"a side may have at most {self.largest_side} pixels"
+        elif self.largest_area is not None and width * height > self.largest_area:
+            limit = f"there may be at most {self.largest_area}"
+        else:
+            return
+        raise ImageError(
+            f"A picture of {width}x{height} pixels cannot be written as {self.name}: {limit}."
+            " Choose another format, such as png or tiff."
+        )
 
 
 # Only formats that Pillow decodes itself: it hands PostScript to Ghostscript, for example.
@@ -153,6 +176,7 @@ _ROWS = (
         extensions=(".bmp",),
         signature=rb"BM",
         dpi=True,
+        largest_area=1_400_000_000,  # A file has at most 4 GiB.
     ),
     FormatSpec(
         name="gif",
@@ -172,6 +196,7 @@ _ROWS = (
         metadata=True,
         # Larger files can be written, but decoders refuse them.
         largest_side=32_768,
+        largest_area=16_384**2,
     ),
     FormatSpec(
         name="heif",
@@ -183,6 +208,8 @@ _ROWS = (
         lossy=True,
         alpha=True,
         metadata=True,
+        # Larger files can be written, but the decoder refuses them.
+        largest_side=65_528,
         needs_extra="heif",
     ),
 )

@@ -21,6 +21,8 @@ _COPIED = (
     *(tiff.BITS, tiff.COMPRESSION, tiff.PHOTOMETRIC, tiff.FILL_ORDER, tiff.SAMPLES),
     *(tiff.PREDICTOR, tiff.TILE_WIDTH, tiff.TILE_HEIGHT, tiff.EXTRA_SAMPLES),
 )
+# Pixels a side that libpng accepts, which OpenCV uses; it prints its refusal.
+_LARGEST_PNG = 1_000_000
 
 
 class SixteenBitError(Exception):
@@ -62,6 +64,8 @@ def encode_sixteen_bit_png(pixels: np.ndarray) -> bytes:
     Raises:
         ValueError: PNG cannot hold the image.
     """
+    if max(pixels.shape) > _LARGEST_PNG:
+        raise ValueError(f"with 16 bits, a side may have at most {_LARGEST_PNG} pixels")
     order = cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
     whole, data = cv2.imencode(".png", cv2.cvtColor(pixels, order))
     if not whole:

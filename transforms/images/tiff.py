@@ -34,6 +34,7 @@ _HEADERS = (b"II*\0", b"II+\0", b"MM\0*", b"MM\0+")
 _LARGEST_MULTIPLE = 4
 # Bytes of pixels that are compressed together, about.
 _STRIP = 2**20
+_LARGEST_FILE = 2**32 - 2**20  # without the tags
 
 
 def tags_exceed(data: bytes) -> bool:
@@ -152,7 +153,7 @@ def tiff_file(
         metadata: further tags.
 
     Raises:
-        struct.error: the file would be larger than 4 GiB, the limit of TIFF.
+        ValueError: the file would be larger than 4 GiB.
     """
     order = "<" if byte_order == b"II" else ">"
     tags = metadata or Tags(order)
@@ -163,6 +164,8 @@ def tiff_file(
     in_tiles = TILE_WIDTH in storage
     places, lengths = (TILE_OFFSETS, TILE_SIZES) if in_tiles else (STRIP_OFFSETS, STRIP_SIZES)
     sizes = [len(strip) for strip in strips]
+    if sum(sizes) > _LARGEST_FILE:
+        raise ValueError("the file would be larger than 4 GiB, the limit of TIFF")
     offsets = [0, *accumulate(sizes[:-1])]
 
     def before_strips(start: int) -> bytes:
@@ -183,7 +186,7 @@ def encode_tiff(pixels: np.ndarray, metadata: Tags) -> bytes:
         metadata: further tags. The file has their byte order.
 
     Raises:
-        struct.error: the file would be larger than 4 GiB, the limit of TIFF.
+        ValueError: the file would be larger than 4 GiB.
     """
     height, width, samples = pixels.shape
     rows = max(1, _STRIP // pixels[0].nbytes)

@@ -20,7 +20,13 @@ from stylebeam.transforms.prediction.statistics import LAYERS, STYLE_SIZE, stack
 from stylebeam.transforms.training.any_style_config import AnyStyleTrainingConfig
 from stylebeam.transforms.training.any_style_loss import AnyStyleLoss
 from stylebeam.transforms.training.any_style_start import AnyStyleStart, read_start
-from stylebeam.transforms.training.data import Draw, ImageFile, ListFiles, files_below
+from stylebeam.transforms.training.data import (
+    Draw,
+    ImageFile,
+    ListFiles,
+    TrainingImages,
+    files_below,
+)
 from stylebeam.transforms.training.log import Validation
 from stylebeam.transforms.training.loop import run_iterations
 from stylebeam.transforms.training.loop_config import TrainingError
@@ -54,7 +60,7 @@ def train_any_style(
 
     Raises:
         ConfigValueError: a value of the config cannot be used.
-        TrainingError: a photo cannot be read, or the loss is no longer finite.
+        TrainingError: no photo can be read, or the loss is no longer finite.
         WeightsUnavailableError: the shipped loss network cannot be read.
         DeviceUnavailableError: the device is not available.
     """
@@ -64,7 +70,9 @@ def train_any_style(
     torch.manual_seed(config.seed)
     loss_network = ReflectedMargin(load_loss_network("embedded", LAYERS, device, precision))
     photos = config.photos(list_files, without=config.held_out)
-    crops = _bank(photos, config, device)
+    images = TrainingImages(photos, report)
+    crops = _bank(images, config, device)
+    images.report_left_out()
     some = [crops[number][1:] for number in range(_PHOTOS_MEASURED)]
     loss = AnyStyleLoss(config.loss_weights, loss_network, some, config.seed)
     styles = TrainingStyles(config, loss_network, device, report)
@@ -184,17 +192,17 @@ def _optimizers(model: _Model, rate: float) -> list[torch.optim.Optimizer]:
 
 
 def _bank(
-    photos: Sequence[ImageFile], config: AnyStyleTrainingConfig, device: torch.device
+    photos: TrainingImages, config: AnyStyleTrainingConfig, device: torch.device
 ) -> PhotoBank:
     """Return the crops of photos.
 
     Raises:
-        TrainingError: a photo cannot be read.
+        TrainingError: no photo can be read.
     """
     try:
         return PhotoBank(photos, config.crop_size, config.seed, device)
     except ImageError as error:
-        raise TrainingError(f"{error} Remove that file.") from error
+        raise TrainingError(str(error)) from error
     except OSError as error:
         raise TrainingError(f"{error} Give the same command again.") from error
 
@@ -220,7 +228,7 @@ def _validation(
         counts = f"{len(styles.held_out)} paintings and {len(held_out)} photos are held out"
         report(f"{counts}: no held-out loss is reported, which needs some of both.")
         return None
-    crops = _bank(held_out, config, device)
+    crops = _bank(TrainingImages(held_out, report), config, device)
     pairs = [
         (crops[number], styles.held_out[number % len(styles.held_out)])
         for number in range(_VALIDATION_CROPS)

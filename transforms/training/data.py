@@ -1,6 +1,7 @@
 """Training data: random crops of photos and paintings."""
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path, PurePath
@@ -29,6 +30,9 @@ class ImageFile(Protocol):
             OSError: it cannot be read.
         """
 
+
+# Reasons why an image cannot be read that stay: another attempt would not help.
+_LASTING = (ImageError, FileNotFoundError, IsADirectoryError, PermissionError)
 
 ListFiles = Callable[[str], Iterable[ImageFile]]
 """Lists the files of a folder or URL, recursively. Raises OSError if they cannot be listed."""
@@ -65,25 +69,89 @@ class Draw:
         return torch.randn(tuple(shape), generator=self.generator)
 
 
-class ContentCrops(Dataset[Tensor]):
-    """Random square crops of photos; crop i depends only on the seed and i.
+class TrainingImages:
+    """The images that a training draws from. Those that cannot be read are left out.
 
     Attributes:
-        files: the photos.
+        files: the image files, also those that are left out.
     """
 
+    def __init__(self, files: Sequence[ImageFile], report: Callable[[str], None] = print) -> None:
+        """Store the files.
+
+        Args:
+            files: image files, at least one.
+            report: receives one line for each image that is left out.
+        """
+        self.files = files
+        self._report = report
+        self._left_out: dict[int, str] = {}
+        self._lock = threading.Lock()
+
+    def drawn(self, draw: Draw) -> Tensor:
+        """Return the pixels of a random image, uint8 of shape (3, H, W).
+
+        If it cannot be read, it is the next one. So the choice depends on the draw and the files
+        alone, and a training that is resumed sees the same images.
+
+        Raises:
+            OSError: a storage does not answer.
+            ImageError: no image can be read.
+        """
+        first = draw.integer(0, len(self.files) - 1)
+        for number in [*range(first, len(self.files)), *range(first)]:
+            pixels = self.read(number)
+            if pixels is not None:
+                return pixels
+        raise self.nothing_left()
+
+    def read(self, number: int) -> Tensor | None:
+        """Return the pixels of an image, uint8 of shape (3, H, W); None if it cannot be read.
+
+        Raises:
+            OSError: a storage does not answer.
+        """
+        if number in self._left_out:
+            return None
+        try:
+            return read_pixels(self.files[number])
+        except _LASTING as error:
+            reason = str(error)
+            if isinstance(error, OSError):
+                reason = f"{self.files[number]}: {error.strerror or error}."
+        with self._lock:
+            if number not in self._left_out:
+                self._left_out[number] = reason
+                self._report(f"An image is left out: {reason}")
+        return None
+
+    def nothing_left(self) -> ImageError:
+        """Return the error for images none of which can be read."""
+        reason = next(iter(self._left_out.values()))
+        return ImageError(f"None of the {len(self.files)} images can be read. {reason}")
+
+    def report_left_out(self) -> None:
+        """Report how many images were left out, if any."""
+        if self._left_out:
+            count = len(self._left_out)
+            self._report(f"{count} of {len(self.files)} images were left out: they cannot be read.")
+
+
+class ContentCrops(Dataset[Tensor]):
+    """Random square crops of photos; crop i depends only on the seed and i."""
+
     def __init__(
-        self, files: Sequence[ImageFile], crop_size: int, seed: int, smallest: float = 0.5
+        self, photos: TrainingImages, crop_size: int, seed: int, smallest: float = 0.5
     ) -> None:
         """Make the data set.
 
         Args:
-            files: photos, at least one.
+            photos: the photos.
             crop_size: side of a crop in pixels.
             seed: of all random choices.
             smallest: the side of the smallest crop, as a fraction of the photo's short side.
         """
-        self.files = files
+        self._photos = photos
         self._crop_size = crop_size
         self._seed = seed
         self._smallest = smallest
@@ -92,12 +160,9 @@ class ContentCrops(Dataset[Tensor]):
         """Return a crop, mirrored with probability 1/2: RGB in [0, 1], (3, crop_size, crop_size).
 
         Raises:
-            OSError: the photo cannot be read.
-            ImageError: it cannot be decoded.
+            OSError, ImageError: as `TrainingImages.drawn`.
         """
-        draw = Draw(self._seed, index)
-        file = self.files[draw.integer(0, len(self.files) - 1)]
-        return random_crop(file, self._crop_size, draw, self._smallest)
+        return random_crop(self._photos, self._crop_size, Draw(self._seed, index), self._smallest)
 
 
 def list_images(folder: Path, without: Sequence[str] = ()) -> list[Path]:
@@ -137,11 +202,11 @@ def images_among(
     return sorted(images, key=str)
 
 
-def random_crop(file: ImageFile, size: int, draw: Draw, smallest: float = 0.5) -> Tensor:
-    """Return a random crop of an image, mirrored with probability 1/2.
+def random_crop(images: TrainingImages, size: int, draw: Draw, smallest: float = 0.5) -> Tensor:
+    """Return a random crop of a random image, mirrored with probability 1/2.
 
     Args:
-        file: the image.
+        images: the images.
         size: side of the crop in pixels.
         draw: the random numbers.
         smallest: the side of the smallest crop, as a fraction of the image's short side.
@@ -150,10 +215,9 @@ def random_crop(file: ImageFile, size: int, draw: Draw, smallest: float = 0.5) -
         RGB in [0, 1], shape (3, size, size).
 
     Raises:
-        OSError: the image cannot be read.
-        ImageError: it cannot be decoded.
+        OSError, ImageError: as `TrainingImages.drawn`.
     """
-    pixels = read_pixels(file)
+    pixels = images.drawn(draw)
     height, width = pixels.shape[1:]
     shorter = min(height, width)
     side = draw.integer(max(1, round(shorter * smallest)), shorter)
@@ -175,7 +239,16 @@ def read_style_image(path: Path, short_side: int | None) -> Tensor:
         OSError: the file cannot be read.
         ImageError: it cannot be decoded.
     """
-    pixels = read_pixels(path)
+    return at_short_side(read_pixels(path), short_side)
+
+
+def at_short_side(pixels: Tensor, short_side: int | None) -> Tensor:
+    """Return an image, RGB in [0, 1], shape (1, 3, H, W).
+
+    Args:
+        pixels: uint8, shape (3, H, W).
+        short_side: in pixels, to which the image is resized; None to leave it as it is.
+    """
     if short_side is not None:
         pixels = functional.resize(pixels, [short_side], antialias=True)
     return pixels.unsqueeze(0).float() / 255

@@ -74,7 +74,8 @@ def run_iterations(
 
     Raises:
         ConfigValueError: the state file cannot be read, or belongs to another config.
-        TrainingError: an image cannot be read, or the loss is no longer finite.
+        TrainingError: no image can be read or a storage does not answer, in which case the state is
+            saved; or the loss is no longer finite.
     """
     optimizers = optimizers or [torch.optim.Adam(model.parameters(), lr=config.learning_rate)]
     average = AveragedModel(model, avg_fn=_moving_average(ema_decay)) if ema_decay else None
@@ -85,7 +86,10 @@ def run_iterations(
         report(f"Resuming from iteration {done}.")
     clock = Clock(config, done, seconds)
     model.train()
-    with contextlib.closing(TrainingLog(report, config.tensorboard, clock.fraction)) as log:
+    with (
+        contextlib.closing(TrainingLog(report, config.tensorboard, clock.fraction)) as log,
+        _saved_without_images(state, clock),
+    ):
         for batch in clock.waiting_for(_batches(crops, config, done)):
             if clock.fraction >= 1:
                 break
@@ -118,6 +122,20 @@ def run_iterations(
     return Finished(clock.done, state.path)
 
 
+class _NoImagesError(TrainingError):
+    """The next batch cannot be read."""
+
+
+@contextlib.contextmanager
+def _saved_without_images(state: State, clock: Clock) -> Iterator[None]:
+    """Save the state if the next batch cannot be read, so that no iteration is lost."""
+    try:
+        yield
+    except _NoImagesError:
+        state.save(clock.done, clock.seconds)
+        raise
+
+
 def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
     """Return a function that updates an exponential moving average.
 
@@ -142,11 +160,9 @@ def _batches(crops: Dataset[Tensor], config: LoopConfig, first: int) -> Iterator
                 ahead.append(pool.submit(crops.__getitem__, next(numbers)))
             yield torch.stack([ahead.popleft().result() for _ in range(config.batch_size)])
     except ImageError as error:
-        raise TrainingError(f"{error} Remove that file.") from error
+        raise _NoImagesError(str(error)) from error
     except OSError as error:
-        raise TrainingError(
-            f"{error} Give the same command again to continue from the last state."
-        ) from error
+        raise _NoImagesError(f"{error} Give the same command again to continue.") from error
     finally:
         pool.shutdown(cancel_futures=True)
 

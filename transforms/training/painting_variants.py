@@ -1,13 +1,10 @@
 """Variants of paintings: many pictures made of each, from which a predictor learns."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from stylebeam.transforms.prediction.statistics import STYLE_SIZE, at_style_size
-from stylebeam.transforms.training.data import Draw, read_style_image
+from stylebeam.transforms.training.data import Draw, TrainingImages, at_short_side
 
 _SMALLEST_PART = 0.5  # of a painting's sides
 _SMALLEST_SIDE = 32  # of a part of a painting, in pixels, if the painting is as large
@@ -16,7 +13,7 @@ _PALETTE_SIZE = 128  # short side, in pixels, of a painting that lends its color
 _MOST_STOPS = 0.7  # The exponent of a gamma correction is 2 to the power of at most this.
 
 
-def variant(painting: Tensor, paintings: Sequence[Path], draw: Draw) -> Tensor:
+def variant(painting: Tensor, paintings: TrainingImages, draw: Draw) -> Tensor:
     """Return a picture made of a painting: a part, resized, perhaps mirrored, in other colors.
 
     A sixth of the variants have the colors of another painting, a sixth have the color channels in
@@ -24,15 +21,14 @@ def variant(painting: Tensor, paintings: Sequence[Path], draw: Draw) -> Tensor:
 
     Args:
         painting: RGB in [0, 1], shape (1, 3, H, W), of any size.
-        paintings: the image files whose colors can be taken.
+        paintings: the paintings whose colors can be taken.
         draw: the random numbers.
 
     Returns:
         RGB in [0, 1], shape (1, 3, H', W'), the short side from 288 to 512.
 
     Raises:
-        OSError: a painting cannot be read.
-        ImageError: a painting cannot be decoded.
+        OSError, ImageError: as `TrainingImages.drawn`.
     """
     height, width = painting.shape[2:]
     part = draw.uniform(_SMALLEST_PART, 1)
@@ -44,7 +40,7 @@ def variant(painting: Tensor, paintings: Sequence[Path], draw: Draw) -> Tensor:
         made = made.flip(3)
     change = draw.integer(0, 5)
     if change == 0:
-        other = read_style_image(paintings[draw.integer(0, len(paintings) - 1)], _PALETTE_SIZE)
+        other = at_short_side(paintings.drawn(draw), _PALETTE_SIZE)
         made = _with_colors_of(made, other.to(made))
     elif change == 1:
         made = made[:, torch.randperm(3, generator=draw.generator)]

@@ -1,6 +1,5 @@
 """Crops of photos that are kept in memory, some of the crops dark, foggy or noisy."""
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional
 
-from stylebeam.transforms.training.data import Draw, ImageFile, read_pixels
+from stylebeam.transforms.training.data import Draw, TrainingImages
 
 _PART_DEGRADED = 0.2
 _LEAST_CONTRAST = 0.1
@@ -31,30 +30,35 @@ class PhotoBank(Dataset[Tensor]):
     """
 
     def __init__(
-        self, files: Sequence[ImageFile], crop_size: int, seed: int, device: torch.device
+        self, photos: TrainingImages, crop_size: int, seed: int, device: torch.device
     ) -> None:
         """Decode the photos.
 
         Args:
-            files: photos, at least one. Larger photos than crops need are reduced.
+            photos: the photos. Those that are larger than crops need are reduced.
             crop_size: side of a crop in pixels.
             seed: of all random choices.
             device: where the photos are kept and crops are made.
 
         Raises:
-            OSError: a photo cannot be read.
-            ImageError: a photo cannot be decoded.
+            OSError: a storage does not answer.
+            ImageError: no photo can be read.
         """
         largest = max(_LARGEST_PHOTO, round(crop_size / _SMALLEST_CROP))
 
-        def read(file: ImageFile) -> Tensor:
-            pixels = read_pixels(file)
+        def read(number: int) -> Tensor | None:
+            pixels = photos.read(number)
+            if pixels is None:
+                return None
             if min(pixels.shape[1:]) > largest:
                 pixels = functional.resize(pixels, [largest], antialias=True)
             return pixels.to(device)
 
         with ThreadPoolExecutor(_LOADERS) as pool:
-            self._photos = list(pool.map(read, files))
+            found = pool.map(read, range(len(photos.files)))
+            self._photos = [pixels for pixels in found if pixels is not None]
+        if not self._photos:
+            raise photos.nothing_left()
         self._crop_size = crop_size
         self._seed = seed
 

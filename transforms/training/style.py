@@ -24,6 +24,7 @@ from stylebeam.transforms.training.data import (
     Draw,
     ImageFile,
     ListFiles,
+    TrainingImages,
     files_below,
     list_images,
 )
@@ -54,7 +55,7 @@ def train(
 
     Raises:
         ConfigValueError: a value of the config cannot be used.
-        TrainingError: a photo cannot be read, or the loss is no longer finite.
+        TrainingError: no photo can be read, or the loss is no longer finite.
         WeightsUnavailableError: the weights of the loss network are not available.
         DeviceUnavailableError: the device is not available.
     """
@@ -68,7 +69,8 @@ def train(
     model.to(device).to(memory_format=torch.channels_last)
     photos = config.photos(list_files, without=config.held_out)
     held_out = _held_out(config, photos, list_files)
-    crops = ContentCrops(photos, config.crop_size, config.seed)
+    images = TrainingImages(photos, report)
+    crops = ContentCrops(images, config.crop_size, config.seed)
     loss = _Loss(config, paintings.values(), device, precision)
 
     def terms_of(iteration: int, batch: Tensor) -> dict[str, Tensor]:
@@ -90,8 +92,9 @@ def train(
         report,
         optimizers_of(model, config.optimizer, config.learning_rate, rates),
         config.ema_decay,
-        _validation(config, held_out, loss, len(paintings), device),
+        _validation(config, held_out, loss, len(paintings), device, report),
     )
+    images.report_left_out()
     trained = {}
     for (name, painting), vector in zip(paintings.items(), model.vectors, strict=True):
         about = _published_config(config, start, painting, len(photos), finished.iterations)
@@ -255,11 +258,12 @@ def _validation(
     loss: "_Loss",
     styles: int,
     device: torch.device,
+    report: Callable[[str], None],
 ) -> Callable[[nn.Module], Validation] | None:
     """Return a function that computes the loss on crops of held-out photos; None without photos."""
     if not files:
         return None
-    crops = ContentCrops(files, config.crop_size, config.seed)
+    crops = ContentCrops(TrainingImages(files, report), config.crop_size, config.seed)
     content = torch.stack([crops[number] for number in range(_VALIDATION_CROPS)]).to(device)
     style_of_crop = [number % styles for number in range(_VALIDATION_CROPS)]
 

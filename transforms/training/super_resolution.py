@@ -18,7 +18,7 @@ from stylebeam.transforms.losses.loss_network import (
 )
 from stylebeam.transforms.networks import build_network
 from stylebeam.transforms.networks.layers import Upsampling
-from stylebeam.transforms.training.data import ContentCrops, ListFiles, files_below
+from stylebeam.transforms.training.data import ContentCrops, ListFiles, TrainingImages, files_below
 from stylebeam.transforms.training.loop import run_iterations
 from stylebeam.transforms.training.loop_config import ConfigValueError, NetworkTrainingConfig
 
@@ -82,7 +82,7 @@ def train_super_resolution(
 
     Raises:
         ConfigValueError: a value of the config cannot be used.
-        TrainingError: a photo cannot be read, or the loss is no longer finite.
+        TrainingError: no photo can be read, or the loss is no longer finite.
         WeightsUnavailableError: the weights of the loss network are not available.
         DeviceUnavailableError: the device is not available.
     """
@@ -92,7 +92,8 @@ def train_super_resolution(
     arguments = {"factor": config.factor, "upsampling": config.upsampling}
     network = build_network("super_resolution", arguments)
     photos = config.photos(list_files)
-    crops = ContentCrops(photos, config.crop_size, config.seed, _SMALLEST_PART)
+    images = TrainingImages(photos, report)
+    crops = ContentCrops(images, config.crop_size, config.seed, _SMALLEST_PART)
     loss_of = _loss(config, device, precision)
     network.to(device).to(memory_format=torch.channels_last)
 
@@ -103,6 +104,7 @@ def train_super_resolution(
         return loss_of(enlarged.float(), target)
 
     finished = run_iterations(config, network, crops, terms_of, report, ema_decay=config.ema_decay)
+    images.report_left_out()
     checkpoint = Checkpoint(
         network="super_resolution",
         tensors=network.state_dict(),

@@ -1,6 +1,6 @@
 """The styles of a training for any painting: which style each crop has."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from stylebeam.transforms.prediction.statistics import (
     stacked_statistics,
 )
 from stylebeam.transforms.training.any_style_config import AnyStyleTrainingConfig
-from stylebeam.transforms.training.data import Draw, list_images, read_pixels
+from stylebeam.transforms.training.data import Draw, TrainingImages, list_images, read_pixels
 from stylebeam.transforms.training.loop_config import ConfigValueError
 from stylebeam.transforms.training.painting_variants import variant
 from stylebeam.transforms.training.style_targets import (
@@ -71,34 +71,34 @@ class TrainingStyles:
             report: receives lines of progress.
 
         Raises:
-            ConfigValueError: there are no paintings, or one cannot be read.
+            ConfigValueError: there are no paintings that can be read, or a named one cannot.
         """
         self._config = config
         self._weights = torch.tensor([style.weight for style in config.styles.values()])
-        trained_on, held_out = _divided(config)
+        trained_on, held_out = (TrainingImages(paths, report) for paths in _divided(config))
 
-        def measured(key: str, path: Path) -> StyleTarget:
-            return target_of(network, at_style_size(_read(key, path).to(device)))
+        def measured(painting: Tensor) -> StyleTarget:
+            return target_of(network, at_style_size(painting.to(device)))
 
         self.named = [
-            measured(f"styles.{name}.painting", config.paintings / style.painting)
+            measured(_named(f"styles.{name}.painting", config.paintings / style.painting))
             for name, style in config.styles.items()
         ]
-        self.held_out = [measured("paintings", path) for path in held_out]
+        self.held_out = [measured(painting) for _, painting in _readable(held_out)]
         self._targets: list[StyleTarget] = []
-        for number, path in enumerate(trained_on):
-            painting = _read("paintings", path).to(device)
+        for number, each in _readable(trained_on):
+            painting = each.to(device)
             self._targets.append(halved(target_of(network, at_style_size(painting))))
             for index in range(1, config.variants):
                 draw = Draw(config.seed, number * config.variants + index)
-                try:
-                    picture = variant(painting, trained_on, draw)
-                except (OSError, ImageError) as error:
-                    raise _unreadable("paintings", "a painting", error) from error
+                picture = variant(painting, trained_on, draw)
                 self._targets.append(halved(target_of(network, picture)))
-            done = number + 1
-            if done % _PAINTINGS_PER_REPORT == 0 or done == len(trained_on):
-                report(f"{done} of {len(trained_on)} paintings measured")
+            done, count = number + 1, len(trained_on.files)
+            if done % _PAINTINGS_PER_REPORT == 0 or done == count:
+                report(f"{done} of {count} paintings measured")
+        trained_on.report_left_out()
+        if not self._targets:
+            raise ConfigValueError(f"paintings: {trained_on.nothing_left()}")
 
     def statistics(self) -> PaintingStatistics:
         """Return the statistics that a predictor is fitted to."""
@@ -141,8 +141,23 @@ def _divided(config: AnyStyleTrainingConfig) -> tuple[list[Path], list[Path]]:
     return trained_on, sorted(set(list_images(config.paintings)) - set(trained_on))
 
 
-def _read(key: str, path: Path) -> Tensor:
-    """Return a painting, RGB in [0, 1], shape (1, 3, H, W).
+def _readable(paintings: TrainingImages) -> Iterator[tuple[int, Tensor]]:
+    """Yield the paintings that can be read, RGB in [0, 1], shape (1, 3, H, W), and their numbers.
+
+    Raises:
+        ConfigValueError: a storage does not answer.
+    """
+    for number, file in enumerate(paintings.files):
+        try:
+            pixels = paintings.read(number)
+        except OSError as error:
+            raise _unreadable("paintings", str(file), error) from error
+        if pixels is not None:
+            yield number, _reduced(pixels)
+
+
+def _named(key: str, path: Path) -> Tensor:
+    """Return the painting of a named style, RGB in [0, 1], shape (1, 3, H, W).
 
     Args:
         key: of the config, for the error.
@@ -152,9 +167,13 @@ def _read(key: str, path: Path) -> Tensor:
         ConfigValueError: it cannot be read.
     """
     try:
-        pixels = read_pixels(path)
+        return _reduced(read_pixels(path))
     except (OSError, ImageError) as error:
         raise _unreadable(key, str(path), error) from error
+
+
+def _reduced(pixels: Tensor) -> Tensor:
+    """Return a painting, RGB in [0, 1], shape (1, 3, H, W), of at most the largest size."""
     if min(pixels.shape[1:]) > _LARGEST_PAINTING:
         pixels = functional.resize(pixels, [_LARGEST_PAINTING], antialias=True)
     return pixels[None].float() / 255

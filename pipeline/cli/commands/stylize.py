@@ -15,6 +15,7 @@ from stylebeam.pipeline.methods.validation import validate_options
 from stylebeam.transforms.engine import Engine
 from stylebeam.transforms.images.decoding import decode
 from stylebeam.transforms.images.encoding import encode
+from stylebeam.transforms.images.formats import FORMATS
 
 
 def stylize(args: argparse.Namespace) -> int:
@@ -27,8 +28,8 @@ def stylize(args: argparse.Namespace) -> int:
         check_output(args.output, [args.input])
     engine = _optimization(args) if _optimizes(args) else _style(args)
     data = sys.stdin.buffer.read() if args.input == "-" else storage.read(args.input)
-    picture = engine(decode(data, args.max_pixels))
     image_format = args.format or format_of(args.output) or "png"
+    picture = engine(decode(data, args.max_pixels, FORMATS[image_format].check_size))
     encoded = encode(picture, image_format, args.quality)
     if args.output == "-":
         sys.stdout.buffer.write(encoded)

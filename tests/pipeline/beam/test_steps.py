@@ -1,6 +1,10 @@
 """The steps of a run, and the record of outcomes, in a Beam pipeline with a fake method."""
 
+import io
 import json
+import struct
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -11,11 +15,11 @@ from apache_beam.testing.util import assert_that, equal_to
 from PIL import Image
 
 from stylebeam.pipeline.archive import ledger
-from stylebeam.pipeline.archive.records import Outcome, Task
+from stylebeam.pipeline.archive.records import Outcome, Recipe, Task
 from stylebeam.pipeline.beam.model_handler import StylizeModelHandler
 from stylebeam.pipeline.beam.record_outcomes import RecordOutcomes
-from stylebeam.pipeline.beam.steps import Limits, StylizeTasks
-from tests.helpers.fake_method import fake_recipe
+from stylebeam.pipeline.beam.steps import Limits, StylizeTasks, Watch, read_image
+from tests.helpers.fake_method import FakeMethod, fake_recipe
 
 RECIPE = fake_recipe()
 RECIPES = {RECIPE.digest: RECIPE}
@@ -65,6 +69,56 @@ def test_every_task_becomes_one_outcome(tmp_path: Path, stylize: StylizeTasks) -
             assert written.size == (number + 1, 9)
             assert written.getpixel((0, 0)) == (255 - number, 255, 255)
     assert not (tmp_path / "out" / "0.png").exists()
+
+
+def refuse(pixels: torch.Tensor) -> torch.Tensor:
+    raise AssertionError("A picture that cannot be written was computed.")
+
+
+@pytest.mark.parametrize(
+    ("image_format", "scale", "sizes", "message"),
+    [
+        ("webp", 1, [(16_384, 1), (1, 16_384)], "a side may have at most 16383 pixels"),
+        ("webp", 4, [(4096, 1), (1, 5000)], "a side may have at most 16383 pixels"),
+        ("jpeg", 1, [(65_501, 1), (1, 65_501)], "a side may have at most 65500 pixels"),
+        ("jpeg", 2, [(32_751, 1)], "a side may have at most 65500 pixels"),
+        ("avif", 8, [(4097, 1)], "a side may have at most 32768 pixels"),
+        ("avif", 8, [(2049, 2048)], "there may be at most 268435456"),
+    ],
+)
+def test_pictures_too_large_for_their_format_fail_before_any_work(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    image_format: str,
+    scale: int,
+    sizes: list[tuple[int, int]],
+    message: str,
+) -> None:
+    method = FakeMethod(function=refuse, scale_of_pictures=scale)
+    recipe = Recipe("fake", method, image_format, 92)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: pytest.fail("decoded"))
+    for width, height in sizes:
+        written = tmp_path / "photo.png"
+        written.write_bytes(header_of_png(width, height))
+        each = replace(task("b", tmp_path, "photo.png"), recipe=recipe.digest)
+        outcome = read_image(each, {recipe.digest: recipe}, Limits(), Watch())
+        assert isinstance(outcome, Outcome)
+        assert outcome.error == (
+            f"A picture of {scale * width}x{scale * height} pixels cannot be written as"
+            f" {image_format}: {message}. Choose another format, such as png or tiff."
+        )
+    assert capfd.readouterr().err == ""
+
+
+def header_of_png(width: int, height: int) -> bytes:
+    """Return a PNG file of a size whose pixels are missing."""
+    buffer = io.BytesIO()
+    Image.new("1", (1, 1)).save(buffer, "PNG")
+    data = bytearray(buffer.getvalue())
+    data[16:24] = struct.pack(">2L", width, height)
+    data[29:33] = struct.pack(">L", zlib.crc32(data[12:29]))
+    return bytes(data)
 
 
 def test_a_failed_write_does_not_affect_the_others(tmp_path: Path, stylize: StylizeTasks) -> None:

@@ -21,6 +21,23 @@ def test_a_photo_to_a_file(
         assert (image.format, image.size) == ("WEBP", (40, 30))
 
 
+def test_a_photo_too_large_for_the_format_is_refused_first(
+    tmp_path: Path,
+    checkpoint_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Image.new("RGB", (65_501, 1)).save(tmp_path / "in.png")
+    files = [str(tmp_path / "in.png"), str(tmp_path / "out.jpg")]
+    computing = "stylebeam.transforms.engine.Engine.__call__"
+    monkeypatch.setattr(computing, lambda *args: pytest.fail("it was computed"))
+    assert main(["stylize", *files, "--style", str(checkpoint_path)]) == 1
+    assert capfd.readouterr().err == (
+        "stylebeam: A picture of 65501x1 pixels cannot be written as jpeg: a side may have at most"
+        " 65500 pixels. Choose another format, such as png or tiff.\n"
+    )
+
+
 @pytest.mark.slow
 def test_standard_input_to_standard_output(
     checkpoint_path: Path, gradient: Callable[[int, int], Image.Image]

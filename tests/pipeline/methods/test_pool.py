@@ -84,7 +84,7 @@ def test_photos_are_enlarged_up_to_a_limit(tmp_path: Path) -> None:
     network = build_network("super_resolution", {"factor": 2})
     arguments = {"factor": 2}
     save_checkpoint(Checkpoint("super_resolution", network.state_dict(), {}, arguments), path)
-    method = ResolvedSuperResolution(file(path))
+    method = ResolvedSuperResolution(file(path), 2)
     pool = EnginePool("cpu", max_pixels=64 * 66)
     assert pool.stylize(Photo(gray(32)), method).size == (66, 64)
     with pytest.raises(

@@ -11,6 +11,7 @@ from stylebeam.transforms.distillation import calibration
 from stylebeam.transforms.distillation.calibration import calibrate, scale
 from stylebeam.transforms.losses.distilled_vgg import LAYERS, DistilledVgg
 from stylebeam.transforms.losses.functional import gram_matrix
+from stylebeam.transforms.training.data import TrainingImages
 
 
 def network_of(seed: int) -> DistilledVgg:
@@ -57,7 +58,14 @@ def test_calibration_undoes_known_scales(
     def teach(images: torch.Tensor) -> dict[str, torch.Tensor]:
         return calibration.interior_activations(teacher, images)
 
-    gains = calibrate(network, teach, files[:2], files[2:], 64, torch.device("cpu"))
+    gains = calibrate(
+        network,
+        teach,
+        TrainingImages(files[:2]),
+        TrainingImages(files[2:]),
+        64,
+        torch.device("cpu"),
+    )
     for layer, factor in scales.items():
         assert gains[layer] == pytest.approx(1 / factor, rel=1e-3), layer
     images = torch.rand(2, 3, 64, 64)

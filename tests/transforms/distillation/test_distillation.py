@@ -25,6 +25,7 @@ from stylebeam.transforms.losses.functional import feature_reconstruction_loss
 from stylebeam.transforms.losses.loss_network import interior_activations
 from stylebeam.transforms.losses.vgg import Vgg, VggName
 from stylebeam.transforms.training import loop
+from stylebeam.transforms.training.data import TrainingImages
 from stylebeam.transforms.training.loop_config import ConfigValueError
 
 
@@ -89,8 +90,9 @@ def config(
 
 @pytest.mark.slow
 def test_longer_training_explains_more_variance(config: DistillationConfig) -> None:
-    short = distill(config.model_copy(update={"iterations": 1}), lambda line: None)
-    longer = distill(config.model_copy(update={"iterations": 30}), lambda line: None)
+    small = {"batch_size": 1, "learning_rate": 2e-2}
+    short = distill(config.model_copy(update={**small, "iterations": 1}), lambda line: None)
+    longer = distill(config.model_copy(update={**small, "iterations": 16}), lambda line: None)
     for kind in ("photographs", "paintings"):
         assert longer[kind].keys() == set(LAYERS)
         assert longer[kind]["relu3_1"] < short[kind]["relu3_1"]
@@ -164,19 +166,20 @@ def test_a_killed_distillation_resumes_to_the_same_result(
 ) -> None:
     monkeypatch.setattr(loop, "ITERATIONS_PER_STATE", 2)
     monkeypatch.setattr(loop, "ITERATIONS_PER_REPORT", 1)
-    whole = distill(config, lambda line: None)
+    short = config.model_copy(update={"iterations": 4, "batch_size": 1})
+    whole = distill(short, lambda line: None)
 
     class KilledError(Exception):
         pass
 
     def kill(line: str) -> None:
-        if line.startswith("iteration 4/"):
+        if line.startswith("iteration 3/"):
             raise KilledError
 
     with pytest.raises(KilledError):
-        distill(config, kill)
+        distill(short, kill)
     lines: list[str] = []
-    assert distill(config, lines.append) == whole
+    assert distill(short, lines.append) == whole
     assert "Resuming from iteration 2." in lines
 
 
@@ -207,22 +210,34 @@ def test_a_distillation_can_start_from_a_checkpoint(
 def test_held_out_images_are_not_trained_on(
     config: DistillationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read: list[Path] = []
+    drawn: list[Path] = []
     crop_of = crops.random_crop
 
-    def recording(path: Path, *arguments: object) -> torch.Tensor:
-        read.append(path)
-        return crop_of(path, *arguments)
+    def recording(images: TrainingImages, *arguments: object) -> torch.Tensor:
+        drawn.extend(images.files)
+        return crop_of(images, *arguments)
 
     for module in (crops, optimized_images, calibration):
         monkeypatch.setattr(module, "random_crop", recording)
-    distill(config, lambda line: None)
-    assert {path.name for path in read} == {"0.png", "1.png", "2.png"}
+    # Damaged images are left out, among those to train on and the held-out ones.
+    for name in ("photos/1.png", "paintings/held_3.png"):
+        (config.output.parent / name).write_text("no image")
+    lines: list[str] = []
+    distill(config.model_copy(update={"held_out": ("*3.png",)}), lines.append)
+    assert {path.name for path in drawn} == {"0.png", "1.png", "2.png"}
+    for name in ("photos/1.png", "paintings/held_3.png"):
+        [line] = [line for line in lines if name in line]
+        assert line.startswith("An image is left out: ")
+    assert lines[-2:] == [
+        "1 of 3 images were left out: they cannot be read.",
+        "1 of 2 images were left out: they cannot be read.",
+    ]
 
 
 def test_crops_depend_only_on_the_seed_and_their_number(config: DistillationConfig) -> None:
     photos, paintings = (
-        sorted(folder.iterdir()) for folder in (config.content_images, config.style_images)
+        TrainingImages(sorted(folder.iterdir()))
+        for folder in (config.content_images, config.style_images)
     )
     crops = DistillationCrops(photos, paintings, 32, seed=1)
     again = DistillationCrops(photos, paintings, 32, seed=1)

@@ -13,6 +13,7 @@ from stylebeam.transforms.distillation.optimized_images import OptimizedImages
 from stylebeam.transforms.losses.borders import ReflectedMargin
 from stylebeam.transforms.losses.distilled_vgg import LAYERS, DistilledVgg, load_distilled_vgg
 from stylebeam.transforms.losses.perceptual import LossSettings, PerceptualLoss
+from stylebeam.transforms.training.data import TrainingImages
 
 CPU = torch.device("cpu")
 ORANGE = (250, 140, 20)
@@ -29,14 +30,16 @@ def make(
     tmp_path: Path, gradient: Callable[[int, int], Image.Image], network: DistilledVgg
 ) -> Make:
     """Returns images from two photos and an orange painting, for a seed."""
-    photos = [tmp_path / "0.png", tmp_path / "1.png"]
-    for number, photo in enumerate(photos):
+    files = [tmp_path / "0.png", tmp_path / "1.png"]
+    for number, photo in enumerate(files):
         gradient(80, 64).rotate(90 * number).save(photo)
     painting = tmp_path / "painting.png"
     Image.new("RGB", (80, 64), ORANGE).save(painting)
 
+    photos, paintings = TrainingImages(files), TrainingImages([painting])
+
     def make(seed: int) -> OptimizedImages:
-        return OptimizedImages(network, photos, [painting], 32, count=2, steps=4, seed=seed)
+        return OptimizedImages(network, photos, paintings, 32, count=2, steps=4, seed=seed)
 
     return make
 

@@ -1,12 +1,17 @@
 """Conversion to sRGB in 8 and 16 bits, compared with LittleCMS and closed forms."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from stylebeam.transforms.images.color_profiles import sixteen_bit_to_srgb, to_srgb
+from stylebeam.transforms.images.color_profiles import (
+    SRGB_PROFILE,
+    sixteen_bit_to_srgb,
+    to_srgb,
+)
 from tests.helpers import color_profiles as profiles
 
 RGB_PROFILES = {
@@ -30,6 +35,22 @@ def colors() -> np.ndarray:
     """4,096 colors from the whole RGB cube, uint8, shape (64, 64, 3)."""
     steps = np.arange(16, dtype=np.uint8) * 17
     return np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(64, 64, 3)
+
+
+def test_the_profile_of_results_has_a_constant_date() -> None:
+    assert struct.unpack(">6H", SRGB_PROFILE[24:36]) == (2026, 1, 1, 0, 0, 0)
+    assert SRGB_PROFILE[40:44] == b"APPL"
+    assert SRGB_PROFILE[84:100] == bytes(16), "the profile ID, which is not calculated"
+    description = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(SRGB_PROFILE)))
+    assert description.strip() == "sRGB built-in"
+    fresh = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert SRGB_PROFILE[100:] == fresh[100:]
+
+
+def test_converted_images_carry_the_constant_profile(colors: np.ndarray) -> None:
+    # Pillow writes an image's own profile into a WebP or PNG, as in the pictures of a report.
+    converted = to_srgb(Image.fromarray(colors), RGB_PROFILES["adobe_rgb"])
+    assert converted.info["icc_profile"] == SRGB_PROFILE
 
 
 @pytest.mark.parametrize("name", RGB_PROFILES)

@@ -78,3 +78,35 @@ def test_an_image_too_large_for_its_format_is_refused() -> None:
     photo = Photo(torch.zeros(3, 1, 70_000, dtype=torch.uint8))
     with pytest.raises(ImageError, match="70000x1 pixels cannot be written as jpeg: a side may"):
         encode(photo, "jpeg")
+
+
+def test_a_jpeg_larger_than_its_decoder_reads_is_refused() -> None:
+    data = bytearray(file_of(Image.new("RGB", (16, 16)), "jpeg"))
+    size = data.index(b"\xff\xc0") + 5
+    data[size : size + 4] = b"\x00\x10\xff\xff"
+    with pytest.raises(ImageError, match="65535x16 pixels: decoders read at most 65500 a side"):
+        decode(bytes(data))
+
+
+def test_a_tiff_file_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylebeam.transforms.images.tiff._LARGEST_FILE", 10)
+    with pytest.raises(ImageError, match="would be larger than 4 GiB, the limit of TIFF"):
+        encode(Photo(torch.zeros(3, 8, 8, dtype=torch.uint8)), "tiff")
+
+
+def test_a_16_bit_png_has_a_largest_side(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ImageError, match="a side may have at most 1000000 pixels"):
+        encode(Photo(torch.zeros(3, 1, 1_000_001, dtype=torch.uint16)), "png")
+    assert capfd.readouterr().err == ""
+
+
+def test_the_bytes_of_an_avif_do_not_depend_on_the_number_of_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    pixels = torch.randint(256, (3, 300, 600), dtype=torch.uint8, generator=generator)
+    files = set()
+    for cores in (1, 2, 16):
+        monkeypatch.setattr("PIL.AvifImagePlugin._get_default_max_threads", lambda n=cores: n)
+        files.add(encode(Photo(pixels), "avif", 30))
+    assert len(files) == 1

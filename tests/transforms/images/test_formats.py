@@ -111,12 +111,13 @@ def test_extreme_sizes_are_kept(image_format: str, size: tuple[int, int]) -> Non
     assert (decoded.pixels.int() - 128).abs().max() <= 3
 
 
-@pytest.mark.parametrize("image_format", [name for name in ALL if name != HEIF])
+@pytest.mark.parametrize("image_format", ALL)
 def test_the_largest_side_of_a_format_is_a_limit(image_format: str) -> None:
     largest = FORMATS[image_format].largest_side
     side = largest or 70_000
-    pixels = torch.full((3, 2, side + 1), 128, dtype=torch.uint8)
-    assert decode(encode(Photo(pixels[..., :side]), image_format)).size == (side, 2)
+    height = 64 if image_format == "heif" else 2
+    pixels = torch.full((3, height, side + 1), 128, dtype=torch.uint8)
+    assert decode(encode(Photo(pixels[..., :side]), image_format)).size == (side, height)
     if largest is not None:
         with pytest.raises(ImageError, match=f"a side may have at most {largest} pixels"):
             encode(Photo(pixels), image_format)

@@ -45,6 +45,18 @@ def test_both_files_are_at_most_three_megabytes() -> None:
         assert (WEIGHTS / name).stat().st_size <= 3_000_000
 
 
+def test_a_prediction_does_not_depend_on_the_number_of_cores(painting: Tensor) -> None:
+    network, threads = load_predictor().network, torch.get_num_threads()
+    vectors = []
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        vectors.append(predict_style(network, painting))
+        assert torch.get_num_threads() == count
+    torch.set_num_threads(threads)
+    assert torch.equal(vectors[0], vectors[1])
+    assert torch.equal(vectors[0], vectors[2])
+
+
 def test_a_prediction_depends_on_the_painting_alone(painting: Tensor) -> None:
     network = load_predictor().network
     vector = predict_style(network, painting)

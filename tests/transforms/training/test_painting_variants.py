@@ -7,20 +7,20 @@ import pytest
 import torch
 from PIL import Image
 
-from stylebeam.transforms.training.data import Draw
+from stylebeam.transforms.training.data import Draw, TrainingImages
 from stylebeam.transforms.training.painting_variants import _with_colors_of, variant
 from tests.helpers.paintings import painting, plain
 
 
 @pytest.fixture
-def paintings(tmp_path: Path, gradient: Callable[[int, int], Image.Image]) -> list[Path]:
+def paintings(tmp_path: Path, gradient: Callable[[int, int], Image.Image]) -> TrainingImages:
     gradient(140, 150).save(tmp_path / "one.png")
     Image.new("RGB", (8, 5), (200, 30, 30)).save(tmp_path / "red.png")
-    return [tmp_path / "one.png", tmp_path / "red.png"]
+    return TrainingImages([tmp_path / "one.png", tmp_path / "red.png"])
 
 
 def test_variants_depend_only_on_the_painting_and_the_random_numbers(
-    paintings: list[Path],
+    paintings: TrainingImages,
 ) -> None:
     image = painting(1, 200, 300)
     made = [variant(image, paintings, Draw(7, number)) for number in range(12)]
@@ -34,7 +34,7 @@ def test_variants_depend_only_on_the_painting_and_the_random_numbers(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 500), (40, 33)])
-def test_small_and_long_paintings_have_variants(paintings: list[Path], size: tuple) -> None:
+def test_small_and_long_paintings_have_variants(paintings: TrainingImages, size: tuple) -> None:
     for number in range(12):
         made = variant(torch.rand(1, 3, *size), paintings, Draw(1, number))
         assert made.isfinite().all()

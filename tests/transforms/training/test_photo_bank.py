@@ -1,5 +1,6 @@
 """Tests of crops of photos in memory."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,14 +9,14 @@ import torch
 from PIL import Image
 
 from stylebeam.transforms.images.formats import ImageError
-from stylebeam.transforms.training.data import list_images
+from stylebeam.transforms.training.data import TrainingImages, list_images
 from stylebeam.transforms.training.photo_bank import PhotoBank
 
 CPU = torch.device("cpu")
 
 
 def bank(photos: Path, seed: int = 1) -> PhotoBank:
-    return PhotoBank(list_images(photos), 32, seed, CPU)
+    return PhotoBank(TrainingImages(list_images(photos)), 32, seed, CPU)
 
 
 def test_crops_depend_only_on_the_seed_and_their_number(photos: Path) -> None:
@@ -56,14 +57,22 @@ def test_a_large_photo_is_kept_smaller(
 ) -> None:
     monkeypatch.setattr("stylebeam.transforms.training.photo_bank._LARGEST_PHOTO", 100)
     gradient(400, 300).save(photos / "large.png")
-    crops = PhotoBank([photos / "large.png"], 32, 1, CPU)
+    crops = PhotoBank(TrainingImages([photos / "large.png"]), 32, 1, CPU)
     assert [photo.shape for photo in crops._photos] == [(3, 100, 133)]
-    larger = PhotoBank([photos / "large.png"], 90, 1, CPU)
+    larger = PhotoBank(TrainingImages([photos / "large.png"]), 90, 1, CPU)
     assert [photo.shape for photo in larger._photos] == [(3, 180, 240)]
     assert larger[0].shape == (2, 3, 90, 90)
 
 
-def test_a_damaged_photo_is_named(photos: Path) -> None:
+def test_a_damaged_photo_is_left_out(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = bank(photos)
     (photos / "d.png").write_text("no image")
-    with pytest.raises(ImageError, match=r"d\.png: The file is not an image"):
+    assert torch.equal(bank(photos)[5], whole[5])
+    assert re.search(r"left out: .*d\.png: The file is not an image", capsys.readouterr().out)
+
+
+def test_a_bank_needs_a_photo_that_can_be_read(photos: Path) -> None:
+    for path in list_images(photos):
+        path.write_text("no image")
+    with pytest.raises(ImageError, match=r"None of the 3 images can be read\. .*a\.jpg: The file"):
         bank(photos)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from stylebeam.transforms.checkpoints import parse_checkpoint
 from stylebeam.transforms.losses.vgg import Vgg
 from stylebeam.transforms.training import loop
 from stylebeam.transforms.training.clock import one_cycle
-from stylebeam.transforms.training.data import ContentCrops, list_images
+from stylebeam.transforms.training.data import ContentCrops, Draw, TrainingImages, list_images
 from stylebeam.transforms.training.loop import run_iterations
 from stylebeam.transforms.training.loop_config import ConfigValueError, TrainingError
 from stylebeam.transforms.training.style import train
@@ -276,7 +277,7 @@ def test_the_trained_model_has_the_moving_average_of_its_weights(
         run_iterations(
             config.model_copy(update={"iterations": 5}),
             counter,
-            ContentCrops(list_images(config.content_images), 32, seed=1),
+            ContentCrops(TrainingImages(list_images(config.content_images)), 32, seed=1),
             lambda iteration, batch, counter=counter: {"loss": counter.count * 0},
             lambda line: None,
             [Step(counter.parameters())],
@@ -318,7 +319,12 @@ def test_a_killed_training_resumes_to_the_same_result(
 ) -> None:
     monkeypatch.setattr(loop, "ITERATIONS_PER_STATE", 2)
     monkeypatch.setattr(loop, "ITERATIONS_PER_REPORT", 1)
-    whole = train(config, lambda line: None)
+    (config.content_images / "2.png").write_text("no image")
+    lines: list[str] = []
+    whole = train(config, lines.append)
+    [damaged] = [line for line in lines if "is left out:" in line]
+    assert damaged.endswith("photos/2.png: The file is not an image of a known kind.")
+    assert lines[-1] == "1 of 4 images were left out: they cannot be read."
 
     class KilledError(Exception):
         pass
@@ -331,10 +337,11 @@ def test_a_killed_training_resumes_to_the_same_result(
     with pytest.raises(KilledError):
         train(config, kill)
     assert not config.output.exists()
-    lines: list[str] = []
+    lines.clear()
     resumed = train(config, lines.append)
     assert "Resuming from iteration 2" in lines[0]
-    assert lines[1].startswith("iteration 3/6")
+    iterations = [line for line in lines if line.startswith("iteration")]
+    assert iterations[0].startswith("iteration 3/6")
     for name, tensor in whole.tensors.items():
         assert torch.equal(tensor, resumed.tensors[name]), name
     assert not config.output.with_name("style.safetensors.state").exists()
@@ -390,28 +397,89 @@ def test_a_damaged_state_file_is_an_error(config: StyleTrainingConfig) -> None:
         train(config, print)
 
 
-def test_a_damaged_photo_is_named_in_the_error(config: StyleTrainingConfig) -> None:
+def test_a_training_without_any_photo_that_can_be_read_is_an_error(
+    config: StyleTrainingConfig,
+) -> None:
     for photograph in config.content_images.iterdir():
         photograph.write_text("no image")
-    with pytest.raises(TrainingError, match=r"photos/\d\.png: The file is not an image"):
+    message = r"None of the 4 images can be read\. .*photos/\d\.png: The file is not an image"
+    with pytest.raises(TrainingError, match=message):
         train(config, print)
 
 
-def test_a_missing_photo_stops_the_training_which_can_be_resumed(
-    config: StyleTrainingConfig,
-) -> None:
-    def missing(folder: str) -> list[Path]:
-        return [Path(folder) / "missing.png"]
+class UnsteadyFile:
+    """A photo in a storage that does not answer after a number of reads."""
 
-    with pytest.raises(TrainingError, match=r"missing\.png.* Give the same command again"):
-        train(config, print, missing)
+    name = "photo.png"
+
+    def __init__(self, path: Path, reads: int) -> None:
+        self._path, self._reads = path, itertools.count(reads, -1)
+
+    def read_bytes(self) -> bytes:
+        if next(self._reads) <= 0:
+            raise OSError("the storage does not answer.")
+        return self._path.read_bytes()
+
+
+def test_a_storage_that_does_not_answer_stops_the_training_and_nothing_is_lost(
+    config: StyleTrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Crops are read in order, one at a time.
+    monkeypatch.setattr(loop, "_LOADERS", 1)
+    photo = config.content_images / "0.png"
+    whole = train(config, lambda line: None, lambda folder: [UnsteadyFile(photo, 100)])
+    with pytest.raises(TrainingError, match=r"does not answer\. Give the same command again"):
+        train(config, lambda line: None, lambda folder: [UnsteadyFile(photo, 3)])
+    lines: list[str] = []
+    resumed = train(config, lines.append, lambda folder: [UnsteadyFile(photo, 100)])
+    assert lines[0] == "Resuming from iteration 3."
+    for name, tensor in whole.tensors.items():
+        assert torch.equal(tensor, resumed.tensors[name]), name
+
+
+@pytest.mark.parametrize("kind", ["damaged", "missing", "folder", "not allowed"])
+def test_an_image_that_cannot_be_read_is_replaced_by_the_next(
+    config: StyleTrainingConfig, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = list_images(config.content_images)
+    drawn = [TrainingImages(files).drawn(Draw(1, number)) for number in range(30)]
+    spoiled = files[3]
+    if kind == "damaged":
+        spoiled.write_bytes(spoiled.read_bytes()[:100])
+    elif kind == "not allowed":
+        read = Path.read_bytes
+
+        def refuse(path: Path) -> bytes:
+            if path == spoiled:
+                raise PermissionError(13, "Permission denied", str(path))
+            return read(path)
+
+        monkeypatch.setattr(Path, "read_bytes", refuse)
+    else:
+        spoiled.unlink()
+        if kind == "folder":
+            spoiled.mkdir()
+    lines: list[str] = []
+    images = TrainingImages(files, lines.append)
+    # Their widths tell the photos apart: 80, 81, 82 and 83.
+    expected = [80 if each.shape[2] == 83 else each.shape[2] for each in drawn]
+    assert expected.count(80) > [each.shape[2] for each in drawn].count(80)
+    with ThreadPoolExecutor(8) as threads:
+        again = threads.map(lambda number: images.drawn(Draw(1, number)), range(30))
+        assert [each.shape[2] for each in again] == expected
+    [line] = lines
+    assert line.startswith(f"An image is left out: {spoiled}: ")
+    images.report_left_out()
+    assert lines[1] == "1 of 4 images were left out: they cannot be read."
 
 
 @pytest.mark.slow
 def test_a_terminal_shows_a_bar_with_the_loss_and_the_time_left(
     config: StyleTrainingConfig,
 ) -> None:
-    settings = config.model_copy(update={"iterations": 40}).model_dump_json(exclude={"minutes"})
+    small = {"network": "multi_style", "network_arguments": {"channels": 16, "blocks": 1}}
+    longer = config.model_copy(update={**small, "iterations": 40})
+    settings = longer.model_dump_json(exclude={"minutes"})
     path = config.output.with_name("config.yaml")
     path.write_text(settings)
     master, terminal = pty.openpty()
@@ -439,9 +507,8 @@ def test_a_terminal_shows_a_bar_with_the_loss_and_the_time_left(
 
 
 def test_crops_depend_only_on_the_seed_and_their_number(config: StyleTrainingConfig) -> None:
-    crops = ContentCrops(list_images(config.content_images), 32, seed=1)
-    again = ContentCrops(list_images(config.content_images), 32, seed=1)
-    other = ContentCrops(list_images(config.content_images), 32, seed=2)
+    images = TrainingImages(list_images(config.content_images))
+    crops, again, other = (ContentCrops(images, 32, seed) for seed in (1, 1, 2))
     assert torch.equal(crops[57], again[57])
     assert not torch.equal(crops[57], crops[58])
     assert not torch.equal(crops[57], other[57])
