@@ -36,7 +36,9 @@ def path_of(folder: str) -> str:
     return os.path.join(folder, _JOURNAL)
 
 
-def write_output(folder: str, path: str, data: bytes, stamp: str) -> None:
+def write_output(
+    folder: str, path: str, data: bytes, stamp: str, modified: int | None = None
+) -> None:
     """Write an output, whole or not at all, and record it in the journal.
 
     Args:
@@ -44,12 +46,13 @@ def write_output(folder: str, path: str, data: bytes, stamp: str) -> None:
         path: the output's path, in that folder.
         data: the output's contents.
         stamp: the output's stamp.
+        modified: the output's time, in nanoseconds since 1970; None for now.
 
     Raises:
         OSError: the output or the journal cannot be written.
     """
     output = os.path.relpath(path, folder)
-    write_whole(path, data, lambda: start(folder, output))
+    write_whole(path, data, lambda: start(folder, output), modified)
     finish(folder, output, stamp, len(data))
 
 

@@ -11,7 +11,7 @@ from stylebeam.pipeline.beam.model_handler import StylizeModelHandler
 from stylebeam.pipeline.config.run_config import RunOptions
 from stylebeam.pipeline.methods.contract import Resolved
 from stylebeam.pipeline.methods.pool import EnginePool
-from stylebeam.pipeline.runs.excerpts import Excerpt, excerpts
+from stylebeam.pipeline.runs.excerpts import Excerpt, Excerpts, excerpts
 from stylebeam.pipeline.runs.planning import BatchPlan, recipes_of
 from stylebeam.transforms.images.decoding import decode
 from stylebeam.transforms.images.encoding import encode
@@ -26,16 +26,18 @@ class Estimate(NamedTuple):
     Attributes:
         pixels: of all of them together.
         seconds: for all of them.
+        few: the photos that the estimate is made from; if none can be read, the rest is 0.
     """
 
     pixels: float
     seconds: float
+    few: Excerpts
 
 
 def estimate(
     run_options: RunOptions, plans: Sequence[BatchPlan], images: int = 1
 ) -> dict[str, Estimate]:
-    """Return what batches would take, by name; batches of which no image can be read are left out.
+    """Return what batches would take, by name.
 
     A few photos of each batch are read, and a part of one of them is stylized.
 
@@ -55,15 +57,15 @@ def estimate(
         images=images,
     )
     pool = handler.load_model()
-    found = {each.batch.name: _estimate(run_options.max_pixels, each, pool) for each in plans}
-    return {name: each for name, each in found.items() if each is not None}
+    return {each.batch.name: _estimate(run_options.max_pixels, each, pool) for each in plans}
 
 
-def _estimate(max_pixels: int, batch_plan: BatchPlan, pool: EnginePool) -> Estimate | None:
+def _estimate(max_pixels: int, batch_plan: BatchPlan, pool: EnginePool) -> Estimate:
     method = batch_plan.options
-    few, count = excerpts(batch_plan, _IMAGES_READ, method.estimate_side, max_pixels)
+    read = excerpts(batch_plan, _IMAGES_READ, method.estimate_side, max_pixels)
+    few, count, _ = read
     if not few:
-        return None
+        return Estimate(0.0, 0.0, read)
     median = sorted(few, key=lambda excerpt: math.prod(excerpt.whole))[len(few) // 2]
     seconds = method.measure(_timer(median, batch_plan, pool))
     pixels = fmean(math.prod(excerpt.whole) for excerpt in few)
@@ -71,7 +73,7 @@ def _estimate(max_pixels: int, batch_plan: BatchPlan, pool: EnginePool) -> Estim
         excerpt.scale(method.short_side) ** 2 * math.prod(excerpt.whole) for excerpt in few
     )
     seconds_a_pixel = seconds / median.pixels[0].numel()
-    return Estimate(count * pixels, count * computed * seconds_a_pixel)
+    return Estimate(count * pixels, count * computed * seconds_a_pixel, read)
 
 
 def _timer(

@@ -31,6 +31,7 @@ from stylebeam.transforms.images.segments import (
 )
 from stylebeam.transforms.images.sixteen_bit import decode_sixteen_bit
 from stylebeam.transforms.images.tiff import tags_exceed
+from stylebeam.transforms.images.tiff_pages import photo_first
 
 # What the decoders' messages have in common when the data end before the image does.
 _TRUNCATION = re.compile(r"truncated|incomplete|end of file|end of input|premature", re.IGNORECASE)
@@ -51,6 +52,8 @@ def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:
     spec = format_of_file(data)
     if is_cut_off(data, spec.name):
         raise ImageError(_truncation(spec))
+    if spec.name == "tiff":
+        data = photo_first(data)
     if tags_exceed(data):
         bare = _without_metadata(data, spec)
         if bare is None:

@@ -93,7 +93,7 @@ _ROWS = (
     FormatSpec(
         name="jpeg",
         pillow="JPEG",
-        extensions=(".jpg", ".jpeg"),
+        extensions=(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".mpo"),
         signature=rb"\xff\xd8\xff",
         is_output_format=True,
         lossy=True,
@@ -107,7 +107,7 @@ _ROWS = (
     FormatSpec(
         name="png",
         pillow="PNG",
-        extensions=(".png",),
+        extensions=(".png", ".apng"),
         signature=rb"\x89PNG\r\n\x1a\n",
         is_output_format=True,
         sixteen_bits=True,
@@ -140,7 +140,7 @@ _ROWS = (
     FormatSpec(
         name="bmp",
         pillow="BMP",
-        extensions=(".bmp",),
+        extensions=(".bmp", ".dib"),
         signature=rb"BM",
         dpi=True,
     ),
@@ -165,7 +165,7 @@ _ROWS = (
     FormatSpec(
         name="heif",
         pillow="HEIF",
-        extensions=(".heic", ".heif"),
+        extensions=(".heic", ".heif", ".hif"),
         signature=rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)",
         # The signatures mif1 and msf1 do not say which codec is inside.
         opened_as=("AVIF", "HEIF"),
