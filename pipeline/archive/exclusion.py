@@ -43,6 +43,6 @@ def _excludes(pattern: str, relative: str, is_folder: bool) -> bool:
         pattern.removeprefix(_ANYWHERE), relative, is_folder
     ):
         return True
-    if storage.matches(pattern, relative):
+    if pattern == relative or storage.matches(pattern, relative):
         return True
     return is_folder and pattern.endswith("**") and storage.matches(pattern, f"{relative}/")

@@ -11,7 +11,7 @@ NO_EXTENSION = "no extension"
 LINKS_TO_FOLDERS = "links to folders"
 
 # A point within a name, as in "Letter to Mr. Smith", does not start an extension.
-_EXTENSION = re.compile(r"\.\w{1,10}")
+_EXTENSION = re.compile(r"\.\w{1,15}")
 _KINDS_NAMED = 10
 
 
