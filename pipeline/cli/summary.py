@@ -95,8 +95,7 @@ def tried_lines(name: str, few: Excerpts) -> Iterator[str]:
     for task, reason in few.unreadable:
         yield f"{name}: {task.input} cannot be used: {reason}"
     if few.to_do and not few.found:
-        tried = counted(len(few.unreadable), "photo")
-        yield f"{name}: not one of the {tried} that were tried can be read."
+        yield f"{name}: none of the photos that were tried can be read."
 
 
 def estimate_lines(estimates: Mapping[str, Estimate]) -> Iterator[str]:

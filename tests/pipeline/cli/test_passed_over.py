@@ -104,7 +104,7 @@ def test_broken_photos_are_named(
     assert (
         "all: photos/a.jpg cannot be used: The file is empty (0 bytes).\n"
         "all: photos/b.png cannot be used: The file is not an image of a known kind.\n"
-        "all: not one of the 2 photos that were tried can be read.\n"
+        "all: none of the photos that were tried can be read.\n"
     ) in printed.out
     if command == "preview":
         assert code == 1
