@@ -90,7 +90,7 @@ def tried_lines(name: str, few: Excerpts) -> Iterator[str]:
 
     Args:
         name: of the batch.
-        few: what was made of the photos that were tried.
+        few: the photos that were tried.
     """
     for task, reason in few.unreadable:
         yield f"{name}: {task.input} cannot be used: {reason}"
@@ -105,17 +105,17 @@ def estimate_lines(estimates: Mapping[str, Estimate]) -> Iterator[str]:
         estimates: estimate of each batch, by name.
     """
     for name, each in estimates.items():
-        yield from tried_lines(name, each.few)
-        if each.few.found:
-            yield f"{name}: {_amount(each.pixels, each.seconds)}"
-    known = [each for each in estimates.values() if each.few.found]
-    if len(known) > 1:
-        pixels, seconds = sum(each.pixels for each in known), sum(each.seconds for each in known)
-        yield f"All batches: {_amount(pixels, seconds)}"
+        yield f"{name}: {_amount(each)}"
+    if len(estimates) > 1:
+        pixels, seconds = (sum(values) for values in zip(*estimates.values(), strict=True))
+        yield f"All batches: {_amount(Estimate(pixels, seconds))}"
 
 
-def _amount(pixels: float, seconds: float) -> str:
-    return f"{pixels / 1e6:,.1f} megapixels to do, about {duration(seconds)} on this machine."
+def _amount(estimate: Estimate) -> str:
+    return (
+        f"{estimate.pixels / 1e6:,.1f} megapixels to do, about {duration(estimate.seconds)} on this"
+        " machine."
+    )
 
 
 def no_images_line(folder: str) -> str:

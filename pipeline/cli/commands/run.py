@@ -65,7 +65,7 @@ def validate(args: argparse.Namespace) -> int:
     counts = survey(plans, refused.add)
     print(*plan_lines(plans, counts), *refused.lines(), sep="\n", flush=True)
     if not args.quick:
-        for line in estimate_lines(estimate(config.run, plans, total(counts))):
+        for line in estimate_lines(estimate(config.run, plans, total(counts), _print_tried)):
             print(line)
     print("The config is valid.")
     return exit_codes.DONE
@@ -78,8 +78,7 @@ def preview(args: argparse.Namespace) -> int:
     check_output(args.output, (photo.path for photo in photos))
 
     def tried(batch_plan: BatchPlan, few: Excerpts) -> None:
-        for line in tried_lines(batch_plan.batch.name, few):
-            print(line)
+        _print_tried(batch_plan, few)
         if not few.to_do:
             print(f"{batch_plan.batch.name}: no photo is to be done, so none is shown.")
 
@@ -122,6 +121,11 @@ def sweep(args: argparse.Namespace) -> int:
         write_sheets(loaded, sheets)
         print(f"The contact sheet of each image is in {batch.output}.")
     return _exit_code(summary)
+
+
+def _print_tried(batch_plan: BatchPlan, few: Excerpts) -> None:
+    for line in tried_lines(batch_plan.batch.name, few):
+        print(line)
 
 
 def _display(counts: Counts) -> Display:
