@@ -13,6 +13,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, as in "1 image" or "1,000 images"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def one_line(value: Any, quoted: bool = True) -> str:
     """Return a value as YAML on one line.
 

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,10 @@ _SUFFIX = ".part"
 
 
 def write_whole(
-    path: str | Path, data: bytes, before_it_appears: Callable[[], None] = lambda: None
+    path: str | Path,
+    data: bytes,
+    before_it_appears: Callable[[], None] = lambda: None,
+    modified: int | None = None,
 ) -> None:
     """Write a local file atomically, and create its folders.
 
@@ -24,6 +28,7 @@ def write_whole(
         path: of the file.
         data: its contents.
         before_it_appears: called when all data are on disk, just before the file is renamed.
+        modified: when the file was last changed, in nanoseconds since 1970; None for now.
 
     Raises:
         OSError: the file cannot be written; an existing file is left unchanged.
@@ -39,6 +44,8 @@ def write_whole(
                 fcntl.flock(file, fcntl.LOCK_EX)
             file.write(data)
             file.flush()
+            if modified is not None:
+                os.utime(file.fileno(), ns=(time.time_ns(), modified))
             os.fsync(file.fileno())
             before_it_appears()
             os.replace(temporary, path)

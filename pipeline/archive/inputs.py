@@ -3,11 +3,13 @@
 import glob
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from stylebeam.pipeline import storage
+from stylebeam.pipeline.archive.exclusion import excludes
+from stylebeam.pipeline.archive.passed_over import LINKS_TO_FOLDERS, PassedOver
 from stylebeam.pipeline.suggestions import nearest
 from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION
 
@@ -15,6 +17,12 @@ from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION
 # with sets of characters.
 _WILDCARD = re.compile(r"[*?]")
 _SPECIAL = re.compile(r"[*?\[]")
+
+RECORD_FOLDER = "_stylebeam"
+"""The folder beside a run's outputs that holds its record; not a part of an input."""
+
+# Folders of thumbnails and of deleted files that are not hidden by their names, in lower case.
+_SYSTEM_FOLDERS = {"@eadir", "#recycle", "$recycle.bin", "recycler", "system volume information"}
 
 
 def image_extension(path: str) -> str | None:
@@ -80,41 +88,111 @@ def includes(location: str, folder: str) -> bool:
 
 
 class FoundImage(NamedTuple):
-    """An image of an input.
+    """An image of an input, or a folder of an input that cannot be listed.
 
     Attributes:
         path: path or URI.
         relative: path relative to the input's folder.
         version: changes when the contents change.
         mistake: why the image must not be stylized, a sentence; None if it may be.
+        is_folder: whether it is a folder; `mistake` says why it cannot be listed.
     """
 
     path: str
     relative: str
     version: str
     mistake: str | None
+    is_folder: bool = False
 
 
-def list_images(location: str) -> Iterator[FoundImage]:
-    """Yield each image of an input.
+def list_images(
+    location: str, exclude: Sequence[str] = (), passed_over: PassedOver | None = None
+) -> Iterator[FoundImage]:
+    """Yield each image of an input, and then each folder that cannot be listed.
 
-    Files without the extension of an image are skipped. So are hidden files and files in hidden
+    Files without the extension of an image are passed over. So are hidden files and files in hidden
     folders (names that start with a dot): these are thumbnails and leftovers of other programs.
+    Network drives and other systems keep such things in folders of other names, which are passed
+    over too, as are links to folders.
+
+    Args:
+        location: a folder, a file or a glob; see `pattern_of`.
+        exclude: globs, relative to the input, of files and folders to leave out.
+        passed_over: counts what is passed over.
 
     Raises:
-        StorageError: a folder cannot be listed.
+        StorageError: the input's own folder cannot be listed.
     """
     folder, pattern = pattern_of(location)
     # A listing finds a file of a remote storage, too, and says what is wrong if it cannot.
     named = None if storage.is_remote(location) else storage.file_at(location)
     # If the location names a link itself, the link's target is what the user wants.
     top = "" if named else storage.real_path(folder or ".")
-    for file in [named] if named else storage.list_files(folder, pattern):
-        relative = file.path[len(folder) :].lstrip("/") if folder else file.path
-        parts = relative.split("/")
-        hidden = any(part.startswith(".") and part != ".." for part in parts)
-        if image_extension(file.path) and not hidden:
-            yield FoundImage(file.path, relative, file.version, _mistake_of(file.path, parts, top))
+    choice = _Choice(exclude, PassedOver() if passed_over is None else passed_over)
+    closed: list[FoundImage] = []
+
+    def enter(path: str, is_link: bool) -> bool:
+        return choice.enters(relative_to(folder, path), is_link)
+
+    def unreadable(path: str, reason: str) -> None:
+        closed.append(FoundImage(path, relative_to(folder, path), "", reason, is_folder=True))
+
+    files = [named] if named else storage.walk(folder, pattern, enter, unreadable)
+    for file in files:
+        relative = relative_to(folder, file.path)
+        if choice.takes(relative):
+            mistake = _mistake_of(file.path, relative.split("/"), top)
+            yield FoundImage(file.path, relative, file.version, mistake)
+    yield from closed
+
+
+def relative_to(folder: str, path: str) -> str:
+    """Return the path of an image relative to its input's folder, as `pattern_of` returns it."""
+    return path.removeprefix(folder).lstrip("/") if folder else path
+
+
+class _Choice:
+    """Chooses what of an input is taken, and counts what is passed over."""
+
+    def __init__(self, exclude: Sequence[str], passed_over: PassedOver) -> None:
+        self._exclude = exclude
+        self._passed_over = passed_over
+        self._entered: dict[str, bool] = {"": True}
+
+    def enters(self, folder: str, is_link: bool = False) -> bool:
+        """Return whether the files of a folder are taken; it is counted the first time."""
+        if folder not in self._entered:
+            above = folder.rpartition("/")[0]
+            self._entered[folder] = self.enters(above) and self._decide(folder, is_link)
+        return self._entered[folder]
+
+    def takes(self, relative: str) -> bool:
+        """Return whether a file is an image that is taken; another one is counted."""
+        above, _, name = relative.rpartition("/")
+        # Some tools mark a folder of a bucket with an empty object, whose name ends in a slash.
+        if not name or _is_hidden(name) or not self.enters(above):
+            return False
+        if excludes(self._exclude, relative):
+            return False
+        if image_extension(name):
+            return True
+        self._passed_over.add_file(name)
+        return False
+
+    def _decide(self, folder: str, is_link: bool) -> bool:
+        name = folder.rpartition("/")[2]
+        if _is_hidden(name) or name == RECORD_FOLDER or excludes(self._exclude, folder, True):
+            return False
+        if name.lower() in _SYSTEM_FOLDERS:
+            self._passed_over.folders[name] += 1
+            return False
+        if is_link:
+            self._passed_over.folders[LINKS_TO_FOLDERS] += 1
+        return not is_link
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") and name != ".."
 
 
 def _mistake_of(path: str, parts: Sequence[str], top: str) -> str | None:
@@ -156,15 +234,25 @@ class StoredImage:
         return self.path
 
 
-def stored_images(location: str) -> list[StoredImage]:
+def stored_images(location: str, note: Callable[[str], None]) -> list[StoredImage]:
     """Return each image of an input.
 
+    Args:
+        location: a folder, a file or a glob; see `pattern_of`.
+        note: receives a sentence for each folder that cannot be listed and is left out.
+
     Raises:
-        StorageError: the location does not exist, or a folder cannot be listed.
+        StorageError: the location does not exist, or cannot be listed.
     """
     if mistake := storage.mistake_in(location) or mistake_in(location):
         raise storage.StorageError(mistake)
-    return [StoredImage(image.path) for image in list_images(location)]
+    found = []
+    for image in list_images(location):
+        if image.is_folder:
+            note(f"{image.mistake} It is left out.")
+        else:
+            found.append(StoredImage(image.path))
+    return found
 
 
 def _is_glob(location: str) -> bool:

@@ -36,7 +36,14 @@ def path_of(folder: str) -> str:
     return os.path.join(folder, _JOURNAL)
 
 
-def write_output(folder: str, path: str, data: bytes, stamp: str, is_new: bool) -> None:
+def write_output(
+    folder: str,
+    path: str,
+    data: bytes,
+    stamp: str,
+    is_new: bool,
+    modified: int | None = None,
+) -> None:
     """Write an output, whole or not at all, and record it in the journal.
 
     Args:
@@ -45,6 +52,7 @@ def write_output(folder: str, path: str, data: bytes, stamp: str, is_new: bool) 
         data: the output's contents.
         stamp: the output's stamp.
         is_new: whether a file that exists and that no run wrote must not be replaced.
+        modified: the output's time, in nanoseconds since 1970; None for now.
 
     Raises:
         FileExistsError: there is such a file.
@@ -63,7 +71,7 @@ def write_output(folder: str, path: str, data: bytes, stamp: str, is_new: bool) 
             )
         start(folder, output)
 
-    write_whole(path, data, before_it_appears)
+    write_whole(path, data, before_it_appears, modified)
     finish(folder, output, stamp, len(data))
 
 

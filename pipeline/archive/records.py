@@ -51,10 +51,10 @@ class Outcome:
 
     Attributes:
         batch: the batch's name in the config.
-        input: the input's path or URI.
+        input: the input's path or URI; that of a folder if the folder cannot be listed.
         output: the path or URI that was written, or would have been; "" if there is none.
         status: `done`, `skipped` or `failed`.
-        recipe: the digest of the recipe.
+        recipe: the digest of the recipe; "" for a folder.
         seconds: time that the worker spent on this image, from reading to writing.
         width: of the output, in pixels; None if the image was not decoded.
         height: likewise.
@@ -103,6 +103,7 @@ class Task:
         stamp: the digest of the input and the recipe, from `results.stamp`.
         replaces: the version of the output that exists already, "" if none does.
         style: the styles or paintings of the recipe, as `Resolved.style`.
+        keep_time: whether the output gets the input's time of last change.
     """
 
     batch: str
@@ -113,6 +114,7 @@ class Task:
     stamp: str
     replaces: str = ""
     style: str = ""
+    keep_time: bool = False
 
     def outcome(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive.records import Outcome, Recipe, Task
-from stylebeam.pipeline.archive.results import Overwrite, Result, stamp
+from stylebeam.pipeline.archive.results import Overwrite, Result, has_old_stamp, stamp
 from stylebeam.transforms.images.formats import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION
 
 
@@ -19,6 +19,7 @@ def task_for(
     output: str,
     image_format: str,
     recipes: Mapping[str, Recipe],
+    keep_time: bool = False,
 ) -> Task:
     """Return the task for an image.
 
@@ -30,6 +31,7 @@ def task_for(
         output: the batch's output folder.
         image_format: the file format of outputs; "same" for the input's.
         recipes: the batch's recipe for each file format.
+        keep_time: whether the output gets the image's time of last change.
     """
     stem, extension = posixpath.splitext(relative)
     if image_format == "same":
@@ -43,22 +45,26 @@ def task_for(
         output=storage.join(output, stem + extension),
         recipe=recipe.digest,
         folder=output,
-        stamp=stamp(recipe.digest, storage.place_of(path), version),
+        stamp=stamp(recipe.digest, relative, version),
         style=recipe.options.style,
+        keep_time=keep_time,
     )
 
 
-def decide(task: Task, result: Result | None, overwrite: Overwrite) -> Task | Outcome:
+def decide(task: Task, version: str, result: Result | None, overwrite: Overwrite) -> Task | Outcome:
     """Return the task if it must be done, else its outcome.
 
     Args:
         task: what could be done.
+        version: of the input.
         result: what exists in the place of its output.
         overwrite: what to do with outputs that exist.
     """
     if result is None:
         return task
-    up_to_date = result.ours and result.stamp == task.stamp
+    up_to_date = result.ours and (
+        result.stamp == task.stamp or has_old_stamp(result, task.recipe, task.input, version)
+    )
     if overwrite == "never" or (overwrite == "changed" and up_to_date):
         return task.outcome("skipped", 0.0)
     if overwrite == "changed" and not result.ours:

@@ -11,7 +11,7 @@ import apache_beam as beam
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive.inputs import image_extension, includes
 from stylebeam.pipeline.archive.records import GpsOption, Outcome, Recipe, Task
-from stylebeam.pipeline.archive.results import Overwrite, Result, results_in
+from stylebeam.pipeline.archive.results import Overwrite, Results
 from stylebeam.pipeline.archive.tasks import decide, task_for
 from stylebeam.pipeline.beam.model_handler import StylizeModelHandler
 from stylebeam.pipeline.beam.recipes import recipes_for
@@ -136,7 +136,7 @@ class _PlanFiles(beam.DoFn):
         self._format = image_format
         self._recipes = recipes
         self._overwrite = overwrite
-        self._results: dict[str, Result] | None = None
+        self._results: Results | None = None
 
     def setup(self) -> None:
         self._listing = threading.Lock()
@@ -155,6 +155,7 @@ class _PlanFiles(beam.DoFn):
             return
         try:
             file = storage.file_at(path)
+            version = file.version if file else ""
             results = self._existing()
         except storage.StorageError as error:
             yield replace(refused, error=str(error))
@@ -162,7 +163,7 @@ class _PlanFiles(beam.DoFn):
         task = task_for(
             path,
             relative,
-            file.version if file else "",
+            version,
             batch="",
             output=self._output_folder,
             image_format=self._format,
@@ -173,11 +174,14 @@ class _PlanFiles(beam.DoFn):
             refusal = f"It would be written to {task.output}, below the input folder."
             yield task.outcome("failed", 0.0, error=refusal)
             return
-        yield decide(task, results.get(task.output), self._overwrite)
+        if mistake := results.mistake_at(task.output):
+            yield task.outcome("failed", 0.0, error=mistake)
+            return
+        yield decide(task, version, results.of.get(task.output), self._overwrite)
 
-    def _existing(self) -> dict[str, Result]:
+    def _existing(self) -> Results:
         """Return what is in the output folder, listed once by each worker."""
         with self._listing:
             if self._results is None:
-                self._results = results_in(self._output_folder)
+                self._results = Results(self._output_folder)
             return self._results

@@ -1,6 +1,7 @@
 """Describes what a run will do and what it has done, for people and for programs."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
@@ -8,13 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from stylebeam.pipeline.archive.ledger import outcomes_path, report_path
-from stylebeam.pipeline.archive.records import STATUSES, Status
+from stylebeam.pipeline.archive.records import STATUSES, Outcome, Status
 from stylebeam.pipeline.runs.estimate import Estimate
-from stylebeam.pipeline.runs.planning import BatchPlan, Counts
+from stylebeam.pipeline.runs.excerpts import Excerpts
+from stylebeam.pipeline.runs.planning import BatchPlan, Counts, Item, Listing
 from stylebeam.pipeline.runs.run import BatchSummary, RunSummary
-from stylebeam.pipeline.wording import duration
+from stylebeam.pipeline.wording import counted, duration
 from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION
 
+_REFUSED_SHOWN = 10
 _LEFT_OUT: tuple[tuple[Status, str], ...] = (("skipped", "up to date"), ("failed", "refused"))
 
 
@@ -26,15 +29,73 @@ def plan_lines(plans: Sequence[BatchPlan], counts: Counts) -> Iterator[str]:
         counts: how many images each batch has.
     """
     for batch_plan in plans:
-        batch, found = batch_plan.batch, counts[batch_plan.batch.name]
+        batch, listing = batch_plan.batch, batch_plan.listing
+        if not batch_plan.has_work:
+            yield f"{batch.name}: nothing to retry: no image failed in the last run."
+            continue
+        found = images_only(batch_plan, counts)
+        images = counted(found.total(), "image")
         left_out = [f"{found[status]} {what}" for status, what in _LEFT_OUT if found[status]]
+        if batch_plan.retry_failed:
+            images, left_out = f"{counted(listing.retried, 'failure')} to retry", []
         yield (
-            f"{batch.name}: {found.total()} images in {batch.input}, {batch.method}"
-            f" {batch.options}, to {batch.output}"
+            f"{batch.name}: {images} in {batch.input}, {batch.method} {batch.options}, to"
+            f" {batch.output}"
             + (f"; {', '.join(left_out)}, {found[None]} to do" if left_out else "")
         )
         if not found:
             yield no_images_line(batch.input)
+        yield from beside_images_lines(listing)
+
+
+def images_only(batch_plan: BatchPlan, counts: Counts) -> Counter[Status | None]:
+    """Return the counts of a batch without the folders that cannot be listed."""
+    found = counts[batch_plan.batch.name].copy()
+    found["failed"] -= batch_plan.listing.closed_folders
+    return +found
+
+
+def beside_images_lines(listing: Listing) -> Iterator[str]:
+    """Yield lines that say what an input holds beside images that can be read."""
+    if words := str(listing.passed_over):
+        yield f"  {words}"
+    if listing.closed_folders:
+        yield f"  {counted(listing.closed_folders, 'folder')} cannot be listed"
+
+
+class Refused:
+    """The images and folders that a run would refuse; the first few are kept."""
+
+    def __init__(self) -> None:
+        self._first: list[Outcome] = []
+        self._count = 0
+
+    def add(self, batch_plan: BatchPlan, item: Item) -> None:
+        """Record an item of a plan if it is refused."""
+        if isinstance(item, Outcome) and item.status == "failed":
+            self._count += 1
+            if len(self._first) < _REFUSED_SHOWN:
+                self._first.append(item)
+
+    def lines(self) -> Iterator[str]:
+        """Yield lines that say what is refused, and why."""
+        for outcome in self._first:
+            yield f"  refused: {outcome.input}: {outcome.error}"
+        if self._count > len(self._first):
+            yield f"  ... and {self._count - len(self._first)} more"
+
+
+def tried_lines(name: str, few: Excerpts) -> Iterator[str]:
+    """Yield lines that say which photos of a batch were tried and cannot be read.
+
+    Args:
+        name: of the batch.
+        few: the photos that were tried.
+    """
+    for task, reason in few.unreadable:
+        yield f"{name}: {task.input} cannot be used: {reason}"
+    if few.to_do and not few.found:
+        yield f"{name}: none of the photos that were tried can be read."
 
 
 def estimate_lines(estimates: Mapping[str, Estimate]) -> Iterator[str]:
@@ -74,8 +135,10 @@ def print_summary(summary: RunSummary, console: Console) -> None:
     for batch in summary.batches:
         if not console.is_terminal:
             print(f"{batch.name}: {_counted(batch)}; outputs in {batch.output}")
-        elif batch.failures:
+        elif batch.failures or str(batch.passed_over):
             print(f"{batch.name}:")
+        if words := str(batch.passed_over):
+            print(f"  {words}")
         for outcome in batch.failures:
             print(f"  failed: {outcome.input}: {outcome.error}")
         if batch.counts["failed"] > len(batch.failures):
@@ -99,6 +162,7 @@ def to_json(summary: RunSummary) -> str:
             "name": batch.name,
             "output": batch.output,
             **{status: batch.counts[status] for status in STATUSES},
+            **batch.passed_over.as_json(),
             "outcomes": outcomes_path(batch.output),
             "report": report_path(batch.output),
         }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field, create_model, model_validator
 
 from stylebeam.pipeline import storage
+from stylebeam.pipeline.archive import exclusion
 from stylebeam.pipeline.archive.records import GpsOption
 from stylebeam.pipeline.archive.results import Overwrite
 from stylebeam.pipeline.config.yaml_nodes import Location
@@ -30,7 +31,15 @@ def _normalized(value: str) -> str:
     return storage.normalize(value)
 
 
+def _excluding(value: str) -> str:
+    """Check a glob that excludes a part of an input."""
+    if mistake := exclusion.mistake_in(value):
+        raise ValueError(mistake)
+    return value
+
+
 Folder = Annotated[str, Field(min_length=1), AfterValidator(_normalized)]
+Excluded = Annotated[str, Field(min_length=1), AfterValidator(_excluding)]
 
 
 class BatchBase(Strict):
@@ -59,6 +68,17 @@ class BatchBase(Strict):
         default="changed",
         description="Which outputs that exist already are made again: those whose photo or recipe"
         " has changed, all, or none. changed leaves alone what no run has written.",
+    )
+    exclude: tuple[Excluded, ...] = Field(
+        default=(),
+        description="Globs of files and folders to leave out, relative to the input: * stays in a"
+        " folder, ** does not, and **/drafts is a folder drafts at any depth.",
+    )
+    keep_times: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether an output that is written gets the time of last change of its photo,"
+        " on the local disk.",
     )
     method: str = Field(default=DEFAULT_METHOD, description="How images are stylized.")
 
@@ -172,6 +192,13 @@ class RunConfig(Strict):
             yield ("batches",), "there must be at least one batch"
         first = {batch.name: position for position, batch in reversed([*enumerate(self.batches)])}
         for position, batch in enumerate(self.batches):
+            for location in (batch.input, batch.output) if batch.keep_times else ():
+                if storage.is_remote(location):
+                    yield (
+                        ("batches", position, "keep_times"),
+                        f"{location} is not on the local disk; only files there can keep their"
+                        " times",
+                    )
             if first[batch.name] != position:
                 yield (
                     ("batches", position, "name"),

@@ -11,11 +11,12 @@ from urllib.parse import quote
 
 import jinja2
 
+from stylebeam.pipeline.archive.passed_over import PassedOver
 from stylebeam.pipeline.archive.records import Outcome, Status
 from stylebeam.pipeline.report.overview import Overview
 from stylebeam.pipeline.report.pictures import Thumbnail
 from stylebeam.pipeline.report.timings import compute_timings
-from stylebeam.pipeline.wording import duration
+from stylebeam.pipeline.wording import counted, duration
 
 _HERE = Path(__file__).parent
 # Names and reasons come from files and can have any length. The size of the page is bounded.
@@ -78,6 +79,7 @@ def render(
                 "name": overview.name,
                 "input": batch["input"],
                 "overview": overview,
+                "passed_over": str(PassedOver.from_json(batch)),
                 "recipe": list(_recipe(batch)),
                 "timings": compute_timings(overview.times) if overview.times else None,
             }
@@ -104,7 +106,7 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        readable=_readable, counted=_counted, time=_time, link=_link, named=_named
+        readable=_readable, counted=counted, time=_time, link=_link, named=_named
     )
     return environment.get_template("template.html")
 
@@ -122,7 +124,9 @@ def _recipe(batch: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if key in ("name", "sections"):
             continue
         if not isinstance(value, Mapping):
-            yield key, _plain(value)
+            # An empty list, such as no excluded folders, says nothing.
+            if value != []:
+                yield key, _plain(value)
         elif key in sections:
             for option, chosen in value.items():
                 yield f"{key}.{option}", _plain(chosen)
@@ -134,6 +138,8 @@ def _plain(value: Any) -> str:
         if list(value.values()) == [1]:
             return str(next(iter(value)))
         return ", ".join(f"{_plain(part)} {name}" for name, part in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -174,11 +180,6 @@ def _link(outcome: Outcome, output: str) -> str:
     """
     relative = outcome.output.removeprefix(output).lstrip("/")
     return "../" + quote(relative, errors="surrogateescape")
-
-
-def _counted(count: int, noun: str) -> str:
-    """Return a count with its noun, as in "1 image" or "1,000 images"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _time(seconds: float) -> str:

@@ -11,7 +11,7 @@ from stylebeam.pipeline.beam.model_handler import StylizeModelHandler
 from stylebeam.pipeline.config.run_config import RunOptions
 from stylebeam.pipeline.methods.contract import Resolved
 from stylebeam.pipeline.methods.pool import EnginePool
-from stylebeam.pipeline.runs.excerpts import Excerpt, excerpts
+from stylebeam.pipeline.runs.excerpts import Excerpt, Excerpts, excerpts
 from stylebeam.pipeline.runs.planning import BatchPlan, recipes_of
 from stylebeam.transforms.images.decoding import decode
 from stylebeam.transforms.images.encoding import encode
@@ -33,7 +33,10 @@ class Estimate(NamedTuple):
 
 
 def estimate(
-    run_options: RunOptions, plans: Sequence[BatchPlan], images: int = 1
+    run_options: RunOptions,
+    plans: Sequence[BatchPlan],
+    images: int = 1,
+    tried: Callable[[BatchPlan, Excerpts], None] = lambda *_: None,
 ) -> dict[str, Estimate]:
     """Return what batches would take, by name; batches of which no image can be read are left out.
 
@@ -43,6 +46,7 @@ def estimate(
         run_options: the config's options of the run as a whole.
         plans: the batches.
         images: how many images the run has, including those that are done.
+        tried: receives each batch with the photos that were tried.
 
     Raises:
         StorageError: an input or an output cannot be listed.
@@ -55,23 +59,26 @@ def estimate(
         images=images,
     )
     pool = handler.load_model()
-    found = {each.batch.name: _estimate(run_options.max_pixels, each, pool) for each in plans}
-    return {name: each for name, each in found.items() if each is not None}
+    found = {}
+    for each in plans:
+        few = excerpts(each, _IMAGES_READ, each.options.estimate_side, run_options.max_pixels)
+        tried(each, few)
+        if few.found:
+            found[each.batch.name] = _estimate(few, each, pool)
+    return found
 
 
-def _estimate(max_pixels: int, batch_plan: BatchPlan, pool: EnginePool) -> Estimate | None:
+def _estimate(few: Excerpts, batch_plan: BatchPlan, pool: EnginePool) -> Estimate:
     method = batch_plan.options
-    few, count = excerpts(batch_plan, _IMAGES_READ, method.estimate_side, max_pixels)
-    if not few:
-        return None
-    median = sorted(few, key=lambda excerpt: math.prod(excerpt.whole))[len(few) // 2]
+    found = sorted(few.found, key=lambda excerpt: math.prod(excerpt.whole))
+    median = found[len(found) // 2]
     seconds = method.measure(_timer(median, batch_plan, pool))
-    pixels = fmean(math.prod(excerpt.whole) for excerpt in few)
+    pixels = fmean(math.prod(excerpt.whole) for excerpt in found)
     computed = fmean(
-        excerpt.scale(method.short_side) ** 2 * math.prod(excerpt.whole) for excerpt in few
+        excerpt.scale(method.short_side) ** 2 * math.prod(excerpt.whole) for excerpt in found
     )
     seconds_a_pixel = seconds / median.pixels[0].numel()
-    return Estimate(count * pixels, count * computed * seconds_a_pixel)
+    return Estimate(few.to_do * pixels, few.to_do * computed * seconds_a_pixel)
 
 
 def _timer(

@@ -1,6 +1,7 @@
 """Cuts parts out of a few photos of a batch, for estimates and previews."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -36,20 +37,28 @@ class Excerpt:
         return min(1.0, short_side / min(self.whole)) if short_side else 1.0
 
 
-def excerpts(
-    batch_plan: BatchPlan, most: int, side: int, max_pixels: int
-) -> tuple[list[Excerpt], int]:
+class Excerpts(NamedTuple):
+    """The middles of a few photos of a batch.
+
+    Attributes:
+        found: the excerpts.
+        to_do: how many photos of the batch are to be done.
+        unreadable: the photos that were tried and cannot be read, and why.
+    """
+
+    found: list[Excerpt]
+    to_do: int
+    unreadable: list[tuple[Task, str]]
+
+
+def excerpts(batch_plan: BatchPlan, most: int, side: int, max_pixels: int) -> Excerpts:
     """Return the middles of a few of a batch's photos that are to be done.
 
     Args:
         batch_plan: the batch.
         most: how many photos, at most.
         side: of an excerpt, in pixels, at most.
-        max_pixels: photos with more are left out, as are those that cannot be read, or whose
-            pictures would be too large for their format: a run says why.
-
-    Returns:
-        The excerpts, and how many photos of the batch are to be done.
+        max_pixels: photos with more cannot be read.
 
     Raises:
         StorageError: the input or the output cannot be listed.
@@ -57,15 +66,16 @@ def excerpts(
     tasks, count = evenly(
         (item for item in batch_plan.items() if not isinstance(item, Outcome)), most
     )
-    found = []
+    found, unreadable = [], []
     for task in tasks:
         try:
             check = size_check(batch_plan.recipes_by_digest[task.recipe])
             photo = decode(storage.read(task.input), max_pixels, check)
-        except (storage.StorageError, ImageError):
+        except (storage.StorageError, ImageError) as error:
+            unreadable.append((task, str(error)))
             continue
         found.append(Excerpt(task, middle(photo.pixels, side), photo.size))
-    return found, count
+    return Excerpts(found, count, unreadable)
 
 
 def middle(pixels: Tensor, side: int) -> Tensor:

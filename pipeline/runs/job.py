@@ -61,6 +61,9 @@ class Job:
     def run(self, announce: Callable[[Counts], Display | None] = lambda _: None) -> RunSummary:
         """Stylize the images, write the reports, and return what became of the images.
 
+        If only what failed is to be done and nothing failed, the record of the last run and its
+        report stay as they are.
+
         Args:
             announce: receives how many images there are, before the first is started; returns what
                 shows how far the run is. With a display, signals stop the run without loss.
@@ -71,7 +74,10 @@ class Job:
             StorageError: an input cannot be listed, or an output cannot be written.
         """
         with Run(self.config.run, self.plans, self.beam_options) as run:
-            summary = run.execute(announce(run.survey()))
+            display = announce(run.survey())
+            if not any(each.has_work for each in self.plans):
+                return RunSummary.of_nothing(self.plans)
+            summary = run.execute(display)
         for folder in sorted(set(output_folders(self.plans).values())):
             write_report(folder, self.config.run.max_pixels)
         return summary

@@ -5,14 +5,16 @@ import heapq
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePosixPath
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import inputs, ledger
+from stylebeam.pipeline.archive.passed_over import PassedOver
 from stylebeam.pipeline.archive.places import Places
 from stylebeam.pipeline.archive.records import Outcome, Recipe, Status, Task
-from stylebeam.pipeline.archive.results import results_in
+from stylebeam.pipeline.archive.results import Results, has_old_stamp
 from stylebeam.pipeline.archive.tasks import decide, task_for
 from stylebeam.pipeline.config.file import ConfigError
 from stylebeam.pipeline.config.mistakes import Problems
@@ -33,7 +35,24 @@ Counts = Mapping[str, Counter[Status | None]]
 """By batch, how many images are decided already, by status; under None, how many are to be done."""
 
 
-@dataclass(frozen=True)
+@dataclass
+class Listing:
+    """What a listing of a batch's input found beside its images.
+
+    Attributes:
+        passed_over: other files and folders.
+        closed_folders: how many folders cannot be listed.
+        retried: how many images and folders failed in the last run.
+        old_stamps: whether an output is up to date by a stamp with the absolute path of its input.
+    """
+
+    passed_over: PassedOver = field(default_factory=PassedOver)
+    closed_folders: int = 0
+    retried: int = 0
+    old_stamps: bool = False
+
+
+@dataclass
 class BatchPlan:
     """A batch whose style is known by its contents.
 
@@ -41,11 +60,13 @@ class BatchPlan:
         batch: the batch in the config.
         options: the options of its method, resolved.
         retry_failed: do only what failed in the last run.
+        listing: what the last listing of the input found beside its images.
     """
 
     batch: Batch
     options: Resolved
     retry_failed: bool = False
+    listing: Listing = field(default_factory=Listing, init=False)
 
     @cached_property
     def recipes(self) -> Mapping[str, Recipe]:
@@ -62,32 +83,66 @@ class BatchPlan:
         """The same recipes, as tasks name them."""
         return {recipe.digest: recipe for recipe in self.recipes.values()}
 
+    @property
+    def has_work(self) -> bool:
+        """Whether a run has something to record; known once the input is listed."""
+        return not self.retry_failed or self.listing.retried > 0
+
     def items(self) -> Iterator[Item]:
         """List the batch's input, and yield each image as a task or as its outcome.
+
+        Folders that cannot be listed are outcomes too.
 
         Raises:
             StorageError: the input or the output cannot be listed, or the record of the last run
                 cannot be read.
         """
         batch = self.batch
-        results = results_in(batch.output)
-        earlier: dict[str, Outcome] = {}
-        if self.retry_failed:
-            outcomes = ledger.read_outcomes(batch.output)
-            earlier = {each.input: each for each in outcomes if each.batch == batch.name}
-        for image in inputs.list_images(batch.input):
-            before = earlier.get(image.path)
-            if self.retry_failed and (before is None or before.status != "failed"):
-                if before is not None:
-                    yield before
-                continue
-            task = self._task(image)
-            if image.mistake:
-                refused = task.outcome("failed", 0.0, error=image.mistake)
-                yield dataclasses.replace(refused, output="")
-            else:
-                # Popped, since an archive's results are many and are needed once.
-                yield decide(task, results.pop(task.output, None), batch.overwrite)
+        results = Results(batch.output)
+        earlier = self._earlier() if self.retry_failed else None
+        self.listing = listing = Listing()
+        for image in inputs.list_images(batch.input, batch.exclude, listing.passed_over):
+            listing.closed_folders += image.is_folder
+            if earlier is not None:
+                before = earlier.get(image.relative) or earlier.get(image.path)
+                if not _has_failed(image, before, earlier):
+                    if before is not None:
+                        output = self._task(image).output if before.output else ""
+                        yield dataclasses.replace(before, input=image.path, output=output)
+                    continue
+                listing.retried += 1
+            yield self._item(image, results, listing)
+
+    def _item(self, image: inputs.FoundImage, results: Results, listing: Listing) -> Item:
+        """Return an image as a task or as its outcome."""
+        if image.is_folder:
+            name = self.batch.name
+            return Outcome(name, image.path, "", "failed", "", 0.0, error=image.mistake)
+        task = self._task(image)
+        if image.mistake:
+            refused = task.outcome("failed", 0.0, error=image.mistake)
+            return dataclasses.replace(refused, output="")
+        if mistake := results.mistake_at(task.output):
+            return task.outcome("failed", 0.0, error=mistake)
+        # Popped, since an archive's results are many and are needed once.
+        result = results.of.pop(task.output, None)
+        item = decide(task, image.version, result, self.batch.overwrite)
+        if result and has_old_stamp(result, task.recipe, image.path, image.version):
+            listing.old_stamps = True
+        return item
+
+    def _earlier(self) -> dict[str, Outcome]:
+        """Return the outcomes of the batch in the last run, by relative path of the input.
+
+        Raises:
+            StorageError: the record of the last run cannot be read.
+        """
+        batch = self.batch
+        outcomes = [each for each in ledger.read_outcomes(batch.output) if each.batch == batch.name]
+        recorded = {each["name"]: each["input"] for each in ledger.read_run(batch.output)}
+        # The input may have been moved since.
+        folder, _ = inputs.pattern_of(recorded.get(batch.name, batch.input))
+        return {inputs.relative_to(folder, each.input): each for each in outcomes}
 
     def _task(self, image: inputs.FoundImage) -> Task:
         batch = self.batch
@@ -99,7 +154,18 @@ class BatchPlan:
             output=batch.output,
             image_format=batch.format,
             recipes=self.recipes,
+            keep_time=batch.keep_times,
         )
+
+
+def _has_failed(
+    image: inputs.FoundImage, before: Outcome | None, earlier: Mapping[str, Outcome]
+) -> bool:
+    """Return whether an image failed in the last run, or a folder that it is in."""
+    if before is not None:
+        return before.status == "failed"
+    above = PurePosixPath(image.relative).parents
+    return any((folder := earlier.get(str(each))) and not folder.recipe for each in above)
 
 
 def resolve(
@@ -135,7 +201,7 @@ def resolve(
         try:
             resolved = batch.options.resolve(batch.sections, once)
             if count := batch.options.photos_wanted:
-                resolved = resolved.adapted_to(_first_photos(batch.input, count))
+                resolved = resolved.adapted_to(_first_photos(batch, count))
         except (WeightsUnavailableError, MethodError, storage.StorageError) as error:
             problems.at("batches", position, batch.method).add((), str(error))
             continue
@@ -143,9 +209,10 @@ def resolve(
     return plans
 
 
-def _first_photos(location: str, count: int) -> list[KnownFile]:
-    """Return the photos of an input that come first by their paths."""
-    found = (image.path for image in inputs.list_images(location) if image.mistake is None)
+def _first_photos(batch: Batch, count: int) -> list[KnownFile]:
+    """Return the photos of a batch that come first by their paths."""
+    images = inputs.list_images(batch.input, batch.exclude)
+    found = (image.path for image in images if image.mistake is None)
     return [known_photo(path) for path in heapq.nsmallest(count, found)]
 
 

@@ -1,6 +1,6 @@
 """Contact sheets that show, before a run, what photos will look like."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
@@ -14,7 +14,7 @@ from stylebeam.pipeline.beam.model_handler import StylizeModelHandler
 from stylebeam.pipeline.config.run_config import RunOptions
 from stylebeam.pipeline.methods.contract import Resolved
 from stylebeam.pipeline.methods.pool import EnginePool
-from stylebeam.pipeline.runs.excerpts import Excerpt, excerpts, middle
+from stylebeam.pipeline.runs.excerpts import Excerpt, Excerpts, excerpts, middle
 from stylebeam.pipeline.runs.planning import BatchPlan, recipes_of
 from stylebeam.transforms.checkpoints import parse_checkpoint, shipped_checkpoints
 from stylebeam.transforms.images.contact_sheet import contact_sheet
@@ -28,15 +28,20 @@ _EXCERPT_SIDE, _SHOWN_SIDE = 2048, 384  # pixels
 _NOTHING = Image.new("RGB", (1, 1), "white")
 
 
-def preview_sheet(run_options: RunOptions, plans: Sequence[BatchPlan]) -> Image.Image:
+def preview_sheet(
+    run_options: RunOptions,
+    plans: Sequence[BatchPlan],
+    tried: Callable[[BatchPlan, Excerpts], None] = lambda *_: None,
+) -> Image.Image | None:
     """Return what the middles of a few photos of each batch will look like, at full resolution.
 
     Args:
         run_options: the config's options of the run as a whole.
         plans: the batches.
+        tried: receives each batch with the photos that were tried.
 
     Returns:
-        A row for each batch: each photo beside its result.
+        A row for each batch: each photo beside its result. None if there is no photo to show.
 
     Raises:
         StorageError: an input or an output cannot be listed.
@@ -52,11 +57,14 @@ def preview_sheet(run_options: RunOptions, plans: Sequence[BatchPlan]) -> Image.
     rows = []
     for each in plans:
         method = each.options
-        few, _ = excerpts(each, _PHOTOS, _EXCERPT_SIDE, run_options.max_pixels)
+        few = excerpts(each, _PHOTOS, _EXCERPT_SIDE, run_options.max_pixels)
+        tried(each, few)
         show = partial(_before_and_after, method=method, pool=pool)
         with ThreadPoolExecutor(_PHOTOS) as threads:
-            rows.append(list(chain(*threads.map(show, few))))
-    longest = max(2, *map(len, rows))
+            rows.append(list(chain(*threads.map(show, few.found))))
+    if not any(rows):
+        return None
+    longest = max(map(len, rows))
     rows = [[*row, *[_NOTHING] * (longest - len(row))] for row in rows]
     labels = [f"{each.batch.name}: {each.batch.method} {each.batch.options}" for each in plans]
     return contact_sheet(rows, labels, ["photo", "result"] * (longest // 2), "")

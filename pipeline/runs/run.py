@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import apache_beam as beam
@@ -15,6 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from stylebeam.pipeline.archive import ledger
+from stylebeam.pipeline.archive.passed_over import PassedOver
 from stylebeam.pipeline.archive.plan_files import (
     PlanWriter,
     delete_leftovers,
@@ -22,7 +23,7 @@ from stylebeam.pipeline.archive.plan_files import (
     stem_in,
 )
 from stylebeam.pipeline.archive.records import Outcome, Status
-from stylebeam.pipeline.archive.results import tidy
+from stylebeam.pipeline.archive.results import renew_stamps, tidy
 from stylebeam.pipeline.beam.model_handler import (
     METRICS_NAMESPACE,
     NETWORKS_LOADED,
@@ -56,6 +57,7 @@ class BatchSummary:
         failures: the first few failed outcomes.
         not_started: how many images a run that was stopped had not started; they are among the
             skipped.
+        passed_over: what the input holds beside images.
     """
 
     name: str
@@ -63,6 +65,7 @@ class BatchSummary:
     counts: Counter[Status]
     failures: list[Outcome]
     not_started: int = 0
+    passed_over: PassedOver = field(default_factory=PassedOver)
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,11 @@ class RunSummary:
     seconds: float
     networks_loaded: int | None
     stopped: str | None = None
+
+    @classmethod
+    def of_nothing(cls, plans: Sequence[BatchPlan]) -> "RunSummary":
+        """Return the summary of a run that had nothing to do, and started nothing."""
+        return cls(tuple(map(_empty_summary, plans)), 0.0, 0)
 
     @property
     def failed(self) -> int:
@@ -190,6 +198,7 @@ class Run:
         if state != PipelineState.DONE:
             raise RunFailedError(f"The run ended in the state {state}.")
         seconds = time.monotonic() - started
+        _renew_stamps(self._plans)
         batches = _summaries(self._plans)
         stopped = None
         # A stop that came when all images were under way has stopped nothing.
@@ -241,6 +250,7 @@ def _prepare_outputs(plans: Iterable[BatchPlan]) -> None:
                 **each.batch.model_dump(mode="json", exclude_none=True),
                 "sections": [each.batch.method, *each.batch.options.also_uses],
                 "weights": each.options.network_key,
+                **each.listing.passed_over.as_json(),
             }
             for each in plans
             if folders[each.batch.name] == folder
@@ -249,14 +259,23 @@ def _prepare_outputs(plans: Iterable[BatchPlan]) -> None:
         tidy(folder)
 
 
+def _renew_stamps(plans: Iterable[BatchPlan]) -> None:
+    """Replace the stamps that hold absolute paths, so that the archive can be moved from now on."""
+    for each in plans:
+        if each.listing.old_stamps and each.batch.overwrite == "changed":
+            outcomes = ledger.read_outcomes(each.batch.output)
+            up_to_date = (
+                outcome
+                for outcome in outcomes
+                if (outcome.batch, outcome.status, outcome.error)
+                == (each.batch.name, "skipped", None)
+            )
+            renew_stamps(each.batch.output, up_to_date)
+
+
 def _summaries(plans: Sequence[BatchPlan]) -> tuple[BatchSummary, ...]:
     """Sum up the outcomes that the run recorded. (Any runner writes them; few report metrics.)"""
-    summaries = {
-        batch_plan.batch.name: BatchSummary(
-            batch_plan.batch.name, batch_plan.batch.output, Counter(), []
-        )
-        for batch_plan in plans
-    }
+    summaries = {batch_plan.batch.name: _empty_summary(batch_plan) for batch_plan in plans}
     for folder in set(planning.output_folders(plans).values()):
         for outcome in ledger.read_outcomes(folder):
             summary = summaries[outcome.batch]
@@ -265,6 +284,12 @@ def _summaries(plans: Sequence[BatchPlan]) -> tuple[BatchSummary, ...]:
             if outcome.status == "failed" and len(summary.failures) < _FAILURES_KEPT:
                 summary.failures.append(outcome)
     return tuple(summaries.values())
+
+
+def _empty_summary(batch_plan: BatchPlan) -> BatchSummary:
+    batch = batch_plan.batch
+    passed_over = batch_plan.listing.passed_over
+    return BatchSummary(batch.name, batch.output, Counter(), [], passed_over=passed_over)
 
 
 def _networks_loaded(result: PipelineResult) -> int | None:

@@ -122,6 +122,8 @@ def write_sheets(sweep: Sweep, sheets: Iterable[Task | Outcome]) -> None:
     largest = largest_cell(len(sweep.cells), len(columns.values))
     axes = [f"{name}: {axis.key}" for name, axis in (("rows", rows), ("columns", columns)) if axis]
     for task in sheets:
+        if not task.output:  # A link that is not followed, or a folder that cannot be listed.
+            continue
         images = [
             [_image(cell.get(task.input), config.run.max_pixels, largest) for cell in row]
             for row in outputs

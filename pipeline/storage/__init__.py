@@ -38,6 +38,33 @@ def list_files(folder: str, pattern: str) -> Iterator[StoredFile]:
                 yield file
 
 
+def walk(
+    folder: str,
+    pattern: str,
+    enter: Callable[[str, bool], bool] = lambda path, is_link: True,
+    unreadable: Callable[[str, str], None] = lambda path, reason: None,
+) -> Iterator[StoredFile]:
+    """Yield the files below a folder whose paths match a pattern; leave out folders.
+
+    A storage without folders, such as a bucket, does not ask which to leave out.
+
+    Args:
+        folder: the location that the pattern starts with, without wildcards.
+        pattern: a glob as Beam defines it: `*` stays in a folder, `**` does not.
+        enter: receives the location of each folder below, and whether it is a link, which is not
+            followed; returns whether to list the folder.
+        unreadable: receives the location of each folder below that cannot be listed, and a
+            sentence that says why.
+
+    Raises:
+        StorageError: `folder` itself cannot be listed.
+    """
+    with errors_of(pattern, "listed"):
+        for file in storage_of(pattern).walk(folder, pattern, enter, unreadable):
+            if matches(pattern, file.path):
+                yield file
+
+
 def everything_in(folder: str) -> str:
     """Return the pattern of all files in a folder and below."""
     return join(glob.escape(folder), "**")

@@ -9,7 +9,7 @@ import enum
 import glob
 import posixpath
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 DEFAULT_DEADLINE = 120.0
@@ -81,6 +81,27 @@ class Storage(abc.ABC):
             folder: the location that the pattern starts with, without wildcards.
             pattern: a glob as Beam defines it: `*` stays in a folder, `**` does not.
         """
+
+    def walk(
+        self,
+        folder: str,
+        pattern: str,
+        enter: Callable[[str, bool], bool],
+        unreadable: Callable[[str, str], None],
+    ) -> Iterator[StoredFile]:
+        """Yield files as `list_files` does, but ask which folders to list.
+
+        By default it asks nothing: a storage without folders lists all files at once.
+
+        Args:
+            folder: the location that the pattern starts with, without wildcards.
+            pattern: a glob as Beam defines it.
+            enter: receives the location of each folder below, and whether it is a link, which is
+                not followed; returns whether to list the folder.
+            unreadable: receives the location of each folder below that cannot be listed, and a
+                sentence that says why.
+        """
+        return self.list_files(folder, pattern)
 
     @abc.abstractmethod
     def read(self, path: str, deadline: float) -> bytes:

@@ -1,13 +1,14 @@
 """Files on the local disk, or on what is mounted there."""
 
 import functools
+import glob
 import os
 import pathlib
 import posixpath
 import stat
 import tempfile
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from stylebeam.files import PREFIX, is_unfinished, remove_leftover, write_whole
 from stylebeam.pipeline.storage.contract import (
@@ -18,6 +19,7 @@ from stylebeam.pipeline.storage.contract import (
     StoredFile,
     folded,
 )
+from stylebeam.pipeline.storage.patterns import reaches
 
 
 class LocalDisk(Storage):
@@ -35,17 +37,47 @@ class LocalDisk(Storage):
         Raises:
             StorageError: a folder cannot be listed.
         """
-        above = folder.rstrip("/").count("/") + 1 if folder else 0
-        levels = None if "**" in pattern else pattern.count("/") - above
-        for parent, folders, files in os.walk(folder or ".", onerror=_raise):
-            relative = os.path.relpath(parent, folder or ".")
-            level = 0 if relative == "." else relative.count("/") + 1
-            # Neither hidden folders nor folders below what the pattern reaches need be readable.
-            deeper = levels is None or level < levels
-            folders[:] = sorted(name for name in folders if deeper and not name.startswith("."))
+
+        def refuse(path: str, reason: str) -> None:
+            raise StorageError(reason)
+
+        return self.walk(folder, pattern, lambda path, is_link: True, refuse)
+
+    def walk(
+        self,
+        folder: str,
+        pattern: str,
+        enter: Callable[[str, bool], bool],
+        unreadable: Callable[[str, str], None],
+    ) -> Iterator[StoredFile]:
+        """Yield the files of a folder, and of the folders below that a pattern reaches, in order.
+
+        Raises:
+            StorageError: `folder` itself cannot be listed.
+        """
+        top = folder or "."
+
+        def path_of(parent: str, name: str) -> str:
+            path = os.path.join(parent, name)
+            return path if folder else os.path.normpath(path)
+
+        def skip(error: OSError) -> None:
+            path = os.fspath(error.filename or top)
+            reason = (error.strerror or "the reason is unknown").lower()
+            if path == top:
+                raise StorageError(f"{top} cannot be listed: {reason}.") from error
+            path = path_of("", path)
+            unreadable(path, f"{path} cannot be listed: {reason}.")
+
+        def is_entered(path: str) -> bool:
+            # Neither hidden folders nor folders that the pattern cannot reach need be readable.
+            hidden = os.path.basename(path).startswith(".")
+            return not hidden and reaches(pattern, path) and enter(path, os.path.islink(path))
+
+        for parent, folders, files in os.walk(top, onerror=skip):
+            folders[:] = sorted(name for name in folders if is_entered(path_of(parent, name)))
             for name in sorted(files):
-                path = os.path.join(parent, name)
-                yield _stored_file(path if folder else os.path.normpath(path))
+                yield _stored_file(path_of(parent, name))
 
     def read(self, path: str, deadline: float) -> bytes:
         """Return the contents of a regular file."""
@@ -76,7 +108,10 @@ class LocalDisk(Storage):
     def remove_unfinished(self, folder: str) -> None:
         if not os.path.isdir(folder):
             return
-        for file in self.list_files(folder, os.path.join(folder, "**")):
+        everything = os.path.join(glob.escape(folder), "**")
+        for file in self.walk(
+            folder, everything, lambda path, is_link: True, lambda path, reason: None
+        ):
             if is_unfinished(file.path):
                 try:
                     remove_leftover(file.path)
@@ -186,8 +221,3 @@ def _true_name(folder: str, name: str) -> str:
     if name in names:
         return name
     return next((each for each in names if folded(each) == folded(name)), name)
-
-
-def _raise(error: OSError) -> None:
-    reason = (error.strerror or "the reason is unknown").lower()
-    raise StorageError(f"{error.filename} cannot be listed: {reason}.") from error

@@ -38,6 +38,7 @@ from stylebeam.transforms.images.segments import (
 )
 from stylebeam.transforms.images.sixteen_bit import decode_sixteen_bit
 from stylebeam.transforms.images.tiff import tags_exceed, tiff_pixels
+from stylebeam.transforms.images.tiff_pages import photo_first
 from stylebeam.transforms.images.transparency import fill_transparent
 
 # What the decoders' messages have in common when the data end before the image does.
@@ -66,6 +67,8 @@ def decode(
     spec = format_of_file(data)
     if is_cut_off(data, spec.name):
         raise ImageError(_truncation(spec))
+    if spec.name == "tiff":
+        data = photo_first(data)
     readable = data
     if tags_exceed(data):
         bare = _without_metadata(data, spec)

@@ -122,7 +122,7 @@ _ROWS = (
     FormatSpec(
         name="jpeg",
         pillow="JPEG",
-        extensions=(".jpg", ".jpeg"),
+        extensions=(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".mpo"),
         signature=rb"\xff\xd8\xff",
         is_output_format=True,
         lossy=True,
@@ -138,7 +138,7 @@ _ROWS = (
     FormatSpec(
         name="png",
         pillow="PNG",
-        extensions=(".png",),
+        extensions=(".png", ".apng"),
         signature=rb"\x89PNG\r\n\x1a\n",
         is_output_format=True,
         sixteen_bits=True,
@@ -173,7 +173,7 @@ _ROWS = (
     FormatSpec(
         name="bmp",
         pillow="BMP",
-        extensions=(".bmp",),
+        extensions=(".bmp", ".dib"),
         signature=rb"BM",
         dpi=True,
         largest_area=1_400_000_000,  # A file has at most 4 GiB.
@@ -201,7 +201,7 @@ _ROWS = (
     FormatSpec(
         name="heif",
         pillow="HEIF",
-        extensions=(".heic", ".heif"),
+        extensions=(".heic", ".heif", ".hif"),
         signature=rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)",
         # The signatures mif1 and msf1 do not say which codec is inside.
         opened_as=("AVIF", "HEIF"),

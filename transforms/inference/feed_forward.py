@@ -80,6 +80,7 @@ class FeedForwardStylizer:
         self.precision = precision or fast_precision(device)
         self.cores_wanted = 1 if workload.at_once > 1 else None
         self._memory = math.inf if memory is None else memory
+        self._at_once = workload.at_once
         self._device = device
         self._network = network.to(device).to(memory_format=torch.channels_last)
         self._backend = backend_for(_Stylization(network), device, workload)
@@ -176,11 +177,19 @@ class FeedForwardStylizer:
         kept = count * kept_bytes_per_pixel(self._network, precision)
         if kept > self._memory:
             raise MemoryError(
-                f"an image of {count / 1e6:.0f} megapixels takes {kept / 1e9:.1f} GB, more than"
-                f" run.memory ({self._memory / 1e9:.1f} GB). fast.statistics: thumbnail and"
-                " fast.processing_size take less."
+                f"an image of {count / 1e6:.3g} megapixels takes {kept / 1e9:.3g} GB, more than"
+                f" {self._allowed_memory()}. fast.statistics: thumbnail and fast.processing_size"
+                " take less."
             )
         return True
+
+    def _allowed_memory(self) -> str:
+        """Return the memory that an image may take, in words."""
+        total = f"run.memory ({self._memory * self._at_once / 1e9:.3g} GB)"
+        if self._at_once == 1:
+            return total
+        share = f"{self._memory / 1e9:.3g} GB"
+        return f"the {share} of {total} that each of {self._at_once} images at once may take"
 
     def _blend(self, styles: Mapping[str, float] | Tensor | None) -> Tensor:
         """Return the weighted mean of styles' vectors, shape (1, style_size)."""

@@ -11,22 +11,28 @@ from stylebeam.pipeline.beam.options import is_local, parse_beam_options
 from stylebeam.pipeline.cli import exit_codes
 from stylebeam.pipeline.cli.outputs import check_output, write_sheet
 from stylebeam.pipeline.cli.summary import (
+    Refused,
+    beside_images_lines,
     estimate_lines,
+    images_only,
     no_images_line,
     plan_lines,
     print_summary,
     report_lines,
     to_json,
+    tried_lines,
 )
 from stylebeam.pipeline.config.file import load_and_resolve
 from stylebeam.pipeline.config.run_config import RunConfig
 from stylebeam.pipeline.runs.display import Display
 from stylebeam.pipeline.runs.estimate import estimate
+from stylebeam.pipeline.runs.excerpts import Excerpts
 from stylebeam.pipeline.runs.job import Job
 from stylebeam.pipeline.runs.planning import BatchPlan, Counts, Item, resolve, survey, total
 from stylebeam.pipeline.runs.preview import preview_sheet
 from stylebeam.pipeline.runs.run import Run, RunSummary
 from stylebeam.pipeline.runs.sweep import load_sweep, write_sheets
+from stylebeam.pipeline.wording import counted
 from stylebeam.transforms.hardware.devices import DeviceName, choose_device
 
 
@@ -38,14 +44,15 @@ def run(args: argparse.Namespace) -> int:
 
     def announce(counts: Counts) -> Display:
         device = job.config.run.device if is_local(job.beam_options) else None
-        computing = _computation_lines(job.plans, device, total(counts))
+        plans = [each for each in job.plans if each.has_work]
+        computing = _computation_lines(plans, device, total(counts)) if plans else []
         print(*plan_lines(job.plans, counts), *computing, sep="\n", file=messages, flush=True)
         return _display(counts)
 
     summary = job.run(announce)
     if args.json:
         print(to_json(summary))
-    else:
+    elif any(each.has_work for each in job.plans):
         print_summary(summary, Console())
         print(*report_lines(summary), sep="\n")
     return _exit_code(summary)
@@ -54,10 +61,11 @@ def run(args: argparse.Namespace) -> int:
 def validate(args: argparse.Namespace) -> int:
     """Check a config, and show what a run would do."""
     config, plans = load_and_resolve(args.config, RunConfig, args.set, resolve)
-    counts = survey(plans)
-    print(*plan_lines(plans, counts), sep="\n", flush=True)
+    refused = Refused()
+    counts = survey(plans, refused.add)
+    print(*plan_lines(plans, counts), *refused.lines(), sep="\n", flush=True)
     if not args.quick:
-        for line in estimate_lines(estimate(config.run, plans, total(counts))):
+        for line in estimate_lines(estimate(config.run, plans, total(counts), _print_tried)):
             print(line)
     print("The config is valid.")
     return exit_codes.DONE
@@ -68,7 +76,17 @@ def preview(args: argparse.Namespace) -> int:
     config, plans = load_and_resolve(args.config, RunConfig, args.set, resolve)
     photos = (photo for batch in config.batches for photo in inputs.list_images(batch.input))
     check_output(args.output, (photo.path for photo in photos))
-    write_sheet(preview_sheet(config.run, plans), args.output)
+
+    def tried(batch_plan: BatchPlan, few: Excerpts) -> None:
+        _print_tried(batch_plan, few)
+        if not few.to_do:
+            print(f"{batch_plan.batch.name}: no photo is to be done, so none is shown.")
+
+    sheet = preview_sheet(config.run, plans, tried)
+    if sheet is None:
+        print("stylebeam: no photo can be shown; no contact sheet is written.", file=sys.stderr)
+        return exit_codes.FAILED
+    write_sheet(sheet, args.output)
     return exit_codes.DONE
 
 
@@ -85,9 +103,15 @@ def sweep(args: argparse.Namespace) -> int:
     sheets: list[Item] = []
     with Run(run_options, plans, beam_options) as cells_run:
         counts = dict(cells_run.survey([loaded.sheets], sheets.append))
-        count = counts.pop(batch.name).total()
-        print(f"{batch.name}: {count} images in {batch.input}, each stylized in {len(plans)} ways")
-        if not count:
+        images = images_only(loaded.sheets, counts).total()
+        del counts[batch.name]
+        print(
+            f"{batch.name}: {counted(images, 'image')} in {batch.input}, each stylized in"
+            f" {len(plans)} ways"
+        )
+        for line in beside_images_lines(loaded.sheets.listing):
+            print(line)
+        if not images:
             print(no_images_line(batch.input))
             return exit_codes.DONE
         print(*_computation_lines(plans, device, total(counts)), sep="\n", flush=True)
@@ -97,6 +121,11 @@ def sweep(args: argparse.Namespace) -> int:
         write_sheets(loaded, sheets)
         print(f"The contact sheet of each image is in {batch.output}.")
     return _exit_code(summary)
+
+
+def _print_tried(batch_plan: BatchPlan, few: Excerpts) -> None:
+    for line in tried_lines(batch_plan.batch.name, few):
+        print(line)
 
 
 def _display(counts: Counts) -> Display:

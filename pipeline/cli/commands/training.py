@@ -1,9 +1,10 @@
 """The commands that train and measure networks."""
 
 import argparse
+import functools
 import json
 
-from stylebeam.pipeline.archive.inputs import stored_images
+from stylebeam.pipeline.archive.inputs import StoredImage, stored_images
 from stylebeam.pipeline.cli import exit_codes
 from stylebeam.pipeline.config.file import load_config
 from stylebeam.transforms.distillation.distill import DistillationConfig
@@ -28,7 +29,7 @@ def train(args: argparse.Namespace) -> int:
         if (value := getattr(args, key)) is not None
     ]
     config = load_config(args.config, StyleTrainingConfig, [*args.set, *settings])
-    checkpoint = train_network(config, _print, stored_images)
+    checkpoint = train_network(config, _print, _photos)
     use = f"style: {config.output}"
     if len(checkpoint.styles) > 1:
         use = f"checkpoint: {config.output}, style: {list(checkpoint.styles)[-1]}"
@@ -39,7 +40,7 @@ def train(args: argparse.Namespace) -> int:
 def train_any_style(args: argparse.Namespace) -> int:
     """Train a network for any painting, and the network that predicts styles."""
     config = load_config(args.config, AnyStyleTrainingConfig, args.set)
-    checkpoint = train_any_style_network(config, _print, stored_images)
+    checkpoint = train_any_style_network(config, _print, _photos)
     print(f"The checkpoint is in {config.output}, the predictor of styles in {config.predictor}.")
     if checkpoint.styles:
         style = next(iter(checkpoint.styles))
@@ -50,7 +51,7 @@ def train_any_style(args: argparse.Namespace) -> int:
 def train_super_resolution(args: argparse.Namespace) -> int:
     """Train a super-resolution network."""
     config = load_config(args.config, SuperResolutionTrainingConfig, args.set)
-    train_super_resolution_network(config, _print, stored_images)
+    train_super_resolution_network(config, _print, _photos)
     print(
         f"The checkpoint is in {config.output}. Use it with method: super_resolution, as"
         f" super_resolution: {{checkpoint: {config.output}}}."
@@ -74,6 +75,16 @@ def distill(args: argparse.Namespace) -> int:
     for kind, layers in unexplained.items():
         print(f"  {kind}: " + ", ".join(f"{layer} {part:.1%}" for layer, part in layers.items()))
     return exit_codes.DONE
+
+
+@functools.cache
+def _note(line: str) -> None:
+    """Print a note; once, since a training lists its photos several times."""
+    _print(f"note: {line}")
+
+
+def _photos(location: str) -> list[StoredImage]:
+    return stored_images(location, _note)
 
 
 def _print(line: str) -> None:

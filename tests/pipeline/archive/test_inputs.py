@@ -1,14 +1,17 @@
 """Tests of inputs: which images a folder, a file or a pattern includes."""
 
 import os
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import pytest
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import inputs
+from stylebeam.pipeline.archive.passed_over import PassedOver
+from tests.helpers.memory_storage import MemoryStorage
+from tests.helpers.permissions import permissions_apply
+from tests.helpers.storages import use_storage
 
 
 @pytest.fixture
@@ -74,21 +77,29 @@ def test_relative_locations_keep_their_spelling(
     assert paths("a.jpg") == [("a.jpg", "a.jpg")]
 
 
-def test_unreadable_folders_that_do_not_matter_are_skipped(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_folders_that_matter_are_listed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[str] = []
     scan = os.scandir
 
-    def closed(path: str) -> object:
-        if path.endswith((".thumbnails", "deeper")):
-            raise PermissionError(13, "Permission denied", path)
+    def record(path: str) -> object:
+        listed.append(os.path.relpath(path, tree))
         return scan(path)
 
-    monkeypatch.setattr(os, "scandir", closed)
-    assert relative_images(f"{tree}/*.jpg") == ["a.jpg"]
-    assert relative_images(f"{tree}/bel*/*") == ["below/c.png"]
-    with pytest.raises(storage.StorageError, match="deeper cannot be listed: permission denied"):
-        relative_images(str(tree))
+    def folders(location: str, *exclude: str) -> list[str]:
+        listed.clear()
+        list(inputs.list_images(location, exclude))
+        return listed[1:]
+
+    monkeypatch.setattr(os, "scandir", record)
+    odd = "odd [2020] #1 ?*é"
+    assert folders(str(tree)) == ["below", "below/deeper", odd]
+    assert folders(f"{tree}/*.jpg") == []
+    assert folders(f"{tree}/bel*/*") == ["below"]
+    assert folders(f"{tree}/bel*/**") == ["below", "below/deeper"]
+    assert folders(f"{tree}/*/deep*/*.webp") == ["below", "below/deeper", odd]
+    assert folders(f"{tree}/b**.webp") == ["below", "below/deeper"]
+    assert folders(str(tree), "below") == folders(str(tree), "below/**") == [odd]
+    assert folders(str(tree), "**/deeper", odd) == ["below"]
 
 
 def test_a_broken_link_is_listed_so_that_it_can_fail(tree: Path) -> None:
@@ -127,27 +138,110 @@ def test_the_version_of_an_image_changes_with_its_contents(tree: Path) -> None:
     assert len({first, second, version()}) == 3
 
 
-def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
-    """Runs as a user without permissions, because root may list everything."""
-    closed = tmp_path / "photos" / "closed"
+def test_a_folder_that_cannot_be_listed_is_found_and_the_rest_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    closed = Path("photos/lost+found")
     closed.mkdir(parents=True)
-    script = (
-        "import os, sys\n"
-        "from stylebeam.pipeline import storage\n"
-        "from stylebeam.pipeline.archive import inputs\n"
-        "os.chdir(sys.argv[1])\n"
-        "os.chmod('closed', 0)\n"
-        "if os.geteuid() == 0: os.setuid(65534)\n"
-        "try: list(inputs.list_images('.'))\n"
-        "except storage.StorageError as error: print(error)\n"
+    Path("photos/z").mkdir()
+    Path("photos/z/a.jpg").touch()
+    closed.chmod(0)
+    reason = "photos/lost+found cannot be listed: permission denied."
+
+    def found(location: str, *exclude: str) -> dict[str, str | None]:
+        with permissions_apply():
+            images = list(inputs.list_images(location, exclude))
+        return {image.relative: image.mistake for image in images}
+
+    assert found("photos") == {"z/a.jpg": None, "lost+found": reason}
+    assert found("photos/*/*.jpg") == {"z/a.jpg": None, "lost+found": reason}
+    assert found("photos", "lost+found") == {"z/a.jpg": None}
+    # These globs match no photo in it.
+    assert found("photos/z/*") == {"a.jpg": None}
+    assert found("photos/?/*.jpg") == {"z/a.jpg": None}
+    with pytest.raises(storage.StorageError, match=re.escape(reason)):
+        found("photos/lost+found")
+    monkeypatch.chdir("photos")
+    assert found(".")["lost+found"] == f"./{reason.removeprefix('photos/')}"
+
+
+def test_trainings_leave_out_a_folder_that_cannot_be_listed(tree: Path) -> None:
+    (tree / "below").chmod(0)
+    notes: list[str] = []
+    with permissions_apply():
+        found = inputs.stored_images(str(tree), notes.append)
+    assert [file.name for file in found] == ["B.JPEG", "a.jpg", "f g.tif"]
+    assert notes == [f"{tree}/below cannot be listed: permission denied. It is left out."]
+
+
+def passed_over(location: str, *exclude: str) -> PassedOver:
+    counts = PassedOver()
+    list(inputs.list_images(location, exclude, counts))
+    return counts
+
+
+def test_files_that_are_passed_over_are_counted(tree: Path) -> None:
+    for name in ("1.CR2", "2.cr2", "below/3.cr2", "Letter to Mr. Smith", "below/LICENSE", ".x.cr2"):
+        (tree / name).touch()
+    (tree / "link").symlink_to("below")
+    found = passed_over(str(tree))
+    assert found.files == {".cr2": 3, "no extension": 2, ".txt": 1}
+    assert str(found) == (
+        "6 other files: .cr2 3, no extension 2, .txt 1; folders passed over: links to folders 1"
     )
-    output = subprocess.run(
-        [sys.executable, "-c", script, str(closed.parent)],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert output == "./closed cannot be listed: permission denied.\n"
+    assert PassedOver.from_json(found.as_json()) == found
+    assert str(passed_over(f"{tree}/*.jpg")) == ""  # They are not in the input.
+    assert str(passed_over(f"{tree}/*.txt")) == "1 other file: .txt 1"
+    assert passed_over(str(tree), "**.cr2", "below").files == {
+        ".cr2": 1,  # a glob tells cases apart
+        "no extension": 1,
+        ".txt": 1,
+    }
+
+
+def test_folders_of_network_drives_and_systems_are_passed_over(tree: Path) -> None:
+    for folder in ("@eaDir/a.jpg", "below/@eaDir", "#recycle", "$Recycle.Bin/S-1", "_stylebeam"):
+        (tree / folder).mkdir(parents=True)
+        (tree / folder / "SYNOPHOTO_THUMB_XL.jpg").touch()
+    assert "eaDir" not in " ".join(relative_images(str(tree)))
+    assert passed_over(str(tree)).folders == {"@eaDir": 2, "#recycle": 1, "$Recycle.Bin": 1}
+    assert relative_images(f"{tree}/#recycle") == ["SYNOPHOTO_THUMB_XL.jpg"]  # named by the user
+
+
+def test_many_kinds_of_files_are_named_in_part() -> None:
+    counts = PassedOver()
+    for number in range(30):
+        counts.add_file(f"a.{number:03}")
+    counts.add_file("b.007")
+    assert str(counts).startswith("31 other files: .007 2, .000 1, .001 1,")
+    assert str(counts).endswith(", .009 1, of other kinds 20")
+
+
+@pytest.mark.parametrize("location", ["tree", "memory://tree"])
+def test_excluded_files_and_folders_are_left_out(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    memory = MemoryStorage()
+    for path in tree.rglob("*.*"):
+        if path.is_file():
+            memory.write(f"memory://tree/{path.relative_to(tree)}", b"x", "")
+    use_storage(monkeypatch, "memory", memory)
+    monkeypatch.chdir(tree.parent)
+
+    def left(*exclude: str) -> str:
+        found = (image.relative for image in inputs.list_images(location, exclude))
+        return " ".join(sorted(found)).replace("odd [2020] #1 ?*é/f g.tif", "F")
+
+    assert left() == "B.JPEG a.jpg below/c.png below/deeper/d.webp F"
+    assert left("a.jpg", "odd*") == "B.JPEG below/c.png below/deeper/d.webp"
+    assert left("*.*") == "below/c.png below/deeper/d.webp F"
+    assert left("*/*") == "B.JPEG a.jpg"  # deeper, too, is in a folder
+    assert left("*/*.*") == "B.JPEG a.jpg below/deeper/d.webp"
+    assert left("**/*.webp") == left("**.webp") == "B.JPEG a.jpg below/c.png F"
+    assert left("below/") == left("below/**") == left("**/below") == "B.JPEG a.jpg F"
+    assert left("**/a.jpg") == "B.JPEG below/c.png below/deeper/d.webp F"
+    assert left("**") == ""
 
 
 def test_mistake_in_returns_why_an_input_cannot_be_listed(tree: Path) -> None:

@@ -47,8 +47,8 @@ def test_files_added_during_planning_wait_for_the_next_run(
     """A file added after its folder was listed could collide with a planned output."""
     list_images = inputs.list_images
 
-    def while_files_are_added(location: str) -> object:
-        yield from list_images(location)
+    def while_files_are_added(*arguments: object) -> object:
+        yield from list_images(*arguments)
         photo = (one_batch / "photos" / "a.jpg").read_bytes()
         (one_batch / "photos" / "a.jpeg").write_bytes(photo)
         (one_batch / "photos" / "new.jpg").write_bytes(photo)

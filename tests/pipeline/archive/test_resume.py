@@ -4,7 +4,6 @@ import errno
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -100,21 +99,6 @@ def test_the_output_of_a_changed_photo_of_the_same_size_is_redone(photos: Path) 
     (photos / "a.jpg").write_bytes(data)
     assert run() == 0
     assert done() == {"a.jpg"}
-
-
-@pytest.mark.slow
-def test_other_photos_with_the_same_names_are_not_skipped(photos: Path) -> None:
-    """Even if they have the same sizes and times."""
-    assert run() == 0
-    shutil.copytree(photos, "others")
-    Image.open("others/a.jpg").rotate(180).save("others/a.jpg", quality=50)
-    size = (photos / "a.jpg").stat().st_size
-    with open("others/a.jpg", "r+b") as file:
-        file.truncate(size)
-    found = (photos / "a.jpg").stat()
-    os.utime("others/a.jpg", ns=(found.st_atime_ns, found.st_mtime_ns))
-    assert run(*setting("input=others")) in (0, 3)
-    assert "skipped" not in statuses().values()
 
 
 @pytest.mark.slow

@@ -60,6 +60,33 @@ OUTPUT = "    output: styled/holiday\n"
         # Values.
         (
             OUTPUT,
+            OUTPUT + "    exclude: raw\n",
+            "photos.yaml:7: batches.holiday.exclude: must be a list, not 'raw'",
+        ),
+        (
+            OUTPUT,
+            OUTPUT + "    exclude: [raw, /photos/raw]\n",
+            "photos.yaml:7: batches.holiday.exclude.1: must be relative to the input, as in"
+            " drafts/**, not /photos/raw",
+        ),
+        (
+            OUTPUT,
+            OUTPUT + "    exclude:\n    - ''\n",
+            "photos.yaml:8: batches.holiday.exclude.0: must not be empty",
+        ),
+        (
+            OUTPUT,
+            OUTPUT + "    keep_times: 1\n",
+            "photos.yaml:7: batches.holiday.keep_times: must be true or false, not 1",
+        ),
+        (
+            OUTPUT,
+            "    output: gs://bucket/holiday\n    keep_times: true\n",
+            "photos.yaml:7: batches.holiday.keep_times: gs://bucket/holiday is not on the local"
+            " disk; only files there can keep their times",
+        ),
+        (
+            OUTPUT,
             OUTPUT + "    quality: high\n",
             "photos.yaml:7: batches.holiday.quality: must be a whole number, not 'high'",
         ),

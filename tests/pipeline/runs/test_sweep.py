@@ -118,6 +118,8 @@ def test_one_row_of_one_photo_with_options_of_beam() -> None:
 
 def test_a_sheet_marks_the_cells_that_failed(capsys: pytest.CaptureFixture[str]) -> None:
     Path("photos/broken.jpg").write_text("no image")
+    # A link out of the input is refused, and has no sheet.
+    Path("photos/link.jpg").symlink_to("/etc/hostname")
     settings = ["sweep.rows={key: method, values: [fast, super_resolution]}"]
     settings += ["sweep.columns.values=[0, 1]", "run.max_pixels=2500"]
     # An output of a sweep before must not stand for one that failed.
@@ -132,7 +134,7 @@ def test_a_sheet_marks_the_cells_that_failed(capsys: pytest.CaptureFixture[str])
             assert sheet.getpixel((x, sheet.height - 20)) == gray
             assert (sheet.getpixel((x, sheet.height - 190)) == gray) == first_row_failed
     printed = capsys.readouterr().out
-    assert "chicago: method=fast, fast.strength=0: 2 done, 2 failed" in printed
+    assert "chicago: method=fast, fast.strength=0: 2 done, 3 failed" in printed
     assert "  failed: photos/broken.jpg: The file is not an image of a known kind.\n" in printed
 
 

@@ -13,13 +13,22 @@ from PIL import Image, ImageCms
 
 from stylebeam.transforms.images.decoding import decode
 from stylebeam.transforms.images.encoding import encode
-from stylebeam.transforms.images.formats import FORMATS, ImageError, format_of_file
+from stylebeam.transforms.images.formats import (
+    FORMAT_OF_EXTENSION,
+    FORMATS,
+    ImageError,
+    format_of_file,
+)
 from stylebeam.transforms.images.photo import Photo
 from stylebeam.transforms.images.segments import jpeg_segments
 from tests.helpers.image_files import HEIF, file_of, needs_heif
 
 Gradient = Callable[[int, int], Image.Image]
 
+KNOWN_BY_OTHER_NAMES = {
+    **dict.fromkeys((".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".mpo"), "jpeg"),
+    **{".apng": "png", ".dib": "bmp", ".hif": "heif"},
+}
 ALL = [HEIF if name == "heif" else name for name in FORMATS]
 
 
@@ -191,3 +200,35 @@ for attempt in (lambda: decode(heic), lambda: encode(photo, "heif")):
 
 def _channels_first(image: Image.Image) -> np.ndarray:
     return np.array(image).transpose(2, 0, 1).copy()
+
+
+def test_formats_have_other_names() -> None:
+    found = {extension: FORMAT_OF_EXTENSION[extension] for extension in KNOWN_BY_OTHER_NAMES}
+    assert found == KNOWN_BY_OTHER_NAMES
+    assert [FORMATS[name].extensions[0] for name in ("jpeg", "png", "heif", "bmp")] == [
+        ".jpg",
+        ".png",
+        ".heic",
+        ".bmp",
+    ]
+
+
+def test_the_first_picture_of_an_mpo_file_is_read(gradient: Gradient) -> None:
+    left, right = gradient(40, 30), Image.new("RGB", (20, 10), "red")
+    data = file_of(left, "MPO", save_all=True, append_images=[right], quality=95)
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.format, image.n_frames) == ("MPO", 2)
+    photo = decode(data)
+    assert photo.size == (40, 30)
+    encoded = encode(photo, "jpeg")
+    with Image.open(io.BytesIO(encoded)) as image:
+        assert image.format == "JPEG"  # not an MPO file without its second picture
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_the_default_image_of_an_apng_file_is_read(default: bool) -> None:
+    """It is what a program shows that knows only PNG, a frame of the animation or not."""
+    first, *others = (Image.new("RGB", (8, 8), color) for color in ("blue", "red", "lime"))
+    data = file_of(first, "PNG", save_all=True, append_images=others, default_image=default)
+    assert b"acTL" in data
+    assert decode(data).pixels[:, 0, 0].tolist() == [0, 0, 255]
