@@ -50,7 +50,7 @@ def write_outputs(
 ) -> None:
     for task in planned.items():
         assert isinstance(task, Task)
-        journal.write_output(task.folder, task.output, b"picture", stamp_of(task))
+        journal.write_output(task.folder, task.output, b"picture", stamp_of(task), is_new=True)
 
 
 def to_do(planned: BatchPlan) -> set[str]:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from stylebeam.transforms.images.decoding import decode
+from stylebeam.transforms.images.directories import Tags, integer_entry
 from stylebeam.transforms.images.tiff import encode_tiff
 from stylebeam.transforms.images.tiff_pages import photo_first
 
@@ -58,8 +59,10 @@ def test_a_thumbnail_without_a_photo_is_read() -> None:
 def test_a_photo_of_sixteen_bits_after_its_thumbnail_is_read() -> None:
     """Its pages are put together by hand, in a file in which the thumbnail comes first."""
     values = np.arange(60 * 40 * 3, dtype=np.uint16).reshape(40, 60, 3) * 9
-    photo = encode_tiff(values, {})
-    thumbnail = encode_tiff(np.zeros((10, 15, 3), np.uint8), {254: 1})
+    photo = encode_tiff(values, Tags())
+    thumbnail = encode_tiff(
+        np.zeros((10, 15, 3), np.uint8), Tags(main={254: integer_entry("<", 1)})
+    )
     [start] = struct.unpack_from("<L", thumbnail, 4)
     [count] = struct.unpack_from("<H", thumbnail, start)
     after = start + 2 + 12 * count
