@@ -18,8 +18,8 @@ from stylebeam.transforms.backends.computation import EXAMPLE_SIZE, Computation
 from stylebeam.transforms.hardware.memory import return_free_memory
 
 # A model takes about 30 MB, up to 60 MB for kernels if images have many sizes and, for an image of
-# a megapixel, another 100 MB for intermediate results, which only the models used last keep. Batches
-# come one after the other, so few models are in use at a time.
+# a megapixel, another 100 MB for intermediate results, which only the models used last keep.
+# Batches come one after the other, so few models are in use at a time.
 _MODELS_KEPT = 12
 _MODELS_WITH_MEMORY = 4
 # OpenVINO compiles about twenty kernels for each image size; this many are cached.
