@@ -217,7 +217,8 @@ def same_place(one: str, other: str) -> bool:
     Raises:
         StorageError: it cannot be found out.
     """
-    if storage_of(one) is not storage_of(other):
+    names = {folded(posixpath.basename(each)) for each in (one, other)}
+    if len(names) == 2 or storage_of(one) is not storage_of(other):
         return False
     identities = identity(one), identity(other)
     if identities[0] == identities[1]:
