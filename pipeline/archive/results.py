@@ -6,7 +6,6 @@ different places (see `StampPlace`): with each file, in a journal (`journal.py`)
 record of the last run (`ledger.py`).
 """
 
-import functools
 import hashlib
 import json
 import os
@@ -55,18 +54,9 @@ def has_old_stamp(result: Result, recipe: str, path: str, version: str) -> bool:
         path: the path or URI of its input.
         version: the input's version.
     """
-    if result.stamp is None:
-        return False
-    place = path
-    if not storage.is_remote(path):
-        folder, name = os.path.split(path)
-        place = os.path.join(_real_folder(os.path.abspath(folder)), name)
-    return result.stamp == stamp(recipe, place, version)
-
-
-@functools.lru_cache(maxsize=1024)
-def _real_folder(absolute: str) -> str:
-    return os.path.realpath(absolute)
+    return result.stamp is not None and result.stamp == stamp(
+        recipe, storage.place_of(path), version
+    )
 
 
 class Results:
