@@ -108,7 +108,7 @@ class FormatSpec:
         if self.largest_side is not None and max(width, height) > self.largest_side:
             limit = f"a side may have at most {self.largest_side} pixels"
         elif self.largest_area is not None and width * height > self.largest_area:
-            limit = f"there may be at most {self.largest_area}"
+            limit = f"it may have at most {self.largest_area} pixels"
         else:
             return
         raise ImageError(

@@ -83,7 +83,7 @@ def refuse(pixels: torch.Tensor) -> torch.Tensor:
         ("jpeg", 1, [(65_501, 1), (1, 65_501)], "a side may have at most 65500 pixels"),
         ("jpeg", 2, [(32_751, 1)], "a side may have at most 65500 pixels"),
         ("avif", 8, [(4097, 1)], "a side may have at most 32768 pixels"),
-        ("avif", 8, [(2049, 2048)], "there may be at most 268435456"),
+        ("avif", 8, [(2049, 2048)], "it may have at most 268435456 pixels"),
     ],
 )
 def test_pictures_too_large_for_their_format_fail_before_any_work(
