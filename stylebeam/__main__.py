@@ -4,6 +4,7 @@ import sys
 
 from stylebeam.pipeline.beam.quiet import quiet_libraries
 from stylebeam.pipeline.cli.arguments import call, parse
+from stylebeam.pipeline.cli.supervisor import supervise
 from stylebeam.transforms.hardware.memory import join_freed_blocks
 
 
@@ -13,7 +14,9 @@ def command() -> int:
     if args.computes:
         join_freed_blocks()  # replaces the process, so before anything that takes long to import
     quiet_libraries()
-    return call(args)
+    if not args.takes_beam_flags:
+        return call(args)
+    return supervise(lambda folder: call(args, folder))
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ class StylizeFiles(beam.PTransform):
         max_pixels: int = DEFAULT_MAX_PIXELS,
         memory: float | None = None,
         storage_deadline: float = DEFAULT_DEADLINE,
+        image_deadline: float | None = None,
         **options: Any,
     ) -> None:
         """Choose the folders, the method and its options; files that options name are read here.
@@ -76,6 +77,8 @@ class StylizeFiles(beam.PTransform):
             memory: gigabytes that photos may take in each worker process; by default half of the
                 machine's.
             storage_deadline: seconds for which a read or write is tried again.
+            image_deadline: seconds of work after which an image is given up and fails; by default
+                it is given up after 2 minutes without progress, and one more for each megapixel.
             **options: the method's options, as in its section of a config.
 
         Raises:
@@ -94,7 +97,7 @@ class StylizeFiles(beam.PTransform):
         self._recipes = recipes_for(method, format, quality, options, gps)
         self._format = format
         self._overwrite: Overwrite = overwrite
-        self._limits = Limits(max_pixels, storage_deadline)
+        self._limits = Limits(max_pixels, storage_deadline, image_deadline)
         self._device: DeviceName = device
         self._memory = None if memory is None else int(memory * 1e9)
 

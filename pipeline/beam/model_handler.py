@@ -1,5 +1,6 @@
 """Beam's ModelHandler for engines: a pool of them in each worker process."""
 
+import math
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,10 +12,12 @@ from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler
 
 from stylebeam.pipeline.archive.records import Recipe
+from stylebeam.pipeline.beam.in_progress import IN_PROGRESS, nothing_left_in_progress
 from stylebeam.pipeline.beam.loaded_photo import FailedPhoto, LoadedPhoto
 from stylebeam.pipeline.beam.stopping import leave_interrupts_to
 from stylebeam.pipeline.methods.pool import EnginePool, StylizationError
 from stylebeam.transforms.backends import is_computed_by_openvino
+from stylebeam.transforms.engine import Canceled
 from stylebeam.transforms.hardware.devices import DeviceName, choose_device, device_memory
 from stylebeam.transforms.hardware.memory import (
     keep_blocks_of_images,
@@ -64,6 +67,8 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | FailedPhoto",
     def load_model(self) -> EnginePool:
         """Return an empty pool; networks are loaded when a photo needs them."""
         leave_interrupts_to(self._made_in)
+        if os.getpid() != self._made_in:
+            IN_PROGRESS.end_process_if_stuck()
         keep_few_kernels()
         keep_blocks_of_images()
         device = choose_device(self._device)
@@ -82,7 +87,8 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | FailedPhoto",
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[LoadedPhoto | FailedPhoto]:
         """Return for each photo its picture, or why there is none."""
-        return [self._stylize(loaded, model) for loaded in batch]
+        with nothing_left_in_progress():
+            return [self._stylize(loaded, model) for loaded in batch]
 
     def get_num_bytes(self, batch: Sequence[LoadedPhoto]) -> int:
         """Return the size of the pixels. (Beam's own method counts by pickling them.)"""
@@ -94,9 +100,13 @@ class StylizeModelHandler(ModelHandler[LoadedPhoto, "LoadedPhoto | FailedPhoto",
 
     def _stylize(self, loaded: LoadedPhoto, pool: EnginePool) -> LoadedPhoto | FailedPhoto:
         started = time.monotonic()
+        options = self._recipes[loaded.recipe].options
+        # Until the engine reports its first step, the photo waits for other photos or the network.
+        IN_PROGRESS.enter("", math.prod(loaded.photo.size) * options.scale**2)
         try:
-            picture = pool.stylize(loaded.photo, self._recipes[loaded.recipe].options)
-        except StylizationError as error:
+            picture = pool.stylize(loaded.photo, options, IN_PROGRESS.control("stylized"))
+        except (StylizationError, Canceled) as error:
+            reason = IN_PROGRESS.why_canceled() if isinstance(error, Canceled) else str(error)
             seconds = loaded.seconds + time.monotonic() - started
-            return FailedPhoto(loaded.key, str(error), seconds, loaded.photo.size)
+            return FailedPhoto(loaded.key, reason, seconds, loaded.photo.size)
         return replace(loaded, photo=picture, seconds=loaded.seconds + time.monotonic() - started)

@@ -1,10 +1,15 @@
 """Beam's pipeline options, given as flags to `stylebeam run`."""
 
 import os
+import re
 import shlex
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
+import grpc
 from apache_beam.options.pipeline_options import (
     DirectOptions,
     PipelineOptions,
@@ -25,8 +30,21 @@ _LOCAL_RUNNER = "FnApiRunner"
 _EXTRA_THREADS = 2
 
 
+_WORKER_ENDED = re.compile(r"^Worker subprocess exited with return code (-?\d+)$")
+
+
 class LocalRunner(FnApiRunner):
-    """Beam's FnApiRunner with `worker.py` as its worker processes."""
+    """Beam's FnApiRunner with `worker.py` as its worker processes, whose ends are noticed."""
+
+    def __init__(self, on_worker_end: Callable[[int], None]) -> None:
+        """Make the runner.
+
+        Args:
+            on_worker_end: receives the exit code of a worker process that has ended before its
+                time, or the negative number of the signal that ended it.
+        """
+        super().__init__()
+        self._on_worker_end = on_worker_end
 
     def run_via_runner_api(
         self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
@@ -35,9 +53,27 @@ class LocalRunner(FnApiRunner):
         for environment in pipeline_proto.components.environments.values():
             if environment.urn == python_urns.SUBPROCESS_SDK:
                 environment.payload = (
-                    f"{shlex.quote(sys.executable)} -m stylebeam.pipeline.beam.worker".encode()
+                    f"exec {shlex.quote(sys.executable)} -m stylebeam.pipeline.beam.worker".encode()
                 )
-        return super().run_via_runner_api(pipeline_proto, options)
+        before = threading.excepthook
+        threading.excepthook = partial(self._look_for_worker, before)
+        try:
+            return super().run_via_runner_api(pipeline_proto, options)
+        finally:
+            threading.excepthook = before
+
+    def _look_for_worker(
+        self, otherwise: Callable[[threading.ExceptHookArgs], Any], raised: threading.ExceptHookArgs
+    ) -> None:
+        """Look whether an error that ended a thread says that a worker process has ended.
+
+        Beam raises it in a thread that only waits for the process, and would wait for ever.
+        """
+        if code := _WORKER_ENDED.search(str(raised.exc_value)):
+            self._on_worker_end(int(code[1]))
+        # The threads that talk to such a process fail too, and their tracebacks tell nobody why.
+        elif not isinstance(raised.exc_value, grpc.RpcError):
+            otherwise(raised)
 
 
 def parse_beam_options(flags: list[str]) -> PipelineOptions:
@@ -82,10 +118,17 @@ def _set_defaults(options: PipelineOptions) -> None:
         direct.direct_num_workers = (os.cpu_count() or 1) + _EXTRA_THREADS
 
 
-def runner_of(options: PipelineOptions) -> PipelineRunner:
-    """Return the runner that the options name."""
+def runner_of(
+    options: PipelineOptions, on_worker_end: Callable[[int], None] = lambda code: None
+) -> PipelineRunner:
+    """Return the runner that the options name.
+
+    Args:
+        options: the options.
+        on_worker_end: as `LocalRunner` takes it.
+    """
     name = options.view_as(StandardOptions).runner
-    return LocalRunner() if name == _LOCAL_RUNNER else create_runner(name)
+    return LocalRunner(on_worker_end) if name == _LOCAL_RUNNER else create_runner(name)
 
 
 def is_local(options: PipelineOptions) -> bool:

@@ -13,6 +13,7 @@ from apache_beam.pvalue import TaggedOutput
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive.records import Outcome, Recipe, Task
 from stylebeam.pipeline.archive.results import write_result
+from stylebeam.pipeline.beam.in_progress import IN_PROGRESS, GivenUpError
 from stylebeam.pipeline.beam.loaded_photo import FailedPhoto, LoadedPhoto
 from stylebeam.pipeline.beam.model_handler import METRICS_NAMESPACE
 from stylebeam.pipeline.beam.recipes import size_check
@@ -36,10 +37,13 @@ class Limits:
     Attributes:
         max_pixels: images with more pixels fail before they are decoded.
         storage_deadline: seconds for which a read or write is tried again.
+        image_deadline: seconds of work after which an image is given up; None for a limit that
+            grows with its pixels.
     """
 
     max_pixels: int = DEFAULT_MAX_PIXELS
     storage_deadline: float = DEFAULT_DEADLINE
+    image_deadline: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,12 @@ class Watch:
         return None if self.sign is None else self.sign.reason
 
     def record(self, outcome: Outcome) -> Outcome:
-        """Count an outcome where it happens: steps after a Flatten run when all is done."""
+        """Record an outcome where it happens: steps after a Flatten run when all is done."""
         if self.tally is not None:
             self.tally.add(outcome)
         if self.sign is not None and outcome.status == "failed":
             self.sign.count_failure()
+        IN_PROGRESS.finish()
         return outcome
 
 
@@ -73,19 +78,27 @@ def read_image(
 ) -> LoadedPhoto | Outcome:
     """Read and decode a task's input.
 
+    The image is in progress from now on until it has an outcome.
+
     Returns:
         The photo; or the task's outcome, `failed` if the input cannot be read or decoded or its
         picture would be too large for the output's format, or `skipped` if the run is to stop.
     """
     if reason := watch.stopped:
         return watch.record(task.outcome("skipped", 0.0, error=f"It was not started: {reason}."))
+    try:
+        IN_PROGRESS.start(task, limits.image_deadline)
+    except GivenUpError as error:
+        return watch.record(task.outcome("failed", 0.0, error=str(error)))
     started = time.monotonic()
     try:
+        IN_PROGRESS.enter("read")
         data = storage.read(task.input, limits.storage_deadline)
+        IN_PROGRESS.enter("decoded")
         photo = decode(data, limits.max_pixels, size_check(recipes[task.recipe]))
-    except (storage.StorageError, ImageError) as error:
+    except Exception as error:  # Whatever a decoder raises, the other images continue.
         seconds = time.monotonic() - started
-        return watch.record(task.outcome("failed", seconds, error=str(error)))
+        return watch.record(task.outcome("failed", seconds, error=_reason("decoded", error)))
     return LoadedPhoto(task, task.recipe, photo, time.monotonic() - started)
 
 
@@ -99,13 +112,30 @@ def write_image(
     started = time.monotonic()
     recipe, picture = recipes[task.recipe], made.photo
     try:
+        IN_PROGRESS.enter("encoded")
         data = encode(picture, recipe.format, recipe.quality, keep_gps=recipe.gps == "keep")
+        IN_PROGRESS.enter("written")
         write_result(task, recipe.format, data, limits.storage_deadline)
-    except (storage.StorageError, ImageError) as error:
+    except Exception as error:  # As above.
         seconds = made.seconds + time.monotonic() - started
-        return watch.record(task.outcome("failed", seconds, picture.size, str(error)))
+        reason = _reason("encoded", error)
+        return watch.record(task.outcome("failed", seconds, picture.size, reason))
     seconds = made.seconds + time.monotonic() - started
     return watch.record(task.outcome("done", seconds, picture.size))
+
+
+def _reason(what: str, error: Exception) -> str:
+    """Return a sentence about an error.
+
+    Args:
+        what: what the image should have been, a past participle, for an unexpected error.
+        error: the error.
+    """
+    if isinstance(error, (storage.StorageError, ImageError)):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"It could not be {what}: there is not enough memory."
+    return f"It could not be {what}, because of an unexpected error: {error!r}."
 
 
 class StylizeTasks(beam.PTransform):

@@ -10,11 +10,14 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A service manager sends a signal to all processes, and the supervisor forwards it too.
+_SECONDS_OF_ONE_SIGNAL = 1.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class StopSign:
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(reason)
         os.replace(unfinished, self._path("reason"))
+
+    def forget_failures(self) -> None:
+        """Count the failures again from none: the run starts again and knows them."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path("failures"))
 
     def count_failure(self) -> None:
         """Count a failure, and stop the run if there are more than `max_failures`."""
@@ -94,7 +102,14 @@ def stopped_by_signals(sign: StopSign, before_exit: Callable[[], None]) -> Itera
         yield
         return
 
+    first: tuple[int, float] | None = None
+
     def receive(number: int, frame: FrameType | None) -> None:
+        nonlocal first
+        now = time.monotonic()
+        if first is not None and first[0] == number and now - first[1] < _SECONDS_OF_ONE_SIGNAL:
+            return
+        first = first or (number, now)
         if sign.reason:
             before_exit()
             os._exit(128 + number)

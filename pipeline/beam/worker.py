@@ -4,6 +4,7 @@ Its log records go to the main process of the run, which shows them if the user 
 """
 
 import logging
+import os
 import sys
 
 from stylebeam.pipeline.beam.quiet import quiet_libraries
@@ -12,6 +13,8 @@ from stylebeam.pipeline.beam.quiet import quiet_libraries
 def main() -> None:
     """Run Beam's worker until the run is over."""
     quiet_libraries()
+    # Where Beam's threads write tracebacks when the run ends before this process.
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     # Without a handler, Beam's first log call during its import would set up one that writes to
     # the terminal.
     logging.getLogger().addHandler(logging.NullHandler())

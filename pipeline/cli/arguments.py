@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from stylebeam.pipeline.cli.parsers import run, styles, stylize, training
+from stylebeam.pipeline.runs.run_folder import RunFolder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,12 +43,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def call(args: argparse.Namespace) -> int:
+def call(args: argparse.Namespace, run_folder: RunFolder | None = None) -> int:
     """Call a command, and return its exit code.
 
     Args:
         args: what `parse` returned.
+        run_folder: the folder of a supervised run; None if it has no supervisor.
     """
+    args.run_folder = run_folder
     try:
         # Imported only now, since torch and Beam take seconds to import, and help should not wait.
         from stylebeam.pipeline.cli.execution import execute  # noqa: PLC0415

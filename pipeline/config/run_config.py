@@ -164,6 +164,15 @@ class RunOptions(Strict):
         description="Seconds for which requests to a bucket that is too busy are tried again.",
     )
 
+    image_deadline: float | None = Field(
+        default=None,
+        gt=0,
+        strict=True,
+        description="Seconds of work after which an image is given up and fails, from reading to"
+        " writing. By default it is given up after 2 minutes without progress, and one more for"
+        " each megapixel.",
+    )
+
     @property
     def memory_in_bytes(self) -> int | None:
         """The bytes that photos may take; None for the default."""

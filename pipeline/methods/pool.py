@@ -105,6 +105,7 @@ class EnginePool:
             )
         with self._slots.taken(self._cores_for(engine, photo)):
             try:
+                control.step(0.0)
                 return engine(photo, *control)
             except (NonFiniteError, RuntimeError, MemoryError) as error:
                 # torch reports a lack of memory, among much else, as a RuntimeError.

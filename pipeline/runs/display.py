@@ -3,18 +3,22 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
+from stylebeam.pipeline.archive.notes import Note, Notes
 from stylebeam.pipeline.beam.stopping import StopSign
 from stylebeam.pipeline.beam.tally import Tally
 from stylebeam.pipeline.wording import duration
 
 _SECONDS_BETWEEN_UPDATES = 0.25
 _SECONDS_BETWEEN_LINES = 30.0
+_SECONDS_BETWEEN_LOOKS = 5.0
+# Images that take longer are named.
+_SECONDS_TO_NAME = 30.0
 # Speeds are averages over this many seconds, as one image can take minutes to optimize.
 _SPEED_PERIOD = 600.0
 
@@ -44,17 +48,19 @@ class Display:
         self._tasks = {name: self._bars.add_task(name, total=n) for name, n in images.items() if n}
         self._seconds_between_lines = seconds_between_lines
         self._is_stopping = False
+        self._named: set[Note] = set()
 
     @contextlib.contextmanager
-    def watching(self, tally: Tally, sign: StopSign) -> Iterator[None]:
+    def watching(self, tally: Tally, sign: StopSign, notes: Sequence[Notes] = ()) -> Iterator[None]:
         """Show a run in a background thread within a `with` block.
 
         Args:
             tally: counts the outcomes so far.
             sign: says whether the run should stop.
+            notes: on the images in progress.
         """
         ended = threading.Event()
-        watcher = threading.Thread(target=self.watch, args=(tally, sign, ended), daemon=True)
+        watcher = threading.Thread(target=self.watch, args=(tally, sign, ended, notes), daemon=True)
         live = self._console.is_interactive and self._tasks
         with self._bars if live else contextlib.nullcontext():
             watcher.start()
@@ -68,18 +74,29 @@ class Display:
         """Show the cursor again, for a process that exits while the run is shown."""
         self._console.show_cursor(True)
 
-    def watch(self, tally: Tally, sign: StopSign, ended: threading.Event) -> None:
+    def watch(
+        self,
+        tally: Tally,
+        sign: StopSign,
+        ended: threading.Event,
+        notes: Sequence[Notes] = (),
+    ) -> None:
         """Show a run until it has ended.
 
         Args:
             tally: counts the outcomes so far.
             sign: says whether the run should stop.
             ended: set when the run has ended.
+            notes: on the images in progress.
         """
+        next_look = time.monotonic() + _SECONDS_BETWEEN_LOOKS
         next_lines = time.monotonic() + self._seconds_between_lines
         printed: dict[TaskID, float] = {}
         while not ended.wait(_SECONDS_BETWEEN_UPDATES):
             self._update(tally, sign)
+            if time.monotonic() >= next_look:
+                next_look += _SECONDS_BETWEEN_LOOKS
+                self._name_slow_images(notes)
             if self._console.is_interactive:
                 self._bars.refresh()
             elif time.monotonic() >= next_lines:
@@ -102,6 +119,15 @@ class Display:
                 f"stylebeam: stopping once the images in progress are done: {reason}. Interrupt to"
                 " stop at once."
             )
+
+    def _name_slow_images(self, notes: Sequence[Notes]) -> None:
+        """Name each image once that has been in progress for a while."""
+        for note in (note for each in notes for note in each.read().values()):
+            seconds = time.time() - note.started
+            # Without a process, the image waits to be tried again.
+            if note.process and seconds > _SECONDS_TO_NAME and note not in self._named:
+                self._named.add(note)
+                self._print(f"{note.input} has been in progress for {duration(seconds)}.")
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)

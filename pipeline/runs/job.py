@@ -13,6 +13,7 @@ from stylebeam.pipeline.report import write_report
 from stylebeam.pipeline.runs.display import Display
 from stylebeam.pipeline.runs.planning import BatchPlan, Counts, output_folders, resolve
 from stylebeam.pipeline.runs.run import Run, RunSummary
+from stylebeam.pipeline.runs.run_folder import RunFolder
 from stylebeam.transforms.hardware.devices import choose_device
 
 
@@ -58,7 +59,11 @@ class Job:
             choose_device(config.run.device)
         return cls(config, plans, beam_options)
 
-    def run(self, announce: Callable[[Counts], Display | None] = lambda _: None) -> RunSummary:
+    def run(
+        self,
+        announce: Callable[[Counts], Display | None] = lambda _: None,
+        run_folder: RunFolder | None = None,
+    ) -> RunSummary:
         """Stylize the images, write the reports, and return what became of the images.
 
         If only what failed is to be done and nothing failed, the record of the last run and its
@@ -67,13 +72,14 @@ class Job:
         Args:
             announce: receives how many images there are, before the first is started; returns what
                 shows how far the run is. With a display, signals stop the run without loss.
+            run_folder: the run's folder, if a supervisor continues the run when its process ends.
 
         Raises:
             ConfigError: two images would be written to one place, or one over an input.
             RunFailedError: the pipeline did not finish.
             StorageError: an input cannot be listed, or an output cannot be written.
         """
-        with Run(self.config.run, self.plans, self.beam_options) as run:
+        with Run(self.config.run, self.plans, self.beam_options, run_folder) as run:
             display = announce(run.survey())
             if not any(each.has_work for each in self.plans):
                 return RunSummary.of_nothing(self.plans)

@@ -1,5 +1,6 @@
 """A run: survey its inputs, build its pipeline, run it, and sum up what became of the images."""
 
+import _thread
 import contextlib
 import os
 import tempfile
@@ -14,7 +15,9 @@ from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
+from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import ledger
+from stylebeam.pipeline.archive.notes import Notes
 from stylebeam.pipeline.archive.passed_over import PassedOver
 from stylebeam.pipeline.archive.plan_files import (
     PlanWriter,
@@ -24,6 +27,7 @@ from stylebeam.pipeline.archive.plan_files import (
 )
 from stylebeam.pipeline.archive.records import Outcome, Status
 from stylebeam.pipeline.archive.results import renew_stamps, tidy
+from stylebeam.pipeline.beam.in_progress import IN_PROGRESS
 from stylebeam.pipeline.beam.model_handler import (
     METRICS_NAMESPACE,
     NETWORKS_LOADED,
@@ -38,8 +42,11 @@ from stylebeam.pipeline.config.run_config import RunOptions
 from stylebeam.pipeline.runs import planning
 from stylebeam.pipeline.runs.display import Display
 from stylebeam.pipeline.runs.planning import BatchPlan, Counts, Item
+from stylebeam.pipeline.runs.run_folder import RunFolder
+from stylebeam.pipeline.wording import counted
 
 _FAILURES_KEPT = 10
+_WRONG_SHOWN = 10
 
 
 class RunFailedError(Exception):
@@ -99,7 +106,11 @@ class Run:
     """A run of planned batches; used in a `with`: first `survey`, then `execute`."""
 
     def __init__(
-        self, run_options: RunOptions, plans: Sequence[BatchPlan], beam_options: PipelineOptions
+        self,
+        run_options: RunOptions,
+        plans: Sequence[BatchPlan],
+        beam_options: PipelineOptions,
+        folder: RunFolder | None = None,
     ) -> None:
         """Prepare a run; nothing is listed or written yet.
 
@@ -107,17 +118,21 @@ class Run:
             run_options: the config's options of the run as a whole.
             plans: its batches.
             beam_options: the runner and its options.
+            folder: the run's folder, if a supervisor continues the run when its process ends.
         """
         self._options = run_options
         self._plans = list(plans)
         self._beam_options = beam_options
         self._is_local = is_local(beam_options)
+        self._is_supervised = folder is not None
+        self._given_folder = folder
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> "Run":
-        self._folder = self._resources.enter_context(
-            tempfile.TemporaryDirectory(prefix="stylebeam-")
+        self._folder = self._given_folder or RunFolder(
+            self._resources.enter_context(tempfile.TemporaryDirectory(prefix="stylebeam-"))
         )
+        self._tally = Tally(self._folder.path)
         self._plan_files = PlanWriter(self._plan_stem())
         self._workers_need_plan = False
         return self
@@ -136,7 +151,7 @@ class Run:
     def _plan_stem(self) -> str:
         """Return a stem for the files of the plan, which the workers can read."""
         if self._is_local or not self._plans:
-            return os.path.join(self._folder, "plan")
+            return os.path.join(self._folder.path, "plan")
         return stem_in(self._plans[0].batch.output)
 
     def survey(
@@ -154,19 +169,30 @@ class Run:
             ConfigError: two images would be written to one place, or one over an input.
             StorageError: an input or an output cannot be listed.
         """
+        known = {(each.batch, each.input): each for each in self._tally.outcomes()}
+        redone: Counter[tuple[str, Status]] = Counter()
 
         def sort(batch_plan: BatchPlan, item: Item) -> None:
             if any(batch_plan is each for each in also):
                 keep(item)
-            else:
-                self._plan_files.add(item)
+                return
+            # What an earlier process of this run did; its outputs are up to date by now.
+            if outcome := known.get((item.batch, item.input)):
+                if isinstance(item, Outcome):
+                    redone[item.batch, item.status] += 1
+                item = outcome
+            self._plan_files.add(item)
 
         if self._plans and not self._is_local:
             delete_leftovers(self._plans[0].batch.output)
         counts = planning.survey([*also, *self._plans], sort)
         self._plan_files.close()
+        for (name, status), count in redone.items():
+            counts[name] += Counter({None: count})
+            counts[name] -= Counter({status: count})
         ours = {each.batch.name for each in self._plans}
-        self._images = sum(found.total() for name, found in counts.items() if name in ours)
+        self._counts = {name: found.total() for name, found in counts.items() if name in ours}
+        self._images = sum(self._counts.values())
         return counts
 
     def execute(self, display: Display | None = None) -> RunSummary:
@@ -180,15 +206,23 @@ class Run:
             StorageError: an output folder cannot be written to, or its record cannot be read.
         """
         _prepare_outputs(self._plans)
-        started = time.monotonic()
-        sign = StopSign(
-            os.path.join(self._folder, "sign"), self._options.most_failures(self._images)
-        )
-        tally = Tally(self._folder) if self._is_local else None
+        outputs = planning.output_folders(self._plans)
+        notes = [Notes.beside(each, storage.is_remote(each)) for each in set(outputs.values())]
+        progress = self._folder.start([each.folder for each in notes], self._is_local)
+        sign = StopSign(self._folder.sign, self._options.most_failures(self._images))
+        sign.forget_failures()
+        if self._is_supervised:
+            IN_PROGRESS.end_process_if_stuck(self._folder.heartbeat)
         try:
-            pipeline = beam.Pipeline(runner_of(self._beam_options), self._beam_options)
-            self._build(pipeline, Watch(sign, tally))
-            with _attended(display, sign, tally):
+            runner = runner_of(self._beam_options, self._end_worker)
+            pipeline = beam.Pipeline(runner, self._beam_options)
+            self._build(pipeline, Watch(sign, self._tally))
+            attended = (
+                _attended(display, sign, self._tally, notes)
+                if self._is_local
+                else contextlib.nullcontext()
+            )
+            with attended:
                 self._workers_need_plan = not self._is_local
                 result = pipeline.run()
                 state = result.wait_until_finish()
@@ -197,15 +231,54 @@ class Run:
             raise RunFailedError(f"The run stopped: {_last_line(error)}") from error
         if state != PipelineState.DONE:
             raise RunFailedError(f"The run ended in the state {state}.")
-        seconds = time.monotonic() - started
+        for each in notes:
+            each.clear()
+        seconds = time.time() - progress.started
         _renew_stamps(self._plans)
         batches = _summaries(self._plans)
+        self._check_counts(batches)
         stopped = None
         # A stop that came when all images were under way has stopped nothing.
         if any(batch.not_started for batch in batches):
             # Workers on other machines stop by themselves, only after too many failures.
             stopped = sign.reason or "too many images failed (max_failures)"
         return RunSummary(batches, seconds, _networks_loaded(result), stopped)
+
+    def _end_worker(self, code: int) -> None:
+        """End a supervised run whose worker process has ended, so that its supervisor continues it.
+
+        Args:
+            code: the process's exit code, or the negative number of the signal that ended it.
+        """
+        if self._is_supervised:
+            self._folder.end_worker(code)
+            os._exit(1)
+        _thread.interrupt_main()
+
+    def _check_counts(self, batches: Iterable[BatchSummary]) -> None:
+        """Check that every image that was surveyed has one outcome.
+
+        Raises:
+            RunFailedError: the runner has lost images, or processed some twice.
+        """
+        if all(each.counts.total() == self._counts[each.name] for each in batches):
+            return
+        outcomes = Counter(
+            (each.batch, each.input)
+            for folder in set(planning.output_folders(self._plans).values())
+            for each in ledger.read_outcomes(folder)
+        )
+        wrong = []
+        for path in self._plan_files.paths:
+            for item in read_plan(path):
+                if (count := outcomes[item.batch, item.input]) != 1:
+                    wrong.append(f"{item.input} ({'none' if count == 0 else count})")
+        more = f", and {len(wrong) - _WRONG_SHOWN} more" if len(wrong) > _WRONG_SHOWN else ""
+        raise RunFailedError(
+            f"{counted(len(wrong), 'image')} of {self._images:,} do not have exactly one outcome:"
+            f" {', '.join(wrong[:_WRONG_SHOWN])}{more}. The runner has lost them, or processed them"
+            " twice. Run the same command again: images that are done are skipped."
+        )
 
     def _build(self, pipeline: beam.Pipeline, watch: Watch) -> None:
         """Add the run's steps to a pipeline; its graph is small however large the archive is."""
@@ -218,7 +291,11 @@ class Run:
             worker_processes(self._beam_options),
             self._images,
         )
-        limits = Limits(self._options.max_pixels, self._options.storage_deadline)
+        limits = Limits(
+            self._options.max_pixels,
+            self._options.storage_deadline,
+            self._options.image_deadline,
+        )
         (
             pipeline
             | "PlanFiles" >> beam.Create(self._plan_files.paths)
@@ -229,13 +306,12 @@ class Run:
 
 
 @contextlib.contextmanager
-def _attended(display: Display | None, sign: StopSign, tally: Tally | None) -> Iterator[None]:
-    """Within a `with`, show a run and let signals stop it, if it is on this machine."""
-    if tally is None:
-        yield
-        return
+def _attended(
+    display: Display | None, sign: StopSign, tally: Tally, notes: Sequence[Notes]
+) -> Iterator[None]:
+    """Within a `with`, show a run and let signals stop it."""
     restore = display.restore_terminal if display else lambda: None
-    shown = display.watching(tally, sign) if display else contextlib.nullcontext()
+    shown = display.watching(tally, sign, notes) if display else contextlib.nullcontext()
     with stopped_by_signals(sign, restore), shown:
         yield
 
@@ -278,7 +354,9 @@ def _summaries(plans: Sequence[BatchPlan]) -> tuple[BatchSummary, ...]:
     summaries = {batch_plan.batch.name: _empty_summary(batch_plan) for batch_plan in plans}
     for folder in set(planning.output_folders(plans).values()):
         for outcome in ledger.read_outcomes(folder):
-            summary = summaries[outcome.batch]
+            summary = summaries.get(outcome.batch)
+            if summary is None:
+                continue
             summary.counts[outcome.status] += 1
             summary.not_started += outcome.reason_not_started is not None
             if outcome.status == "failed" and len(summary.failures) < _FAILURES_KEPT:

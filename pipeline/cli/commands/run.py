@@ -46,10 +46,11 @@ def run(args: argparse.Namespace) -> int:
         device = job.config.run.device if is_local(job.beam_options) else None
         plans = [each for each in job.plans if each.has_work]
         computing = _computation_lines(plans, device, total(counts)) if plans else []
-        print(*plan_lines(job.plans, counts), *computing, sep="\n", file=messages, flush=True)
+        if not _continues(args):
+            print(*plan_lines(job.plans, counts), *computing, sep="\n", file=messages, flush=True)
         return _display(counts)
 
-    summary = job.run(announce)
+    summary = job.run(announce, args.run_folder)
     if args.json:
         print(to_json(summary))
     elif any(each.has_work for each in job.plans):
@@ -101,7 +102,7 @@ def sweep(args: argparse.Namespace) -> int:
     plans = [cell for row in loaded.cells for cell in row]
     batch = loaded.sheets.batch
     sheets: list[Item] = []
-    with Run(run_options, plans, beam_options) as cells_run:
+    with Run(run_options, plans, beam_options, args.run_folder) as cells_run:
         counts = dict(cells_run.survey([loaded.sheets], sheets.append))
         images = images_only(loaded.sheets, counts).total()
         del counts[batch.name]
@@ -121,6 +122,11 @@ def sweep(args: argparse.Namespace) -> int:
         write_sheets(loaded, sheets)
         print(f"The contact sheet of each image is in {batch.output}.")
     return _exit_code(summary)
+
+
+def _continues(args: argparse.Namespace) -> bool:
+    """Whether an earlier process of the same command has announced the run."""
+    return args.run_folder is not None and args.run_folder.progress() is not None
 
 
 def _print_tried(batch_plan: BatchPlan, few: Excerpts) -> None:
