@@ -45,6 +45,7 @@ class _Work:
     Attributes:
         path: of its note.
         note: the note.
+        recipe: the digest of its recipe.
         is_alone: whether no other image may be worked on meanwhile.
         deadline: seconds of work that the image may take; None for a limit that grows with it.
         megapixels: of its picture; 0 until it is known.
@@ -53,10 +54,12 @@ class _Work:
         worked: seconds of work before that.
         cancel: tells the engine to end.
         canceled: when the engine was told; None if it was not.
+        compiles: whether the engine may compile the network first, for which no image is to blame.
     """
 
     path: str
     note: Note
+    recipe: str
     is_alone: bool
     deadline: float | None
     megapixels: float = 0.0
@@ -65,6 +68,7 @@ class _Work:
     worked: float = 0.0
     cancel: threading.Event = field(default_factory=threading.Event)
     canceled: float | None = None
+    compiles: bool = False
 
     def enter(self, step: str) -> None:
         now = time.monotonic()
@@ -76,7 +80,7 @@ class _Work:
         if not self.step:
             return None
         silent = time.monotonic() - self.since
-        if self.deadline is not None:
+        if self.deadline is not None and not self.compiles:
             if self.worked + silent <= self.deadline:
                 return None
             return (
@@ -107,6 +111,7 @@ class InProgress:
         self._suspects_waiting = 0
         self._watching = False
         self._heartbeat: str | None = None
+        self._compiled: set[str] = set()
 
     def end_process_if_stuck(self, heartbeat: str | None = None) -> None:
         """Allow that this process is ended if an image in it never ends.
@@ -127,6 +132,7 @@ class InProgress:
         Args:
             task: the task.
             deadline: seconds of work that the image may take; None for a limit that grows with it.
+                The first images of a recipe have that limit too, since their network is compiled.
 
         Raises:
             GivenUpError: the image has ended several processes, or takes too long.
@@ -147,7 +153,7 @@ class InProgress:
             process=os.getpid(),
             token=notes.process_token(),
         )
-        work = _Work(path, note, is_suspect, deadline)
+        work = _Work(path, note, task.recipe, is_suspect, deadline)
         with self._changed:
             self._suspects_waiting += is_suspect
             self._changed.wait_for(lambda: self._may_start(is_suspect))
@@ -165,6 +171,9 @@ class InProgress:
             pixels: of the picture, once it is known.
         """
         if work := self._works.get(threading.get_ident()):
+            if work.compiles:
+                self._compiled.add(work.recipe)
+                work.compiles = False
             work.megapixels = pixels / 1e6 or work.megapixels
             work.enter(step)
 
@@ -177,6 +186,7 @@ class InProgress:
         work = self._works.get(threading.get_ident())
         if work is None:
             return Control()
+        work.compiles = work.recipe not in self._compiled
         return Control(lambda done: work.enter(step), work.cancel)
 
     def why_canceled(self) -> str:

@@ -43,7 +43,6 @@ from stylebeam.pipeline.runs import planning
 from stylebeam.pipeline.runs.display import Display
 from stylebeam.pipeline.runs.planning import BatchPlan, Counts, Item
 from stylebeam.pipeline.runs.run_folder import RunFolder
-from stylebeam.pipeline.wording import counted
 
 _FAILURES_KEPT = 10
 _WRONG_SHOWN = 10
@@ -272,11 +271,11 @@ class Run:
         for path in self._plan_files.paths:
             for item in read_plan(path):
                 if (count := outcomes[item.batch, item.input]) != 1:
-                    wrong.append(f"{item.input} ({'none' if count == 0 else count})")
+                    wrong.append(f"{item.input} ({count})")
         more = f", and {len(wrong) - _WRONG_SHOWN} more" if len(wrong) > _WRONG_SHOWN else ""
         raise RunFailedError(
-            f"{counted(len(wrong), 'image')} of {self._images:,} do not have exactly one outcome:"
-            f" {', '.join(wrong[:_WRONG_SHOWN])}{more}. The runner has lost them, or processed them"
+            f"Not every image has exactly one outcome: {', '.join(wrong[:_WRONG_SHOWN])}{more}. The"
+            " runner has lost images, or processed some"
             " twice. Run the same command again: images that are done are skipped."
         )
 
