@@ -1,7 +1,6 @@
 """Runs that are stopped early, by signals or by too many failures."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -49,20 +48,6 @@ def running(*flags: str) -> Iterator[subprocess.Popen[str]]:
         signal.signal(signal.SIGINT, previous)
 
 
-def wait_for_workers_that_ignore_interrupts(process: int) -> None:
-    children = Path(f"/proc/{process}/task/{process}/children")
-
-    def ignores_interrupts(child: str) -> int:
-        status = Path(f"/proc/{child}/status").read_text()
-        return int(re.search(r"SigIgn:\s*(\w+)", status)[1], 16) >> (signal.SIGINT - 1) & 1
-
-    wait_until(
-        lambda: all(map(ignores_interrupts, children.read_text().split())),
-        "all workers ignore interrupts",
-        60,
-    )
-
-
 def check_record() -> Counter[str]:
     """Check that every input has one correct outcome, and return the number of each status."""
     outcomes = {outcome.input: outcome for outcome in read_outcomes("out")}
@@ -85,12 +70,8 @@ def test_a_signal_completes_the_images_in_progress_and_records_all(
 ) -> None:
     flags = ["--direct_num_workers=2", f"--direct_running_mode={mode}"]
     with running(*flags) as process:
-        if number == signal.SIGINT:
-            # As a terminal does, to the workers as well.
-            wait_for_workers_that_ignore_interrupts(process.pid)
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
+        # As a terminal does; the workers are in a group of their own.
+        os.killpg(process.pid, number)
         out, err = process.communicate(timeout=120)
     assert process.returncode == 1, err
     assert "stopping once the images in progress are done" in err
