@@ -100,12 +100,12 @@ def write_image(
     recipe, picture = recipes[task.recipe], made.photo
     try:
         data = encode(picture, recipe.format, recipe.quality, keep_gps=recipe.gps == "keep")
-        write_result(task, recipe.format, data, limits.storage_deadline)
+        digest = write_result(task, recipe.format, data, limits.storage_deadline)
     except (storage.StorageError, ImageError) as error:
         seconds = made.seconds + time.monotonic() - started
         return watch.record(task.outcome("failed", seconds, picture.size, str(error)))
     seconds = made.seconds + time.monotonic() - started
-    return watch.record(task.outcome("done", seconds, picture.size))
+    return watch.record(task.outcome("done", seconds, picture.size, digest=digest))
 
 
 class StylizeTasks(beam.PTransform):

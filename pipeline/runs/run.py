@@ -23,7 +23,7 @@ from stylebeam.pipeline.archive.plan_files import (
     stem_in,
 )
 from stylebeam.pipeline.archive.records import Outcome, Status
-from stylebeam.pipeline.archive.results import renew_stamps, tidy
+from stylebeam.pipeline.archive.results import recover, renew_stamps, tidy
 from stylebeam.pipeline.beam.model_handler import (
     METRICS_NAMESPACE,
     NETWORKS_LOADED,
@@ -96,7 +96,11 @@ class RunSummary:
 
 
 class Run:
-    """A run of planned batches; used in a `with`: first `survey`, then `execute`."""
+    """A run of planned batches; used in a `with`: first `survey`, then `execute`.
+
+    Attributes:
+        name: the run's name, which its records carry.
+    """
 
     def __init__(
         self, run_options: RunOptions, plans: Sequence[BatchPlan], beam_options: PipelineOptions
@@ -108,6 +112,7 @@ class Run:
             plans: its batches.
             beam_options: the runner and its options.
         """
+        self.name = ledger.new_name()
         self._options = run_options
         self._plans = list(plans)
         self._beam_options = beam_options
@@ -118,7 +123,7 @@ class Run:
         self._folder = self._resources.enter_context(
             tempfile.TemporaryDirectory(prefix="stylebeam-")
         )
-        self._plan_files = PlanWriter(self._plan_stem())
+        self._plan_files = PlanWriter(self._plan_stem(), run=self.name)
         self._workers_need_plan = False
         return self
 
@@ -179,7 +184,7 @@ class Run:
             RunFailedError: the pipeline did not finish.
             StorageError: an output folder cannot be written to, or its record cannot be read.
         """
-        _prepare_outputs(self._plans)
+        _prepare_outputs(self._plans, self.name)
         started = time.monotonic()
         sign = StopSign(
             os.path.join(self._folder, "sign"), self._options.most_failures(self._images)
@@ -240,7 +245,7 @@ def _attended(display: Display | None, sign: StopSign, tally: Tally | None) -> I
         yield
 
 
-def _prepare_outputs(plans: Iterable[BatchPlan]) -> None:
+def _prepare_outputs(plans: Iterable[BatchPlan], name: str) -> None:
     """Record what will be written to the output folders, and clear what killed runs left there."""
     plans = list(plans)
     folders = planning.output_folders(plans)
@@ -255,8 +260,10 @@ def _prepare_outputs(plans: Iterable[BatchPlan]) -> None:
             for each in plans
             if folders[each.batch.name] == folder
         ]
-        ledger.write_run(folder, batches)
+        ledger.write_run(folder, batches, name)
         tidy(folder)
+    for each in plans:
+        recover(each.batch.output, each.listing.recovered)
 
 
 def _renew_stamps(plans: Iterable[BatchPlan]) -> None:
