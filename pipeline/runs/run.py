@@ -144,6 +144,10 @@ class Run:
             return os.path.join(self._folder, "plan")
         return stem_in(self._plans[0].batch.output)
 
+    def stop(self, reason: str) -> None:
+        """Have the workers on this machine start no more images."""
+        StopSign(os.path.join(self._folder, "sign")).set(reason)
+
     def survey(
         self,
         also: Sequence[BatchPlan] = (),
