@@ -107,7 +107,7 @@ def read_outcomes(
         else:
             yield outcome
     if damaged:
-        note(f"{path} has {counted(damaged, 'damaged line')}, which are left out.")
+        note(f"{path} has {counted(damaged, 'damaged line')}, left out.")
 
 
 def write_outcomes(output: str, lines: Iterable[str]) -> None:
