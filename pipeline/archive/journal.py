@@ -1,17 +1,27 @@
 """The journal of an output folder on the local disk: what runs have written there.
 
 `_stylebeam/journal.jsonl` has one line written just before an output appears, and another with the
-output's stamp and size once it is there. So a killed run loses nothing: an output with only the
-first line was being written when the run was killed, and an output without any line is not ours.
+output's stamp, size, version and digest once it is there. So a killed run loses nothing: an output
+with only the first line was being written when the run was killed, and an output without any line
+is not ours. The version, which holds the time of last change, and the digest tell an output from a
+file that someone has edited in place.
+
+Lines that are damaged are left out and counted; `results.py` says so, and takes back what the
+outcomes of the last run prove.
 """
 
 import errno
+import hashlib
 import json
 import os
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from stylebeam.files import write_whole
+from stylebeam.pipeline import storage
+from stylebeam.pipeline.archive.names import from_record, to_record
+from stylebeam.pipeline.archive.records import parse_object
+from stylebeam.pipeline.storage import StoredFile
 
 _JOURNAL = "_stylebeam/journal.jsonl"
 # The journal is compacted when it has more lines than this for each output, give or take some.
@@ -25,15 +35,44 @@ class Entry(NamedTuple):
     Attributes:
         stamp: the stamp of the output; None if its write was started and not finished.
         size: in bytes; 0 if the write was not finished.
+        version: of the file when it was written, as storage lists it: on the local disk, the size
+            and the time of last change. None in journals that kept the size alone.
+        digest: of its contents, from `digest_of`; None likewise.
     """
 
     stamp: str | None
     size: int
+    version: str | None = None
+    digest: str | None = None
+
+
+_STARTED = Entry(None, 0)
+
+
+class Journal(NamedTuple):
+    """What a journal holds.
+
+    Attributes:
+        entries: the last entry of each output, by path relative to the folder.
+        lines: how many lines it has.
+        damaged: how many other lines it has that cannot be read.
+        exists: whether there is a journal.
+    """
+
+    entries: dict[str, Entry]
+    lines: int
+    damaged: int
+    exists: bool
 
 
 def path_of(folder: str) -> str:
     """Return the path of a folder's journal."""
     return os.path.join(folder, _JOURNAL)
+
+
+def digest_of(data: bytes) -> str:
+    """Return a digest of an output's contents."""
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def write_output(
@@ -43,8 +82,8 @@ def write_output(
     stamp: str,
     is_new: bool,
     modified: int | None = None,
-) -> None:
-    """Write an output, whole or not at all, and record it in the journal.
+) -> Entry:
+    """Write an output, whole or not at all, record it in the journal, and return its entry.
 
     Args:
         folder: the batch's output folder.
@@ -72,7 +111,11 @@ def write_output(
         start(folder, output)
 
     write_whole(path, data, before_it_appears, modified)
-    finish(folder, output, stamp, len(data))
+    written = storage.file_at(path)
+    version = written.version if written else "deleted"
+    entry = Entry(stamp, len(data), version, digest_of(data))
+    record(folder, {output: entry})
+    return entry
 
 
 def start(folder: str, output: str) -> None:
@@ -85,22 +128,42 @@ def start(folder: str, output: str) -> None:
     Raises:
         OSError: the journal cannot be written.
     """
-    _append(folder, {"output": output}, sync=True)
+    _append(folder, _line(output, _STARTED), sync=True)
 
 
-def finish(folder: str, output: str, stamp: str, size: int) -> None:
-    """Record that an output has appeared.
+def record(folder: str, entries: Mapping[str, Entry]) -> None:
+    """Record outputs that are there.
 
     Args:
         folder: the batch's output folder.
-        output: path relative to it.
-        stamp: the output's stamp.
-        size: in bytes.
+        entries: by path relative to it.
 
     Raises:
         OSError: the journal cannot be written.
     """
-    _append(folder, {"output": output, "stamp": stamp, "size": size}, sync=False)
+    if entries:
+        text = "".join(_line(output, entry) for output, entry in entries.items())
+        _append(folder, text, sync=False)
+
+
+def is_unchanged(entry: Entry, file: StoredFile) -> bool:
+    """Return whether a file is still what an entry says.
+
+    A file with the recorded size and version is trusted. If the size alone is equal, as in a copied
+    archive, the contents decide.
+
+    Args:
+        entry: of an output whose write was finished.
+        file: the file as it was listed.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    if file.size != entry.size:
+        return False
+    if entry.version is None or entry.version == file.version:
+        return True
+    return digest_of(storage.read(file.path)) == entry.digest
 
 
 def read(folder: str) -> dict[str, Entry]:
@@ -111,30 +174,53 @@ def read(folder: str) -> dict[str, Entry]:
     Raises:
         OSError: the journal cannot be read.
     """
-    return _read(folder)[0]
+    return read_all(folder).entries
+
+
+def read_all(folder: str) -> Journal:
+    """Return what a folder's journal holds.
+
+    Raises:
+        OSError: the journal cannot be read.
+    """
+    entries: dict[str, Entry] = {}
+    lines = damaged = 0
+    try:
+        for line in _lines(folder):
+            if line is None:
+                damaged += 1
+                continue
+            output, entry = line
+            entries[output] = entry
+            lines += 1
+    except FileNotFoundError:
+        return Journal({}, 0, 0, exists=False)
+    return Journal(entries, lines, damaged, exists=True)
 
 
 def compact(folder: str) -> None:
-    """Rewrite a folder's journal with one line per output, if it has many more lines than that.
+    """Rewrite a folder's journal with one line per output.
+
+    This is done if the journal has many more lines than that, or damaged ones.
 
     Raises:
         OSError: it cannot be read or written.
     """
-    entries, lines = _read(folder)
-    if lines <= _MAX_LINES_PER_OUTPUT * len(entries) + _LINES_TO_SPARE:
-        return
-    text = "".join(_line({"output": output, **_values(entry)}) for output, entry in entries.items())
-    write_whole(path_of(folder), text.encode())
+    journal = read_all(folder)
+    most = _MAX_LINES_PER_OUTPUT * len(journal.entries) + _LINES_TO_SPARE
+    if journal.lines > most or journal.damaged:
+        text = "".join(_line(output, entry) for output, entry in journal.entries.items())
+        write_whole(path_of(folder), text.encode())
 
 
-def _append(folder: str, values: dict[str, str | int], sync: bool) -> None:
+def _append(folder: str, text: str, sync: bool) -> None:
     path = path_of(folder)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     # A single write in append mode: the lines of several processes do not mix.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
-        line = _line(values).encode()
-        if os.write(descriptor, line) < len(line):
+        data = text.encode()
+        if os.write(descriptor, data) < len(data):
             raise OSError(errno.ENOSPC, "No space left on device", path)
         if sync:
             os.fsync(descriptor)
@@ -142,35 +228,45 @@ def _append(folder: str, values: dict[str, str | int], sync: bool) -> None:
         os.close(descriptor)
 
 
-def _line(values: dict[str, str | int]) -> str:
+def _line(output: str, entry: Entry) -> str:
+    values = {"output": to_record(output)}
+    if entry.stamp is not None:
+        values |= {name: value for name, value in entry._asdict().items() if value is not None}
     # It starts with a newline because a full disk may have cut the line before it short.
     return f"\n{json.dumps(values)}\n"
 
 
-def _values(entry: Entry) -> dict[str, str | int]:
-    return {} if entry.stamp is None else {"stamp": entry.stamp, "size": entry.size}
+def _lines(folder: str) -> Iterator[tuple[str, Entry] | None]:
+    """Yield the output and the entry of each line that is not empty; None for a damaged one."""
+    with open(path_of(folder), "rb") as file:
+        for line in file:
+            if line.strip():
+                yield _parsed(line)
 
 
-def _read(folder: str) -> tuple[dict[str, Entry], int]:
-    """Return the last entry of each output, and the number of lines."""
-    entries: dict[str, Entry] = {}
-    lines = 0
-    for values in _lines(folder):
-        entries[values["output"]] = Entry(values.get("stamp"), values.get("size", 0))
-        lines += 1
-    return entries, lines
-
-
-def _lines(folder: str) -> Iterator[dict[str, Any]]:
+def _parsed(line: bytes) -> tuple[str, Entry] | None:
     try:
-        with open(path_of(folder), encoding="utf-8", errors="replace") as file:
-            for line in file:
-                try:
-                    values = json.loads(line)
-                except ValueError:
-                    # The line is empty, or a power failure cut it short: its photo is redone.
-                    continue
-                if isinstance(values, dict) and "output" in values:
-                    yield values
-    except FileNotFoundError:
-        return
+        values = parse_object(line)
+    except ValueError:
+        # A full disk or a power failure cut it short, or someone edited it.
+        return None
+    output, stamp = values.get("output"), values.get("stamp")
+    if not isinstance(output, str) or not output or "\0" in output:
+        return None
+    if stamp is None:
+        return from_record(output), _STARTED
+    entry = Entry(stamp, values.get("size"), values.get("version"), values.get("digest"))  # type: ignore[arg-type]
+    return (from_record(output), entry) if _is_valid(entry) else None
+
+
+def _is_valid(entry: Entry) -> bool:
+    """Return whether the values of an entry from a file have the right types."""
+    stamp, size, version, digest = entry
+    return (
+        isinstance(stamp, str)
+        and type(size) is int
+        and size >= 0
+        and isinstance(version, str | None)
+        and isinstance(digest, str | None)
+        and (version is None) == (digest is None)
+    )

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator
 
 from stylebeam.pipeline import storage
-from stylebeam.pipeline.archive.records import Outcome, Task
+from stylebeam.pipeline.archive.records import Outcome, Task, parse_object
 
 # About 4 MB.
 _ITEMS_IN_A_FILE = 10_000
@@ -27,13 +27,15 @@ class PlanWriter:
         paths: of the files that are written.
     """
 
-    def __init__(self, stem: str, items_in_a_file: int = _ITEMS_IN_A_FILE) -> None:
+    def __init__(self, stem: str, items_in_a_file: int = _ITEMS_IN_A_FILE, run: str = "") -> None:
         """Start a plan.
 
         Args:
             stem: of the files' paths or URIs, unique to this run, where the workers can read.
             items_in_a_file: how many images each file holds.
+            run: the name of the run, which its tasks and outcomes carry.
         """
+        self._run = run
         self.paths: list[str] = []
         self._stem = stem
         self._items_in_a_file = items_in_a_file
@@ -45,7 +47,7 @@ class PlanWriter:
         Raises:
             StorageError: the plan cannot be written.
         """
-        self._lines.append(json.dumps(dataclasses.asdict(item)))
+        self._lines.append(json.dumps({**dataclasses.asdict(item), "run": self._run}))
         if len(self._lines) == self._items_in_a_file:
             self.close()
 
@@ -91,8 +93,15 @@ def read_plan(path: str) -> Iterator[Task | Outcome]:
     """Yield the items in a file of a plan.
 
     Raises:
-        StorageError: it cannot be read.
+        StorageError: it cannot be read, or is damaged.
     """
     for line in io.BytesIO(storage.read(path)):
-        values = json.loads(line)
-        yield Outcome(**values) if "status" in values else Task(**values)
+        try:
+            values = parse_object(line)
+            item = Outcome(**values) if "status" in values else Task(**values)
+        except (ValueError, TypeError) as error:
+            raise storage.StorageError(
+                f"{path} is damaged: it is not the plan that the run wrote. Run the same command"
+                " again."
+            ) from error
+        yield item

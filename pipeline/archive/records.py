@@ -4,9 +4,11 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from stylebeam.pipeline.archive.names import from_record, to_record
 from stylebeam.pipeline.methods.contract import Resolved
 
 Status = Literal["done", "skipped", "failed"]
@@ -61,6 +63,8 @@ class Outcome:
         error: a sentence that says why it failed or was not started; None if it did not fail.
         stamp: the digest of the input and the recipe, from `results.stamp`.
         style: the styles or paintings of the recipe, as `Resolved.style`.
+        digest: of the output's contents, from `journal.digest_of`; None if it is unknown.
+        run: the name of the run that recorded it; "" in records of earlier versions.
     """
 
     batch: str
@@ -74,6 +78,8 @@ class Outcome:
     error: str | None = None
     stamp: str | None = None
     style: str = ""
+    digest: str | None = None
+    run: str = ""
 
     @property
     def reason_not_started(self) -> str | None:
@@ -81,13 +87,63 @@ class Outcome:
         return self.error if self.status == "skipped" else None
 
     def to_json(self) -> str:
-        """Return one line of JSON."""
-        return json.dumps(dataclasses.asdict(self))
+        """Return one line of JSON, in ASCII."""
+        values = dataclasses.asdict(self)
+        return json.dumps({**values, **{name: to_record(values[name]) for name in _PATHS}})
 
     @classmethod
-    def from_json(cls, line: str) -> "Outcome":
-        """Return the outcome in a line from `to_json`."""
-        return cls(**json.loads(line))
+    def from_json(cls, line: str | bytes) -> "Outcome":
+        """Return the outcome in a line from `to_json`, also from one that another version wrote.
+
+        Raises:
+            ValueError: the line is damaged.
+        """
+        values = parse_object(line)
+        known = {name: values[name] for name in _KINDS if name in values}
+        for name, kinds in _KINDS.items():
+            if name in known and type(known[name]) not in kinds:
+                raise ValueError(f"{name} has the wrong type")
+        try:
+            outcome = cls(**{**known, **{name: from_record(known[name]) for name in _PATHS}})
+            if outcome.status in STATUSES and math.isfinite(outcome.seconds):
+                return outcome
+        except (KeyError, TypeError, OverflowError) as error:
+            raise ValueError("a value is missing or too large") from error
+        raise ValueError("the status is unknown, or the time is no number")
+
+
+_PATHS = ("input", "output")
+_TEXT, _OPTIONAL_TEXT, _OPTIONAL_NUMBER = (str,), (str, type(None)), (int, type(None))
+_KINDS: dict[str, tuple[type, ...]] = {
+    "batch": _TEXT,
+    "input": _TEXT,
+    "output": _TEXT,
+    "status": _TEXT,
+    "recipe": _TEXT,
+    "seconds": (int, float),
+    "width": _OPTIONAL_NUMBER,
+    "height": _OPTIONAL_NUMBER,
+    "error": _OPTIONAL_TEXT,
+    "stamp": _OPTIONAL_TEXT,
+    "style": _TEXT,
+    "digest": _OPTIONAL_TEXT,
+    "run": _TEXT,
+}
+
+
+def parse_object(line: str | bytes) -> dict[str, Any]:
+    """Return the JSON object in a line of UTF-8.
+
+    Raises:
+        ValueError: it is damaged, or not an object.
+    """
+    try:
+        values = json.loads(line.decode() if isinstance(line, bytes) else line)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(values, dict):
+        raise ValueError("it is not an object")
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +160,7 @@ class Task:
         replaces: the version of the output that exists already, "" if none does.
         style: the styles or paintings of the recipe, as `Resolved.style`.
         keep_time: whether the output gets the input's time of last change.
+        run: the name of the run; "" outside of a run.
     """
 
     batch: str
@@ -115,6 +172,7 @@ class Task:
     replaces: str = ""
     style: str = ""
     keep_time: bool = False
+    run: str = ""
 
     def outcome(
         self,
@@ -122,6 +180,7 @@ class Task:
         seconds: float,
         size: tuple[int, int] | None = None,
         error: str | None = None,
+        digest: str | None = None,
     ) -> Outcome:
         """Return the outcome of this task.
 
@@ -130,6 +189,7 @@ class Task:
             seconds: spent on it.
             size: width and height of the output in pixels, if known.
             error: why it failed or was not started.
+            digest: of the output's contents, if known.
         """
         width, height = size or (None, None)
         return Outcome(
@@ -144,4 +204,6 @@ class Task:
             error=error,
             stamp=self.stamp,
             style=self.style,
+            digest=digest,
+            run=self.run,
         )

@@ -9,15 +9,22 @@ record of the last run (`ledger.py`).
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import journal, ledger
+from stylebeam.pipeline.archive.inputs import RECORD_FOLDER, image_extension
+from stylebeam.pipeline.archive.journal import Entry, Journal
+from stylebeam.pipeline.archive.names import to_record
 from stylebeam.pipeline.archive.records import Outcome, Task
 from stylebeam.pipeline.storage import StampPlace, StoredFile
+from stylebeam.pipeline.wording import counted
 
 Overwrite = Literal["changed", "always", "never"]
+
+_UNKNOWN = "unknown"
+"""The version in an entry whose file was not listed when it was written; no file has it."""
 
 
 class Result(NamedTuple):
@@ -27,11 +34,13 @@ class Result(NamedTuple):
         version: the file's version.
         ours: whether a run wrote it, and nobody has changed it since.
         stamp: the stamp that the run gave it; None if it is unknown.
+        digest: of its contents, if a journal has it.
     """
 
     version: str
     ours: bool
     stamp: str | None
+    digest: str | None = None
 
 
 def stamp(recipe: str, source: str, version: str) -> str:
@@ -55,7 +64,7 @@ def has_old_stamp(result: Result, recipe: str, path: str, version: str) -> bool:
         version: the input's version.
     """
     return result.stamp is not None and result.stamp == stamp(
-        recipe, storage.place_of(path), version
+        recipe, to_record(storage.place_of(path)), version
     )
 
 
@@ -64,6 +73,9 @@ class Results:
 
     Attributes:
         of: what is known about each file, by path or URI.
+        recovered: the entries that the journal lacks, or has with an older version of the file, and
+            that digests prove; see `recover`.
+        notes: a sentence for each part of the record that is lost or damaged.
     """
 
     def __init__(self, folder: str) -> None:
@@ -72,6 +84,8 @@ class Results:
         Raises:
             StorageError: the folder cannot be listed, or its stamps cannot be read.
         """
+        self.recovered: dict[str, Entry] = {}
+        self.notes: list[str] = []
         self._closed: dict[str, str] = {}
         files = storage.walk(
             folder, storage.everything_in(folder), unreadable=self._closed.__setitem__
@@ -80,10 +94,81 @@ class Results:
             case StampPlace.FILE:
                 found = _stamped_results(files)
             case StampPlace.JOURNAL:
-                found = _journaled_results(folder, files)
+                found = self._journaled_results(folder, files)
             case StampPlace.RECORD:
-                found = _recorded_results(folder, files)
+                found = _recorded_results(folder, files, self.notes.append)
         self.of = dict(found)
+
+    def _journaled_results(
+        self, folder: str, files: Iterable[StoredFile]
+    ) -> Iterator[tuple[str, Result]]:
+        with storage.errors_of(journal.path_of(folder), "read"):
+            found = journal.read_all(folder)
+        entries = found.entries
+        if not os.path.isdir(folder):
+            return
+        unaccounted = []
+        for file in files:
+            output = os.path.relpath(file.path, folder)
+            entry = entries.pop(output, None)
+            if entry and entry.stamp is None:
+                yield file.path, Result(file.version, ours=True, stamp=None)
+            elif entry and _is_unchanged(entry, file):
+                yield file.path, Result(file.version, True, entry.stamp, entry.digest)
+                if entry.version not in (None, file.version):
+                    self.recovered[output] = entry._replace(version=file.version)
+            elif image_extension(file.path):
+                unaccounted.append(file)
+            elif RECORD_FOLDER not in output.split(os.sep):
+                yield file.path, Result(file.version, ours=False, stamp=None)
+        known = len(self.recovered)
+        yield from self._recorded_or_foreign(folder, unaccounted)
+        self._note_losses(folder, found, len(unaccounted), len(self.recovered) - known)
+
+    def _recorded_or_foreign(
+        self, folder: str, files: Sequence[StoredFile]
+    ) -> Iterator[tuple[str, Result]]:
+        """Yield files that the journal does not account for.
+
+        They are ours if the outcomes of the last run have their digests.
+        """
+        recorded = _recorded_entries(folder, self.notes.append) if files else {}
+        for file in files:
+            output = os.path.relpath(file.path, folder)
+            entry = recorded.get(output)
+            # The record does not have the size; the digest decides.
+            if entry and _is_unchanged(entry._replace(size=file.size), file):
+                self.recovered[output] = entry._replace(size=file.size, version=file.version)
+                yield file.path, Result(file.version, True, entry.stamp, entry.digest)
+            else:
+                yield file.path, Result(file.version, ours=False, stamp=None)
+
+    def _note_losses(self, folder: str, found: Journal, unaccounted: int, recovered: int) -> None:
+        """Say in one sentence what the journal lacks, and how much of it was recovered.
+
+        Args:
+            folder: the output folder.
+            found: its journal.
+            unaccounted: how many images the journal does not account for.
+            recovered: how many of them the outcomes of the last run prove to be outputs.
+        """
+        path = journal.path_of(folder)
+        if found.damaged:
+            loss = f"{path} has {counted(found.damaged, 'damaged line')}, left out"
+        elif unaccounted and not found.exists and storage.exists(ledger.run_path(folder)):
+            loss = f"{path}, the record of what runs have written, is missing"
+        elif recovered:
+            loss = f"{path} is incomplete"
+        else:
+            return
+        if unaccounted:
+            loss += (
+                f"; of {counted(unaccounted, 'image')} that it does not account for,"
+                f" {recovered:,} were recognized by their digests in outcomes.jsonl"
+            )
+        if unaccounted > recovered:
+            loss += ", and the others count as not written by a run"
+        self.notes.append(f"{loss}.")
 
     def mistake_at(self, output: str) -> str | None:
         """Say why it is unknown whether an output exists; None if it is known."""
@@ -93,8 +178,12 @@ class Results:
         return None
 
 
-def write_result(task: Task, image_format: str, data: bytes, deadline: float) -> None:
+def write_result(task: Task, image_format: str, data: bytes, deadline: float) -> str | None:
     """Write a task's output with its stamp, so that a later run knows what it was made from.
+
+    Returns:
+        The digest of the output for its outcome, from which a lost journal is recovered; None where
+        stamps are not kept in a journal.
 
     Raises:
         StorageError: it cannot be written, or would replace its own input or a file that nobody
@@ -108,10 +197,12 @@ def write_result(task: Task, image_format: str, data: bytes, deadline: float) ->
             modified = os.stat(task.input).st_mtime_ns if task.keep_time else None
         with storage.errors_of(task.output, "written"):
             is_new = not task.replaces
-            journal.write_output(task.folder, task.output, data, task.stamp, is_new, modified)
-    else:
-        mime_type = f"image/{image_format}"
-        storage.write(task.output, data, mime_type, task.stamp, task.replaces, deadline)
+            return journal.write_output(
+                task.folder, task.output, data, task.stamp, is_new, modified
+            ).digest
+    mime_type = f"image/{image_format}"
+    storage.write(task.output, data, mime_type, task.stamp, task.replaces, deadline)
+    return None
 
 
 def tidy(folder: str) -> None:
@@ -124,6 +215,21 @@ def tidy(folder: str) -> None:
     if storage.stamp_place(folder) is StampPlace.JOURNAL:
         with storage.errors_of(journal.path_of(folder), "written"):
             journal.compact(folder)
+
+
+def recover(folder: str, entries: Mapping[str, Entry]) -> None:
+    """Take entries that digests prove back into a folder's journal.
+
+    Args:
+        folder: the output folder.
+        entries: `Results.recovered` of that folder.
+
+    Raises:
+        StorageError: the journal cannot be written.
+    """
+    if entries:
+        with storage.errors_of(journal.path_of(folder), "written"):
+            journal.record(folder, entries)
 
 
 def renew_stamps(folder: str, outcomes: Iterable[Outcome]) -> None:
@@ -141,11 +247,13 @@ def renew_stamps(folder: str, outcomes: Iterable[Outcome]) -> None:
         return
     with storage.errors_of(journal.path_of(folder), "written"):
         entries = journal.read(folder)
+        renewed = {}
         for outcome in outcomes:
             output = os.path.relpath(outcome.output, folder)
             entry = entries.get(output)
             if entry and entry.stamp and outcome.stamp and entry.stamp != outcome.stamp:
-                journal.finish(folder, output, outcome.stamp, entry.size)
+                renewed[output] = entry._replace(stamp=outcome.stamp)
+        journal.record(folder, renewed)
 
 
 def _stamped_results(files: Iterable[StoredFile]) -> Iterator[tuple[str, Result]]:
@@ -153,26 +261,43 @@ def _stamped_results(files: Iterable[StoredFile]) -> Iterator[tuple[str, Result]
         yield file.path, Result(file.version, file.stamp is not None, file.stamp)
 
 
-def _journaled_results(folder: str, files: Iterable[StoredFile]) -> Iterator[tuple[str, Result]]:
-    with storage.errors_of(journal.path_of(folder), "read"):
-        entries = journal.read(folder)
-    if not os.path.isdir(folder):
-        return
-    for file in files:
-        entry = entries.pop(os.path.relpath(file.path, folder), None)
-        if entry is None or (entry.stamp is not None and entry.size != file.size):
-            yield file.path, Result(file.version, ours=False, stamp=None)
-        else:
-            yield file.path, Result(file.version, ours=True, stamp=entry.stamp)
+def _is_unchanged(entry: Entry, file: StoredFile) -> bool:
+    """Return whether a file is what a run wrote; not if it cannot be read to find out."""
+    try:
+        return journal.is_unchanged(entry, file)
+    except storage.StorageError:
+        return False
 
 
-def _recorded_results(folder: str, listed: Iterable[StoredFile]) -> Iterator[tuple[str, Result]]:
+def _recorded_entries(folder: str, note: Callable[[str], None]) -> dict[str, Entry]:
+    """Return entries for the outputs that the last run has recorded, by relative path."""
+    if not storage.exists(ledger.outcomes_path(folder)):
+        return {}
+    folders = _recorded_folders(folder, note)
+    found = {}
+    for outcome in ledger.read_outcomes(folder, note):
+        if outcome.error is None and outcome.stamp and outcome.digest:
+            # The folder may have been moved since.
+            output = os.path.relpath(outcome.output, folders.get(outcome.batch, folder))
+            found[output] = Entry(outcome.stamp, 0, _UNKNOWN, outcome.digest)
+    return found
+
+
+def _recorded_folders(folder: str, note: Callable[[str], None]) -> dict[str, str]:
+    """Return the output folder of each batch of the last run; it may have been moved since."""
+    if not storage.exists(ledger.run_path(folder)):
+        return {}
+    return {batch["name"]: batch.get("output", folder) for batch in ledger.read_run(folder, note)}
+
+
+def _recorded_results(
+    folder: str, listed: Iterable[StoredFile], note: Callable[[str], None]
+) -> Iterator[tuple[str, Result]]:
     files = list(listed)
     stamps = {}
     if any(file.path == ledger.outcomes_path(folder) for file in files):
-        # The folder may have been moved since.
-        folders = {batch["name"]: batch["output"] for batch in ledger.read_run(folder)}
-        for outcome in ledger.read_outcomes(folder):
+        folders = _recorded_folders(folder, note)
+        for outcome in ledger.read_outcomes(folder, note):
             if outcome.error is None:
                 before = folders.get(outcome.batch, folder)
                 relative = outcome.output.removeprefix(before).lstrip("/")

@@ -5,6 +5,7 @@ import posixpath
 from collections.abc import Mapping
 
 from stylebeam.pipeline import storage
+from stylebeam.pipeline.archive.names import to_record
 from stylebeam.pipeline.archive.records import Outcome, Recipe, Task
 from stylebeam.pipeline.archive.results import Overwrite, Result, has_old_stamp, stamp
 from stylebeam.transforms.images.formats import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION
@@ -39,13 +40,14 @@ def task_for(
     else:
         extension = EXTENSION_OF_FORMAT[image_format]
     recipe = recipes[image_format]
+    source = relative if storage.is_remote(path) else to_record(relative)
     return Task(
         batch=batch,
         input=path,
         output=storage.join(output, stem + extension),
         recipe=recipe.digest,
         folder=output,
-        stamp=stamp(recipe.digest, relative, version),
+        stamp=stamp(recipe.digest, source, version),
         style=recipe.options.style,
         keep_time=keep_time,
     )
@@ -66,7 +68,7 @@ def decide(task: Task, version: str, result: Result | None, overwrite: Overwrite
         result.stamp == task.stamp or has_old_stamp(result, task.recipe, task.input, version)
     )
     if overwrite == "never" or (overwrite == "changed" and up_to_date):
-        return task.outcome("skipped", 0.0)
+        return task.outcome("skipped", 0.0, digest=result.digest)
     if overwrite == "changed" and not result.ours:
         return task.outcome(
             "failed",

@@ -115,13 +115,13 @@ def write_image(
         IN_PROGRESS.enter("encoded")
         data = encode(picture, recipe.format, recipe.quality, keep_gps=recipe.gps == "keep")
         IN_PROGRESS.enter("written")
-        write_result(task, recipe.format, data, limits.storage_deadline)
+        digest = write_result(task, recipe.format, data, limits.storage_deadline)
     except Exception as error:  # As above.
         seconds = made.seconds + time.monotonic() - started
         reason = _reason("encoded", error)
         return watch.record(task.outcome("failed", seconds, picture.size, reason))
     seconds = made.seconds + time.monotonic() - started
-    return watch.record(task.outcome("done", seconds, picture.size))
+    return watch.record(task.outcome("done", seconds, picture.size, digest=digest))
 
 
 def _reason(what: str, error: Exception) -> str:

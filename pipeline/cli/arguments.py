@@ -73,7 +73,8 @@ exit codes:
   0  everything is done
   1  the run failed
   2  the command or the config is wrong
-  3  some images failed""",
+  3  some images failed
+  4  another run is writing to an output folder""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 
+from stylebeam.pipeline.archive.lease import LeaseHeldError
 from stylebeam.pipeline.cli import exit_codes
 from stylebeam.pipeline.cli.commands import run, styles, stylize, training
 from stylebeam.pipeline.config.file import ConfigError
@@ -74,6 +75,9 @@ def execute(args: argparse.Namespace) -> int:
     except _USAGE_ERRORS as error:
         print(f"stylebeam: {error}", file=sys.stderr)
         return exit_codes.USAGE
+    except LeaseHeldError as error:
+        print(f"stylebeam: {error}", file=sys.stderr)
+        return exit_codes.LEASE_HELD
     except _FAILURES as error:
         print(f"stylebeam: {error}", file=sys.stderr)
         return exit_codes.FAILED

@@ -46,6 +46,14 @@ def plan_lines(plans: Sequence[BatchPlan], counts: Counts) -> Iterator[str]:
         if not found:
             yield no_images_line(batch.input)
         yield from beside_images_lines(listing)
+    yield from record_lines(plans)
+
+
+def record_lines(plans: Sequence[BatchPlan]) -> Iterator[str]:
+    """Yield lines that say what is lost or damaged in the records of earlier runs, each once."""
+    notes = [note for each in plans for note in each.listing.notes]
+    for note in dict.fromkeys(notes):
+        yield f"  {note}"
 
 
 def images_only(batch_plan: BatchPlan, counts: Counts) -> Counter[Status | None]:

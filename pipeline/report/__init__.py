@@ -56,7 +56,7 @@ def write_report(folder: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> str:
         (
             outcome
             for outcome in ledger.read_outcomes(folder)
-            if outcome.input in chosen[indices[outcome.batch]]
+            if outcome.batch in indices and outcome.input in chosen[indices[outcome.batch]]
         ),
         key=lambda outcome: (indices[outcome.batch], outcome.input),
     )

@@ -58,14 +58,15 @@ def summarize(names: Iterable[str], outcomes: Iterable[Outcome]) -> list[Overvie
 
     Args:
         names: names of the batches.
-        outcomes: outcomes of these batches, in any order.
+        outcomes: in any order; outcomes of other batches are left out.
 
     Returns:
         One overview per batch, in the order of the names.
     """
     overviews = {name: Overview(name) for name in names}
     for outcome in outcomes:
-        overviews[outcome.batch].add(outcome)
+        if outcome.batch in overviews:
+            overviews[outcome.batch].add(outcome)
     for overview in overviews.values():
         overview.pictures.sort()
         overview.failures.sort()

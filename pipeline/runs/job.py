@@ -6,6 +6,7 @@ from functools import partial
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from stylebeam.pipeline.archive.lease import hold
 from stylebeam.pipeline.beam.options import is_local, parse_beam_options
 from stylebeam.pipeline.config.file import load_and_resolve
 from stylebeam.pipeline.config.run_config import RunConfig
@@ -62,9 +63,12 @@ class Job:
     def run(
         self,
         announce: Callable[[Counts], Display | None] = lambda _: None,
+        wait: Callable[[str], None] | None = None,
         run_folder: RunFolder | None = None,
     ) -> RunSummary:
         """Stylize the images, write the reports, and return what became of the images.
+
+        The run holds the leases of its output folders: no other run writes there meanwhile.
 
         If only what failed is to be done and nothing failed, the record of the last run and its
         report stay as they are.
@@ -72,20 +76,30 @@ class Job:
         Args:
             announce: receives how many images there are, before the first is started; returns what
                 shows how far the run is. With a display, signals stop the run without loss.
+            wait: receives a sentence for each run that is writing to an output folder, and that is
+                waited for; None to not wait.
             run_folder: the run's folder, if a supervisor continues the run when its process ends.
 
         Raises:
             ConfigError: two images would be written to one place, or one over an input.
+            LeaseHeldError: another run is writing to an output folder, and `wait` is None.
+            LeaseLostError: another run has taken over an output folder, so this run was stopped.
             RunFailedError: the pipeline did not finish.
             StorageError: an input cannot be listed, or an output cannot be written.
         """
-        with Run(self.config.run, self.plans, self.beam_options, run_folder) as run:
+        folders = sorted(set(output_folders(self.plans).values()))
+        with (
+            Run(self.config.run, self.plans, self.beam_options, run_folder) as run,
+            hold(folders, run.name, wait) as leases,
+        ):
+            leases.stop_on_loss(run.stop)
             display = announce(run.survey())
             if not any(each.has_work for each in self.plans):
                 return RunSummary.of_nothing(self.plans)
             summary = run.execute(display)
-        for folder in sorted(set(output_folders(self.plans).values())):
-            write_report(folder, self.config.run.max_pixels)
+            leases.check()
+            for folder in folders:
+                write_report(folder, self.config.run.max_pixels)
         return summary
 
 
@@ -94,6 +108,7 @@ def run(
     settings: Sequence[str] = (),
     beam_flags: Sequence[str] = (),
     retry_failed: bool = False,
+    wait: bool = False,
 ) -> RunSummary:
     """Run the batches of a config, as `stylebeam run` does, and return what became of them.
 
@@ -102,6 +117,7 @@ def run(
         settings: overrides, such as `batches.holiday.fast.style=udnie`.
         beam_flags: Beam's options, such as `--direct_num_workers=2` or `--runner=DataflowRunner`.
         retry_failed: do only the images that failed in the last run.
+        wait: if another run is writing to an output folder, wait for its end.
 
     Returns:
         The counts and the first failures of each batch; `failed` is the number of all failures.
@@ -110,7 +126,9 @@ def run(
         ConfigError: the config, a file that it names, an override or a flag is wrong; all mistakes
             at once.
         DeviceUnavailableError: the workers are on this machine, and it lacks their device.
+        LeaseHeldError: another run is writing to an output folder, and `wait` is False.
         RunFailedError: the pipeline did not finish.
         StorageError: an input cannot be listed, or an output cannot be written.
     """
-    return Job.load(config, settings, beam_flags, retry_failed).run()
+    job = Job.load(config, settings, beam_flags, retry_failed)
+    return job.run(wait=(lambda text: None) if wait else None)

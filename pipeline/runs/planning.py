@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import inputs, ledger
+from stylebeam.pipeline.archive.journal import Entry
 from stylebeam.pipeline.archive.passed_over import PassedOver
 from stylebeam.pipeline.archive.places import Places
 from stylebeam.pipeline.archive.records import Outcome, Recipe, Status, Task
@@ -44,12 +45,16 @@ class Listing:
         closed_folders: how many folders cannot be listed.
         retried: how many images and folders failed in the last run.
         old_stamps: whether an output is up to date by a stamp with the absolute path of its input.
+        recovered: what the output folder's journal lacks and digests prove; for `results.recover`.
+        notes: a sentence for each part of the record that is lost or damaged.
     """
 
     passed_over: PassedOver = field(default_factory=PassedOver)
     closed_folders: int = 0
     retried: int = 0
     old_stamps: bool = False
+    recovered: Mapping[str, Entry] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -99,8 +104,8 @@ class BatchPlan:
         """
         batch = self.batch
         results = Results(batch.output)
+        self.listing = listing = Listing(recovered=results.recovered, notes=results.notes)
         earlier = self._earlier() if self.retry_failed else None
-        self.listing = listing = Listing()
         for image in inputs.list_images(batch.input, batch.exclude, listing.passed_over):
             listing.closed_folders += image.is_folder
             if earlier is not None:
@@ -138,8 +143,13 @@ class BatchPlan:
             StorageError: the record of the last run cannot be read.
         """
         batch = self.batch
-        outcomes = [each for each in ledger.read_outcomes(batch.output) if each.batch == batch.name]
-        recorded = {each["name"]: each["input"] for each in ledger.read_run(batch.output)}
+        note = self.listing.notes.append
+        recorded_outcomes = ledger.read_outcomes(batch.output, note)
+        outcomes = [each for each in recorded_outcomes if each.batch == batch.name]
+        recorded = {
+            each["name"]: each.get("input", batch.input)
+            for each in ledger.read_run(batch.output, note)
+        }
         # The input may have been moved since.
         folder, _ = inputs.pattern_of(recorded.get(batch.name, batch.input))
         return {inputs.relative_to(folder, each.input): each for each in outcomes}

@@ -26,7 +26,7 @@ from stylebeam.pipeline.archive.plan_files import (
     stem_in,
 )
 from stylebeam.pipeline.archive.records import Outcome, Status
-from stylebeam.pipeline.archive.results import renew_stamps, tidy
+from stylebeam.pipeline.archive.results import recover, renew_stamps, tidy
 from stylebeam.pipeline.beam.in_progress import IN_PROGRESS
 from stylebeam.pipeline.beam.model_handler import (
     METRICS_NAMESPACE,
@@ -102,7 +102,11 @@ class RunSummary:
 
 
 class Run:
-    """A run of planned batches; used in a `with`: first `survey`, then `execute`."""
+    """A run of planned batches; used in a `with`: first `survey`, then `execute`.
+
+    Attributes:
+        name: the run's name, which its records carry; known within the `with`.
+    """
 
     def __init__(
         self,
@@ -132,7 +136,8 @@ class Run:
             self._resources.enter_context(tempfile.TemporaryDirectory(prefix="stylebeam-"))
         )
         self._tally = Tally(self._folder.path)
-        self._plan_files = PlanWriter(self._plan_stem())
+        self.name = self._folder.name_of_run(ledger.new_name())
+        self._plan_files = PlanWriter(self._plan_stem(), run=self.name)
         self._workers_need_plan = False
         return self
 
@@ -152,6 +157,10 @@ class Run:
         if self._is_local or not self._plans:
             return os.path.join(self._folder.path, "plan")
         return stem_in(self._plans[0].batch.output)
+
+    def stop(self, reason: str) -> None:
+        """Have the workers on this machine start no more images."""
+        StopSign(self._folder.sign).set(reason)
 
     def survey(
         self,
@@ -204,7 +213,7 @@ class Run:
             RunFailedError: the pipeline did not finish.
             StorageError: an output folder cannot be written to, or its record cannot be read.
         """
-        _prepare_outputs(self._plans)
+        _prepare_outputs(self._plans, self.name)
         outputs = planning.output_folders(self._plans)
         notes = [Notes.beside(each, storage.is_remote(each)) for each in set(outputs.values())]
         progress = self._folder.start([each.folder for each in notes], self._is_local)
@@ -315,7 +324,7 @@ def _attended(
         yield
 
 
-def _prepare_outputs(plans: Iterable[BatchPlan]) -> None:
+def _prepare_outputs(plans: Iterable[BatchPlan], name: str) -> None:
     """Record what will be written to the output folders, and clear what killed runs left there."""
     plans = list(plans)
     folders = planning.output_folders(plans)
@@ -330,8 +339,10 @@ def _prepare_outputs(plans: Iterable[BatchPlan]) -> None:
             for each in plans
             if folders[each.batch.name] == folder
         ]
-        ledger.write_run(folder, batches)
+        ledger.write_run(folder, batches, name)
         tidy(folder)
+    for each in plans:
+        recover(each.batch.output, each.listing.recovered)
 
 
 def _renew_stamps(plans: Iterable[BatchPlan]) -> None:

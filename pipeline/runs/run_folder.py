@@ -33,6 +33,17 @@ class RunFolder:
 
     path: str
 
+    def name_of_run(self, new: str) -> str:
+        """Return the run's name.
+
+        Args:
+            new: the name if the run has none yet.
+        """
+        if (known := self._read("name")) is not None:
+            return known
+        self._write("name", new)
+        return new
+
     def start(self, notes: Sequence[str], is_local: bool) -> Progress:
         """Record that images can start from now on; return how far the run has come.
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from stylebeam.pipeline.archive import inputs
+from stylebeam.pipeline.archive.lease import hold
 from stylebeam.pipeline.beam.options import is_local, parse_beam_options
 from stylebeam.pipeline.cli import exit_codes
 from stylebeam.pipeline.cli.outputs import check_output, write_sheet
@@ -18,6 +19,7 @@ from stylebeam.pipeline.cli.summary import (
     no_images_line,
     plan_lines,
     print_summary,
+    record_lines,
     report_lines,
     to_json,
     tried_lines,
@@ -28,7 +30,15 @@ from stylebeam.pipeline.runs.display import Display
 from stylebeam.pipeline.runs.estimate import estimate
 from stylebeam.pipeline.runs.excerpts import Excerpts
 from stylebeam.pipeline.runs.job import Job
-from stylebeam.pipeline.runs.planning import BatchPlan, Counts, Item, resolve, survey, total
+from stylebeam.pipeline.runs.planning import (
+    BatchPlan,
+    Counts,
+    Item,
+    output_folders,
+    resolve,
+    survey,
+    total,
+)
 from stylebeam.pipeline.runs.preview import preview_sheet
 from stylebeam.pipeline.runs.run import Run, RunSummary
 from stylebeam.pipeline.runs.sweep import load_sweep, write_sheets
@@ -50,7 +60,10 @@ def run(args: argparse.Namespace) -> int:
             print(*plan_lines(job.plans, counts), *computing, sep="\n", file=messages, flush=True)
         return _display(counts)
 
-    summary = job.run(announce, args.run_folder)
+    def say(text: str) -> None:
+        print(f"stylebeam: {text}", file=sys.stderr, flush=True)
+
+    summary = job.run(announce, say if args.wait else None, args.run_folder)
     if args.json:
         print(to_json(summary))
     elif any(each.has_work for each in job.plans):
@@ -102,7 +115,12 @@ def sweep(args: argparse.Namespace) -> int:
     plans = [cell for row in loaded.cells for cell in row]
     batch = loaded.sheets.batch
     sheets: list[Item] = []
-    with Run(run_options, plans, beam_options, args.run_folder) as cells_run:
+    folders = output_folders([loaded.sheets]).values()
+    with (
+        Run(run_options, plans, beam_options, args.run_folder) as cells_run,
+        hold(folders, cells_run.name) as leases,
+    ):
+        leases.stop_on_loss(cells_run.stop)
         counts = dict(cells_run.survey([loaded.sheets], sheets.append))
         images = images_only(loaded.sheets, counts).total()
         del counts[batch.name]
@@ -112,15 +130,18 @@ def sweep(args: argparse.Namespace) -> int:
         )
         for line in beside_images_lines(loaded.sheets.listing):
             print(line)
+        for line in record_lines(plans):
+            print(line)
         if not images:
             print(no_images_line(batch.input))
             return exit_codes.DONE
         print(*_computation_lines(plans, device, total(counts)), sep="\n", flush=True)
         summary = cells_run.execute(_display(counts))
-    print_summary(summary, Console())
-    if not summary.stopped:
-        write_sheets(loaded, sheets)
-        print(f"The contact sheet of each image is in {batch.output}.")
+        leases.check()
+        print_summary(summary, Console())
+        if not summary.stopped:
+            write_sheets(loaded, sheets)
+            print(f"The contact sheet of each image is in {batch.output}.")
     return _exit_code(summary)
 
 

@@ -27,6 +27,11 @@ or --runner=DataflowRunner with its own options.""",
         help="stylize only the photos that failed in the last run",
     )
     command.add_argument(
+        "--wait",
+        action="store_true",
+        help="if another run is writing to an output folder, wait for its end",
+    )
+    command.add_argument(
         "--json", action="store_true", help="print only the results of the run, as JSON"
     )
 

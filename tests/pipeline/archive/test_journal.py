@@ -43,9 +43,11 @@ def test_a_file_that_no_run_wrote_is_not_replaced_by_a_new_output(tmp_path: Path
 
 def test_a_written_output_has_an_entry(tmp_path: Path) -> None:
     folder, path = tmp_path / "out", tmp_path / "out" / "below" / "a.jpg"
-    journal.write_output(str(folder), str(path), b"data", "stamp", is_new=True)
+    written = journal.write_output(str(folder), str(path), b"data", "stamp", is_new=True)
     assert path.read_bytes() == b"data"
-    assert journal.read(str(folder)) == {"below/a.jpg": journal.Entry("stamp", 4)}
+    version = f"4-{path.stat().st_mtime_ns}"
+    assert written == journal.Entry("stamp", 4, version, journal.digest_of(b"data"))
+    assert journal.read(str(folder)) == {"below/a.jpg": written}
 
 
 def test_a_compacted_journal_has_the_same_entries(tmp_path: Path) -> None:
@@ -53,7 +55,8 @@ def test_a_compacted_journal_has_the_same_entries(tmp_path: Path) -> None:
     for round_ in range(9):
         for number in range(1100):
             journal.start(folder, f"{number}.jpg")
-            journal.finish(folder, f"{number}.jpg", f"{round_}", number)
+            entry = journal.Entry(f"{round_}", number)
+            journal.record(folder, {f"{number}.jpg": entry})
     path = Path(journal.path_of(folder))
     before, size = journal.read(folder), path.stat().st_size
     journal.compact(folder)
