@@ -5,6 +5,7 @@ python -m benchmarks.soak --seed 1 --minutes 60 --storage disk --work FOLDER
 
 import argparse
 import itertools
+import signal
 import sys
 import time
 from pathlib import Path
@@ -43,6 +44,10 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Run the storm, print its table, and return 1 if there is any finding."""
     args = _arguments()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A shell lets its background jobs ignore SIGINT, which runs would inherit.
+        signal.signal(number, signal.default_int_handler)
+    args.work = args.work.resolve()
     args.work.mkdir(parents=True)
     repeat = f"python -m benchmarks.soak --seed {args.seed} --storage {args.storage}"
     if args.without:
@@ -52,22 +57,14 @@ def main() -> int:
     references = References(args.work / "references")
     try:
         with STORAGES[args.storage](args.work) as place:
-            storm = Storm(
-                args.work,
-                place,
-                references,
-                args.seed,
-                args.without,
-                args.photos,
-                args.limit,
-                table,
-            )
+            options = (args.seed, args.without, args.photos, args.limit)
+            storm = Storm(args.work, place, references, *options, table)
             for number in itertools.count(1):
                 if (args.rounds and number > args.rounds) or (end and time.monotonic() > end):
                     break
                 print(storm.round(number), flush=True)
     except KeyboardInterrupt:
-        print("Stopped by Ctrl-C.")
+        print("Stopped by a signal.")
     finally:
         references.close()
         print("", *table.lines(), sep="\n")

@@ -1,4 +1,4 @@
-"""The archive of a soak as it must be: the photos, and the files in the output that are not ours."""
+"""The archive of a soak as it must be: photos, and files in the output that are not ours."""
 
 import random
 from collections.abc import Collection
@@ -61,23 +61,27 @@ class Archive:
 
     # Changes between rounds. Each returns how many files it changed.
 
-    def grow(self, generator: random.Random, poisons: Collection[str]) -> int:
-        """Add good photos, sometimes a broken or a poisoned one, and remove some."""
+    def grow(self, generator: random.Random) -> None:
+        """Add good photos, sometimes a broken one, and remove some."""
         for _ in range(generator.randint(2, 8)):
             self._put(good_photo(generator, self._next_number(), self._on_disk))
         if generator.random() < 0.15:
             self._put(broken_photo(generator, self._next_number(), self._on_disk))
-        kind = generator.choice(list(POISONS))
-        if generator.random() < 0.35 and kind in poisons:
-            poisoned = [name for name, each in self.photos.items() if each.fault in POISONS]
-            for name in poisoned[: len(poisoned) + 1 - _MOST_POISONED]:
-                self.remove(name)
-            self._put(poisoned_photo(generator, self._next_number(), kind, self._on_disk))
+        if generator.random() < 0.3:
+            self.remove(generator.choice(sorted(self.photos)))
         surplus = max(0, len(self.photos) - self._most)
-        names = generator.sample(sorted(self.photos), k=surplus + (generator.random() < 0.3))
-        for name in names:
+        for name in generator.sample(sorted(self.photos), k=surplus):
             self.remove(name)
-        return len(names)
+            for output in {Setting("", each).output_of(name) for each in _FORMATS}:
+                if output not in self.protected:
+                    self.outputs.delete(output)
+
+    def poison(self, generator: random.Random, kind: str) -> None:
+        """Add a poisoned photo, and remove older ones."""
+        poisoned = [name for name, each in self.photos.items() if each.fault in POISONS]
+        for name in poisoned[: max(0, len(poisoned) + 1 - _MOST_POISONED)]:
+            self.remove(name)
+        self._put(poisoned_photo(generator, self._next_number(), kind, self._on_disk))
 
     def change_inputs(self, generator: random.Random) -> int:
         """Replace the contents of some photos."""
@@ -140,11 +144,15 @@ class Archive:
         del self.photos[name]
         self.inputs.delete(name)
 
-    def take_away_doubtful(self, outputs: Collection[str]) -> None:
-        """Delete outputs that a run no longer knows, as its message advises."""
-        for name in outputs:
-            if name not in self.protected:
-                self.outputs.delete(name)
+    def settle_doubtful(self, given_up: Collection[str]) -> None:
+        """Delete outputs that a run no longer knows, as its message advises; it knows the others.
+
+        Args:
+            given_up: the outputs that the run has left alone.
+        """
+        for name in given_up:
+            self.outputs.delete(name)
+        self.doubtful -= {self.output_of(each) for each in self.photos.values()}
 
     def _put(self, photo: Photo) -> None:
         self.photos[photo.name] = photo

@@ -1,5 +1,6 @@
 """A run of the command as a process, which can be watched, killed, and asked where it hangs."""
 
+import contextlib
 import json
 import os
 import signal
@@ -58,6 +59,7 @@ class Command:
             **os.environ,
             "PYTHONPATH": os.pathsep.join(paths),
             "TMPDIR": str(folder / "tmp"),
+            "TORCHINDUCTOR_CACHE_DIR": str(base / "torch"),  # Torch makes it in TMPDIR otherwise.
             "SOAK_DUMPS": str(folder / "dumps"),
             "SOAK_RUN": self._mark,
             **(environment or {}),
@@ -163,7 +165,5 @@ class Command:
 
 def send(process: int, number: int) -> None:
     """Send a signal to a process, if it still runs."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(process, number)
-    except ProcessLookupError:
-        pass

@@ -122,6 +122,7 @@ def kill_worker(storm: "Storm", generator: random.Random) -> Disturbance:
     """Kill one worker process, which the run must survive."""
     moment = _Moment(storm, generator)
     choice = generator.random()
+    flags = WORKERS if generator.random() < 0.7 else ()
 
     def act(command: Command) -> Sequence[str]:
         # Its first process is the command itself.
@@ -131,7 +132,7 @@ def kill_worker(storm: "Storm", generator: random.Random) -> Disturbance:
             send(workers[int(choice * len(workers))], signal.SIGKILL)
         return ()
 
-    return Disturbance("kill worker", act=act, needs=WORKERS)
+    return Disturbance("kill worker", act=act, needs=flags)
 
 
 def _workers(command: Command) -> list[int]:
@@ -225,14 +226,14 @@ def full_disk(storm: "Storm", generator: random.Random) -> Disturbance:
     """Leave little space on the volume of the output, or limit the size of files."""
     allows = Allowance(failures=True, end=True)
     if storm.volume is None or generator.random() < 0.3:
-        limit = generator.choice((0, 2_000, 10_000, 40_000))
+        limit = generator.choice((0, 5_000, 20_000, 60_000))
         return Disturbance("file size limit", allows, before=("prlimit", f"--fsize={limit}"))
     filler = storm.volume / "filler"
     space = os.statvfs(storm.volume)
-    left = generator.choice((0, 20_000, 100_000, 400_000))
+    left = generator.choice((0, 100_000, 400_000, 1_500_000))
     size = max(0, space.f_bavail * space.f_frsize - left)
     subprocess.run(["fallocate", "-l", str(max(1, size)), str(filler)], check=True)
-    return Disturbance("full disk", allows, undo=lambda: filler.unlink())
+    return Disturbance("full disk", allows, undo=filler.unlink)
 
 
 def closed_folders(storm: "Storm", generator: random.Random) -> Disturbance:

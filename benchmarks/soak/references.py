@@ -67,6 +67,7 @@ class References:
             [sys.executable, "-m", "benchmarks.soak.references"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
             start_new_session=True,  # Ctrl-C is for the soak.
         )
@@ -100,7 +101,7 @@ class References:
             self._known[key, setting] = digest(data)
             size = Image.open(io.BytesIO(data)).size
             if size != photo.size:
-                self.mistakes.append(f"{ascii(photo.name)}: the output has {size}")
+                self.mistakes.append(f"{photo.name!a}: the output has {size}")
 
     def of(self, photo: Photo, setting: Setting) -> str:
         """Return the digest of a good photo's right output."""

@@ -1,5 +1,6 @@
-"""The storm: rounds of changes to the archive, each with a run that may be disturbed and a check."""
+"""The storm: each round changes the archive, disturbs a run, and checks what is there."""
 
+import itertools
 import random
 import shutil
 import time
@@ -39,6 +40,7 @@ _CHANGES: dict[str, tuple[float, _Change]] = {
     "records": (0.1, damage_outcomes),
 }
 _JOURNAL_PROBABILITY = 0.1
+_POISON_PROBABILITY = 0.35
 
 FAULTS = (*ANYWHERE, *ON_DISK, *IN_BUCKET, *_CHANGES, "journal", "workers", *POISONS)
 """What `--without` can leave out."""
@@ -91,7 +93,6 @@ class Storm:
         self._checker = Checker(self.archive, references)
         self._seed = seed
         self._without = without
-        self._poisons = [kind for kind in POISONS if kind not in without]
         draws = {**ANYWHERE, **(ON_DISK if self._on_disk else IN_BUCKET)}
         self._draws = {name: draw for name, draw in draws.items() if name not in without}
         self._flags: Sequence[str] = ()
@@ -123,15 +124,17 @@ class Storm:
         """Go through a round, and return a line about it."""
         started = time.monotonic()
         generator = random.Random(f"{self._seed}/{number}")
-        # Each part has a generator of its own: leaving one out changes no other.
-        parts = {name: random.Random(generator.random()) for name in ("archive", *FAULTS, "run")}
+        # Each part has a generator of its own, so that a part left out changes no other change.
+        names = ("archive", "poison", *FAULTS, "run")
+        parts = {name: random.Random(generator.random()) for name in names}
         changed = self._change_archive(parts)
         self._references.make(self.archive.good(), self.archive.setting)
         self.archive.start_run()
         disturbance = self._draw(number, parts["run"])
         folder = self.base / "rounds" / f"{number:04}"
-        command, findings = self._run(folder, disturbance, "lost" in changed)
-        self._take_away_doubtful(command)
+        command, findings = self._run(folder, disturbance, "journal lost" in changed)
+        if command.summary is not None:
+            self.archive.settle_doubtful(self._checker.given_up)
         self._was_killed = command.killed or command.hung is not None
         self._count(number, disturbance, changed, findings)
         if not findings:
@@ -148,15 +151,19 @@ class Storm:
 
     def _change_archive(self, parts: dict[str, random.Random]) -> list[str]:
         """Change the archive between two runs, and return in which ways."""
-        self.archive.grow(parts["archive"], self._poisons)
+        self.archive.grow(parts["archive"])
         changed = []
+        kind = parts["poison"].choice(list(POISONS))
+        if parts["poison"].random() < _POISON_PROBABILITY and kind not in self._without:
+            self.archive.poison(parts["poison"], kind)
+            changed.append(f"poison {kind}")
         for name, (probability, change) in _CHANGES.items():
-            if parts[name].random() < probability and name not in self._without:
-                if change(self.archive, parts[name]):
-                    changed.append(name)
-        if self._on_disk and "journal" not in self._without:
-            if parts["journal"].random() < _JOURNAL_PROBABILITY:
-                changed += ["journal", damage_journal(self.archive, parts["journal"])]
+            is_due = parts[name].random() < probability and name not in self._without
+            if is_due and change(self.archive, parts[name]):
+                changed.append(name)
+        is_due = parts["journal"].random() < _JOURNAL_PROBABILITY and "journal" not in self._without
+        if self._on_disk and is_due:
+            changed.append(f"journal {damage_journal(self.archive, parts['journal'])}")
         return changed
 
     def _draw(self, number: int, generator: random.Random) -> Disturbance:
@@ -182,17 +189,14 @@ class Storm:
         (self.base / "config.yaml").write_text(text)
         before = archive.outputs.digests()
         deadline = time.monotonic() + _SECONDS_FOR_LEASE
-        for attempt in range(1_000):
-            command = self.command(
-                folder / f"run{attempt}", disturbance.before, disturbance.environment
-            )
-            self.table.runs += 1
-            mistakes = disturbance.act(command)
-            command.wait(self.limit)
-            # The lease of a killed run runs out in a while.
-            if not (command.code == HELD and self._was_killed and time.monotonic() < deadline):
-                break
-        disturbance.undo()
+        try:
+            for attempt in itertools.count(1):
+                command, mistakes = self._run_once(folder / f"run{attempt}", disturbance)
+                # The lease of a killed run runs out in a while.
+                if not (command.code == HELD and self._was_killed and time.monotonic() < deadline):
+                    break
+        finally:
+            disturbance.undo()
         for versions in archive.versions.values():
             good = (photo for photo in versions if photo.fault is None)
             self._references.make(good, archive.setting)
@@ -206,16 +210,24 @@ class Storm:
             archive.outputs.read(JOURNAL) if self._on_disk else None,
             journal_was_lost,
         )
+        for name, data in (("outcomes.jsonl", after.outcomes), ("journal.jsonl", after.journal)):
+            (folder / name).write_bytes(data or b"")
         findings = [Finding("wrong", words) for words in mistakes]
         findings += [Finding("wrong", words) for words in self._references.mistakes]
         self._references.mistakes.clear()
         return command, findings + list(self._checker.check(after))
 
-    def _take_away_doubtful(self, command: Command) -> None:
-        """Do what a run advises about outputs that it no longer knows."""
-        self.archive.take_away_doubtful(self._checker.given_up)
-        if command.summary is not None:
-            self.archive.doubtful.clear()
+    def _run_once(self, folder: Path, disturbance: Disturbance) -> tuple[Command, Sequence[str]]:
+        """Run the command under a disturbance; return it and the mistakes that it has seen."""
+        self.table.runs += 1
+        command = self.command(folder, disturbance.before, disturbance.environment)
+        try:
+            mistakes = disturbance.act(command)
+            command.wait(self.limit)
+        finally:
+            if command.is_running:
+                command.kill()
+        return command, mistakes
 
     def _count(
         self,
