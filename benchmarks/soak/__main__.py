@@ -44,9 +44,9 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Run the storm, print its table, and return 1 if there is any finding."""
     args = _arguments()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for each in (signal.SIGINT, signal.SIGTERM):
         # A shell lets its background jobs ignore SIGINT, which runs would inherit.
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(each, signal.default_int_handler)
     args.work = args.work.resolve()
     args.work.mkdir(parents=True)
     repeat = f"python -m benchmarks.soak --seed {args.seed} --storage {args.storage}"

@@ -84,7 +84,7 @@ class _Moment:
         self.is_at_work = self._share is not None
 
     def wait(self, command: Command) -> bool:
-        """Wait for the moment; return whether the command still runs."""
+        """Wait for the moment; return whether it has come while the command runs."""
         if self._share is None:
             command.wait_for(lambda: False, self._seconds)
         else:
@@ -95,7 +95,8 @@ class _Moment:
                 now = self._storm.archive.outputs.versions()
                 return sum(now[name] != before.get(name) for name in now) >= max(1, count)
 
-            command.wait_for(are_written, _SECONDS_TO_START)
+            if not command.wait_for(are_written, _SECONDS_TO_START):
+                return False
             command.wait_for(lambda: False, self._delay)
         return command.is_running
 
@@ -127,8 +128,7 @@ def kill_worker(storm: "Storm", generator: random.Random) -> Disturbance:
     def act(command: Command) -> Sequence[str]:
         # Its first process is the command itself.
         command.wait_for(lambda: bool(_workers(command)), _SECONDS_TO_START)
-        moment.wait(command)
-        if workers := _workers(command):
+        if moment.wait(command) and (workers := _workers(command)):
             send(workers[int(choice * len(workers))], signal.SIGKILL)
         return ()
 

@@ -188,6 +188,7 @@ class Storm:
         )
         (self.base / "config.yaml").write_text(text)
         before = archive.outputs.digests()
+        version = archive.outputs.versions().get(OUTCOMES)
         deadline = time.monotonic() + _SECONDS_FOR_LEASE
         try:
             for attempt in itertools.count(1):
@@ -208,6 +209,7 @@ class Storm:
             archive.inputs.digests(),
             archive.outputs.read(OUTCOMES),
             archive.outputs.read(JOURNAL) if self._on_disk else None,
+            archive.outputs.versions().get(OUTCOMES) != version,
             journal_was_lost,
         )
         for name, data in (("outcomes.jsonl", after.outcomes), ("journal.jsonl", after.journal)):
@@ -241,5 +243,5 @@ class Storm:
         self.table.changes.update(changed)
         self.table.statuses.update(self._checker.statuses)
         faults = (each.fault for each in self.archive.photos.values() if each.fault)
-        self.table.poisons.update(faults)
+        self.table.bad_photos.update(faults)
         self.table.found += [Found(number, finding) for finding in findings]

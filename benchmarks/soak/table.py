@@ -23,7 +23,7 @@ class Table:
         disturbances: how many runs each disturbance has disturbed.
         changes: how often the archive was changed in each way.
         statuses: how many photos were done, skipped and failed.
-        poisons: how many poisoned photos runs have met, by kind.
+        bad_photos: how many broken and poisoned photos runs have met, by kind.
         found: what must not be.
     """
 
@@ -37,7 +37,7 @@ class Table:
         self.disturbances: Counter[str] = Counter()
         self.changes: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
-        self.poisons: Counter[str] = Counter()
+        self.bad_photos: Counter[str] = Counter()
         self.found: list[Found] = []
         self._repeat = repeat
 
@@ -52,7 +52,7 @@ class Table:
         for title, counts in (
             ("run disturbed", self.disturbances),
             ("change", self.changes),
-            ("poisoned photo met", self.poisons),
+            ("bad photo met", self.bad_photos),
         ):
             for name, count in sorted(counts.items()):
                 yield f"| {title}: {name} | {count} |"

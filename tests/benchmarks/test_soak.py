@@ -62,6 +62,7 @@ class Round:
             self.archive.inputs.digests(),
             "\n".join(map(json.dumps, self.outcomes)).encode(),
             None,
+            are_outcomes_new=True,
         )
         found: list[Finding] = list(Checker(self.archive, references).check(after))
         return {finding.kind for finding in found}

@@ -58,7 +58,7 @@ def _open_with_harm(file: Any, *args: Any, **options: Any) -> Image.Image:
 
 
 if dumps := os.environ.get("SOAK_DUMPS"):
-    Image.open = _open_with_harm
+    Image.open = _open_with_harm  # type: ignore[assignment]
     # The soak asks a process that hangs where it stands.
     _dump = open(os.path.join(dumps, f"{os.getpid()}.txt"), "w")  # noqa: SIM115
     faulthandler.register(signal.SIGUSR1, _dump)
