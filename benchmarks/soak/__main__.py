@@ -26,7 +26,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--storage", choices=list(STORAGES), default="disk")
     parser.add_argument("--work", type=Path, required=True, help="a new folder for all files")
     parser.add_argument("--photos", type=int, default=300, help="the archive grows to this many")
-    parser.add_argument("--limit", type=float, default=120, help="seconds in which a run must end")
+    parser.add_argument("--limit", type=float, default=240, help="seconds in which a run must end")
     parser.add_argument(
         "--without",
         type=lambda text: text.split(","),

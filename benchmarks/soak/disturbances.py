@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 HELD = 4
 """The exit code of a run whose output another run holds."""
 
-_SECONDS_TO_START = 60.0
 # Root may write everywhere; without these capabilities, permissions apply to it.
 _WITH_PERMISSIONS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
@@ -95,7 +94,7 @@ class _Moment:
                 now = self._storm.archive.outputs.versions()
                 return sum(now[name] != before.get(name) for name in now) >= max(1, count)
 
-            if not command.wait_for(are_written, _SECONDS_TO_START):
+            if not command.wait_for(are_written, self._storm.limit):
                 return False
             command.wait_for(lambda: False, self._delay)
         return command.is_running
@@ -127,7 +126,7 @@ def kill_worker(storm: "Storm", generator: random.Random) -> Disturbance:
 
     def act(command: Command) -> Sequence[str]:
         # Its first process is the command itself.
-        command.wait_for(lambda: bool(_workers(command)), _SECONDS_TO_START)
+        command.wait_for(lambda: bool(_workers(command)), storm.limit)
         if moment.wait(command) and (workers := _workers(command)):
             send(workers[int(choice * len(workers))], signal.SIGKILL)
         return ()
@@ -178,7 +177,7 @@ def second_run(storm: "Storm", generator: random.Random) -> Disturbance:
 
     def act(command: Command) -> Sequence[str]:
         try:
-            if not command.wait_for(lambda: os.path.exists(f"{gate}.reached"), _SECONDS_TO_START):
+            if not command.wait_for(lambda: os.path.exists(f"{gate}.reached"), storm.limit):
                 return ()  # It had nothing to do.
             second = storm.command(command.folder / "second")
             second.wait(storm.limit)
