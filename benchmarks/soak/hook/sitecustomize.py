@@ -16,7 +16,7 @@ from PIL import Image
 
 _MARKER = re.compile(rb"soak-poison:(\w+)")
 _MEMORY = 512 * 2**20
-_GATE_SECONDS = 60
+_GATE_SECONDS = 240
 
 _open = Image.open
 
