@@ -118,7 +118,8 @@ class Checker:
             if name.startswith(_RECORD) or name in protected:
                 continue
             if _is_temporary(name):
-                if not after.command.killed and not after.command.hung:
+                # A run that could not start has not removed what a killed one left.
+                if after.command.summary is not None:
                     yield Finding("wrong", f"the run left the temporary file {name!a}")
             elif name not in self._archive.ever:
                 yield Finding("wrong", f"{name!a} is no output of any photo")
