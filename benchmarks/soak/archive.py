@@ -4,7 +4,8 @@ import random
 from collections.abc import Collection
 
 from benchmarks.soak.folders import Folder
-from benchmarks.soak.photos import POISONS, Photo, broken_photo, good_photo, poisoned_photo
+from benchmarks.soak.photos import Photo, broken_photo, good_photo, poisoned_photo
+from benchmarks.soak.poisons import POISONS
 from benchmarks.soak.references import Setting
 
 _MOST_POISONED = 2

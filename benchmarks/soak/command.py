@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+_ROOT = Path(__file__).parents[2]
 _PAUSE = 0.05
 _SECONDS_TO_DIE = 20.0
 
@@ -54,7 +55,7 @@ class Command:
         for name in ("tmp", "dumps"):
             (folder / name).mkdir(parents=True)
         self._mark = uuid.uuid4().hex
-        paths = [str(hook), *filter(None, [os.environ.get("PYTHONPATH"), os.getcwd()])]
+        paths = [str(hook), str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         variables = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(paths),

@@ -5,17 +5,8 @@ import random
 from typing import NamedTuple
 
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-POISONS = {
-    "exit": "ends its process",
-    "crash": "ends its process by a segmentation fault",
-    "oom": "is killed, as by the system's memory killer",
-    "hang": "never ends, and lets other threads work",
-    "freeze": "never ends, and keeps Python's lock",
-    "swell": "allocates 512 MiB, and then has no more memory",
-}
-"""What becomes of the process that opens a poisoned photo (see `hook/sitecustomize.py`)."""
+from benchmarks.soak.poisons import size_of
 
 _EXTENSIONS = (".jpg", ".JPG", ".jpeg", ".png", ".webp", ".tif", ".bmp", ".gif")
 _MODES = {".png": ("RGB", "RGBA", "L", "I;16"), ".webp": ("RGB", "RGBA"), ".gif": ("RGB",)}
@@ -37,7 +28,7 @@ class Photo(NamedTuple):
         name: its path relative to the input.
         data: the file's contents.
         size: width and height in pixels.
-        fault: `broken` or a key of POISONS; None for a good photo.
+        fault: `broken` or a key of `POISONS`; None for a good photo.
     """
 
     name: str
@@ -74,8 +65,8 @@ def broken_photo(generator: random.Random, number: int, on_disk: bool) -> Photo:
 def poisoned_photo(generator: random.Random, number: int, kind: str, on_disk: bool) -> Photo:
     """Return a photo that harms the process that opens it; `kind` is a key of POISONS."""
     extension = generator.choice((".jpg", ".png"))
-    size = (64, 48)
-    data = _encoded(_noise(generator, size, "RGB"), extension, f"soak-poison:{kind}")
+    size = size_of(kind)
+    data = _encoded(_noise(generator, size, "RGB"), extension)
     return Photo(odd_name(generator, number, extension, on_disk), data, size, kind)
 
 
@@ -89,16 +80,7 @@ def _noise(generator: random.Random, size: tuple[int, int], mode: str) -> Image.
     return patches.resize(size, Image.Resampling.BICUBIC)
 
 
-def _encoded(image: Image.Image, extension: str, comment: str = "") -> bytes:
+def _encoded(image: Image.Image, extension: str) -> bytes:
     buffer = io.BytesIO()
-    extension = extension.lower()
-    kind = Image.registered_extensions()[extension]
-    options: dict[str, object] = {}
-    if comment and kind == "PNG":
-        texts = PngInfo()
-        texts.add_text("Comment", comment)
-        options = {"pnginfo": texts}
-    elif comment:
-        options = {"comment": comment.encode()}
-    image.save(buffer, kind, **options)
+    image.save(buffer, Image.registered_extensions()[extension.lower()])
     return buffer.getvalue()

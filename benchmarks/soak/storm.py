@@ -19,7 +19,7 @@ from benchmarks.soak.disturbances import (
     Disturbance,
 )
 from benchmarks.soak.journal_damage import JOURNAL, OUTCOMES, damage_journal, damage_outcomes
-from benchmarks.soak.photos import POISONS
+from benchmarks.soak.poisons import POISONS
 from benchmarks.soak.references import References, config_text
 from benchmarks.soak.storages import Place
 from benchmarks.soak.table import Found, Table

@@ -1,20 +1,19 @@
-"""Python loads this when a process of the soak starts: photos with a marker harm their process.
+"""Python loads this when a process of the soak starts: photos of certain sizes harm their process.
 
 The soak puts this folder on PYTHONPATH. Nothing of it is in the product.
 """
 
 import ctypes
 import faulthandler
-import io
 import os
-import re
 import signal
 import time
 from typing import Any
 
 from PIL import Image
 
-_MARKER = re.compile(rb"soak-poison:(\w+)")
+from benchmarks.soak.poisons import kind_of
+
 _MEMORY = 512 * 2**20
 _GATE_SECONDS = 240
 
@@ -52,9 +51,10 @@ def _wait_at(gate: str) -> None:
 def _open_with_harm(file: Any, *args: Any, **options: Any) -> Image.Image:
     if gate := os.environ.get("SOAK_GATE"):
         _wait_at(gate)
-    if isinstance(file, io.BytesIO) and (found := _MARKER.search(file.getbuffer())):
-        _harm(found[1].decode())
-    return _open(file, *args, **options)
+    image = _open(file, *args, **options)
+    if kind := kind_of(image.size):
+        _harm(kind)
+    return image
 
 
 if dumps := os.environ.get("SOAK_DUMPS"):
