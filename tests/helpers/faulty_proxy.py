@@ -11,6 +11,8 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 FAULTS = ("429", "503", "reset", "stall", "truncate")
+TRICKLE = "trickle"
+"""A fault beside FAULTS: the answer arrives, a byte a second."""
 
 
 class Request(NamedTuple):
@@ -42,7 +44,7 @@ class FaultyProxy:
 
         Args:
             target: the server's URL.
-            choose: returns one of FAULTS for a request, or None to pass it on.
+            choose: returns one of FAULTS or TRICKLE for a request, or None to pass it on.
         """
         self.requests: list[Request] = []
         self.faults: Counter[str] = Counter()
@@ -111,9 +113,9 @@ class FaultyProxy:
         elif fault == "stall":
             self._stopped.wait()
         else:
-            self._pass_on(handler, body, truncate=fault == "truncate")
+            self._pass_on(handler, body, fault)
 
-    def _pass_on(self, handler: BaseHTTPRequestHandler, body: bytes, truncate: bool) -> None:
+    def _pass_on(self, handler: BaseHTTPRequestHandler, body: bytes, fault: str | None) -> None:
         headers = {name: value for name, value in handler.headers.items() if name.lower() != "host"}
         handler.upstream.request(handler.command, handler.path, body, headers)
         response = handler.upstream.getresponse()
@@ -124,5 +126,14 @@ class FaultyProxy:
                 handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
-        handler.wfile.write(data[: len(data) // 2] if truncate else data)
-        handler.close_connection = truncate
+        if fault == TRICKLE:
+            self._trickle(handler, data)
+        else:
+            handler.wfile.write(data[: len(data) // 2] if fault == "truncate" else data)
+        handler.close_connection = fault is not None
+
+    def _trickle(self, handler: BaseHTTPRequestHandler, data: bytes) -> None:
+        for start in range(len(data)):
+            handler.wfile.write(data[start : start + 1])
+            if self._stopped.wait(1.0):
+                return
