@@ -126,6 +126,7 @@ def test_all_leases_are_given_back_if_one_is_refused(folder: str) -> None:
         ("elsewhere", 1, NOW - RUNS_OUT_AFTER - 1, False),
         (socket.gethostname(), dead_process(), NOW, False),
     ],
+    ids=["renewed", "not renewed", "its process has ended"],
 )
 def test_a_lease_runs_out(
     folder: str, host: str, process: int, renewed: float, is_held: bool
