@@ -14,6 +14,7 @@ from stylebeam.pipeline.methods.checkpoints import EXTENSION
 from stylebeam.pipeline.methods.predicted_styles import predicted_checkpoint
 from stylebeam.pipeline.methods.refined_styles import known_photo
 from stylebeam.pipeline.runs.preview import sample_photographs, styles_sheet
+from stylebeam.pipeline.terminal import say
 from stylebeam.transforms.checkpoints import save_checkpoint
 from stylebeam.transforms.hardware.devices import choose_device
 from stylebeam.transforms.images.decoding import decode
@@ -29,9 +30,9 @@ def styles(args: argparse.Namespace) -> int:
         write_sheet(styles_sheet(photos, choose_device("auto")), args.sheet)
         return exit_codes.DONE
     for each in stylebeam.list_styles():
-        print(f"{each.name}: {each.description}")
+        say(f"{each.name}: {each.description}")
     for each in stylebeam.list_super_resolution():
-        print(f"{each.name}: {each.description}")
+        say(f"{each.name}: {each.description}")
     return exit_codes.DONE
 
 
@@ -54,5 +55,5 @@ def _write_style(args: argparse.Namespace) -> int:
 
 def schema(args: argparse.Namespace) -> int:
     """Print the JSON Schema of a kind of config."""
-    print(json.dumps(schema_of(args.kind), indent=2))
+    say(*json.dumps(schema_of(args.kind), indent=2).splitlines())
     return exit_codes.DONE
