@@ -2,6 +2,9 @@
 
 from stylebeam.pipeline import storage
 
+MOST_IMAGE_BYTES = 2 * 2**30
+"""The largest image file that is read as a whole by a command: a painting, or a photo."""
+
 
 def read_bounded(location: str, most: int, kind: str) -> bytes:
     """Return the contents of a file; its size is checked before it is read.

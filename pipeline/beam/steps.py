@@ -36,10 +36,13 @@ class Limits:
     Attributes:
         max_pixels: images with more pixels fail before they are decoded.
         storage_deadline: seconds for which a read or write is tried again.
+        memory: bytes that photos may take; those that take more to decode fail before it. None for
+            no such limit.
     """
 
     max_pixels: int = DEFAULT_MAX_PIXELS
     storage_deadline: float = DEFAULT_DEADLINE
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def read_image(
     started = time.monotonic()
     try:
         data = storage.read(task.input, limits.storage_deadline)
-        photo = decode(data, limits.max_pixels, size_check(recipes[task.recipe]))
+        photo = decode(data, limits.max_pixels, size_check(recipes[task.recipe], limits.memory))
     except (storage.StorageError, ImageError) as error:
         seconds = time.monotonic() - started
         return watch.record(task.outcome("failed", seconds, error=str(error)))

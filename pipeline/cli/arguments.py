@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from stylebeam.pipeline.cli import exit_codes
 from stylebeam.pipeline.cli.parsers import run, styles, stylize, training
+from stylebeam.pipeline.cli.parsers.common import Commands
 from stylebeam.pipeline.terminal import complain, visible
 
 
@@ -102,7 +103,10 @@ exit codes:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"stylebeam {version('stylebeam')}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    # Its type holds the parser's own class, which is of no interest to those who add commands.
+    commands: Commands = parser.add_subparsers(  # type: ignore[assignment]
+        title="commands", metavar="COMMAND", required=True
+    )
     for add in (
         run.add_run,
         run.add_validate,

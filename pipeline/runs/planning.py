@@ -122,6 +122,8 @@ class BatchPlan:
         if image.mistake:
             refused = task.outcome("failed", 0.0, error=image.mistake)
             return dataclasses.replace(refused, output="")
+        if mistake := storage.mistake_in(task.output):
+            return task.outcome("failed", 0.0, error=f"It cannot be written: {mistake}.")
         if mistake := results.mistake_at(task.output):
             return task.outcome("failed", 0.0, error=mistake)
         # Popped, since an archive's results are many and are needed once.

@@ -218,7 +218,11 @@ class Run:
             worker_processes(self._beam_options),
             self._images,
         )
-        limits = Limits(self._options.max_pixels, self._options.storage_deadline)
+        limits = Limits(
+            self._options.max_pixels,
+            self._options.storage_deadline,
+            self._options.memory_in_bytes,
+        )
         (
             pipeline
             | "PlanFiles" >> beam.Create(self._plan_files.paths)

@@ -82,7 +82,7 @@ def test_a_checkpoint_whose_tensors_fit_no_network_is_refused(network, tensors, 
         Checkpoint(network, tensors, {"style": Style()}).build()
 
 
-@pytest.mark.parametrize("dtype", [torch.int8, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_weights_of_any_dtype_are_converted_to_float32(
     two_styles_path: Path, dtype: torch.dtype
 ) -> None:

@@ -7,6 +7,7 @@ import sys
 import stylebeam
 from stylebeam.opening import open_options
 from stylebeam.pipeline import storage
+from stylebeam.pipeline.bounded import MOST_IMAGE_BYTES, read_bounded
 from stylebeam.pipeline.cli import exit_codes
 from stylebeam.pipeline.cli.outputs import check_output, format_of
 from stylebeam.pipeline.config.file import ConfigError, load_config
@@ -17,8 +18,6 @@ from stylebeam.transforms.engine import Engine
 from stylebeam.transforms.images.decoding import decode
 from stylebeam.transforms.images.encoding import encode
 from stylebeam.transforms.images.formats import FORMATS, ImageError
-
-_MOST_INPUT_BYTES = 2 * 2**30
 
 
 def stylize(args: argparse.Namespace) -> int:
@@ -34,7 +33,10 @@ def stylize(args: argparse.Namespace) -> int:
             )
         check_output(args.output, [args.input])
     engine = _optimization(args) if _optimizes(args) else _style(args)
-    data = _standard_input() if args.input == "-" else storage.read(args.input)
+    if args.input == "-":
+        data = _standard_input()
+    else:
+        data = read_bounded(args.input, MOST_IMAGE_BYTES, "an image")
     image_format = args.format or format_of(args.output) or "png"
     picture = engine(decode(data, args.max_pixels, FORMATS[image_format].check_size))
     encoded = encode(picture, image_format, args.quality)
@@ -51,10 +53,10 @@ def _standard_input() -> bytes:
     Raises:
         ImageError: it is larger than any photo.
     """
-    data = sys.stdin.buffer.read(_MOST_INPUT_BYTES + 1)
-    if len(data) > _MOST_INPUT_BYTES:
+    data = sys.stdin.buffer.read(MOST_IMAGE_BYTES + 1)
+    if len(data) > MOST_IMAGE_BYTES:
         raise ImageError(
-            f"Standard input has more than {_MOST_INPUT_BYTES // 2**30} GiB, unlike any photo."
+            f"Standard input has more than {MOST_IMAGE_BYTES // 2**30} GiB, unlike any photo."
         )
     return data
 
