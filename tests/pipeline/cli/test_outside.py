@@ -1,5 +1,6 @@
 """Tests of the command with names, files, streams and options from outside."""
 
+import contextlib
 import io
 import os
 import sys
@@ -38,7 +39,8 @@ def forged(inputs: Path) -> Path:
     os.rename(inputs / "photos" / "a.jpg", inputs / "photos" / "a\nb.jpg")
     config = inputs / "config.yaml"
     config.write_text(
-        'batches: [{name: "x\\e[2J\\ny", input: photos, output: "out\\e[1m", fast: {style: udnie}}]\n'
+        'batches: [{name: "x\\e[2J\\ny", input: photos, output: "out\\e[1m",\n'
+        "           fast: {style: udnie}}]\n"
         "run: {device: cpu}\n"
     )
     return config
@@ -65,10 +67,8 @@ def _controls(text: str) -> list[str]:
 def test_no_command_prints_what_controls_a_terminal(
     forged: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    try:
+    with contextlib.suppress(SystemExit):
         main(arguments)
-    except SystemExit:
-        pass
     out, err = capsys.readouterr()
     assert out + err
     assert _controls(out + err) == []
@@ -111,7 +111,7 @@ def test_a_photo_too_large_to_decode_is_refused_by_its_header(tmp_path: Path) ->
     path = tmp_path / "large.png"
     Image.fromarray(np.zeros((8000, 10_000), np.uint8)).save(path)
     recipe = fake_recipe()
-    task = Task("b", str(path), str(tmp_path / "out.png"), recipe.digest, "")
+    task = Task("b", str(path), str(tmp_path / "out.png"), recipe.digest, str(tmp_path), "")
     outcome = read_image(task, {recipe.digest: recipe}, Limits(memory=10**9), Watch())
     assert "10000x8000 pixels: decoding it takes 1.12 GB, more than run.memory (1 GB)" in str(
         outcome
