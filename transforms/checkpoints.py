@@ -12,7 +12,7 @@ recipes of archives, so the file stays as it is, and `parse_checkpoint` reads bo
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,9 @@ from stylebeam.transforms.networks import (
 
 DISTILLED_VGG = "distilled_vgg"
 """The name that a checkpoint of the distilled VGG (`losses.distilled_vgg`) has as its network."""
+
+MOST_BYTES = 2**30
+"""The largest checkpoint that is read; those that are shipped have a few megabytes."""
 
 _FORMAT = "stylebeam-2"
 _FORMAT_OF_LOSS_NETWORK = "stylebeam-loss-network-2"
@@ -90,18 +93,21 @@ class Checkpoint:
             # tensors are in memory already.
             with torch.device("meta"):
                 network = build_network(self.network, self.arguments)
-            types = {name: tensor.dtype for name, tensor in network.state_dict().items()}
-            tensors = {
-                name: tensor.to(types.get(name, tensor.dtype))
-                for name, tensor in self.tensors.items()
-            }
-            network.load_state_dict(tensors, assign=True)
         except (ValueError, RuntimeError) as error:
             raise CheckpointError(f"The checkpoint cannot be used: {error}") from error
+        expected = network.state_dict()
+        if mistake := misfit(self.tensors, expected):
+            raise CheckpointError(f"The checkpoint cannot be used: {mistake}.")
+        tensors = {name: tensor.to(expected[name].dtype) for name, tensor in self.tensors.items()}
+        network.load_state_dict(tensors, assign=True)
         network.eval().requires_grad_(False)
         if self.network not in STYLE_NETWORK_NAMES:
             return network
         size = style_size(network)
+        if not all(style.vector.is_floating_point() for style in self.styles.values()):
+            raise CheckpointError(
+                "The checkpoint cannot be used: a style's vector is not of floating-point numbers."
+            )
         if not self.styles or any(style.vector.shape != (size,) for style in self.styles.values()):
             raise CheckpointError(
                 f"The checkpoint cannot be used: its network needs at least one style, and each"
@@ -149,6 +155,21 @@ def _halved(tensor: Tensor) -> Tensor:
     return tensor.half() if tensor.is_floating_point() else tensor
 
 
+def read_checkpoint_file(path: Path) -> bytes:
+    """Return the contents of a local checkpoint, whose size is checked before it is read.
+
+    Raises:
+        OSError: the file cannot be read.
+        CheckpointError: it is larger than MOST_BYTES.
+    """
+    if path.is_file() and (size := path.stat().st_size) > MOST_BYTES:
+        raise CheckpointError(
+            f"The file has {size / 2**20:,.0f} MiB, and a checkpoint has at most"
+            f" {MOST_BYTES // 2**20:,} MiB."
+        )
+    return path.read_bytes()
+
+
 def parse_checkpoint(data: bytes) -> Checkpoint:
     """Return the checkpoint in the bytes of a file.
 
@@ -157,6 +178,19 @@ def parse_checkpoint(data: bytes) -> Checkpoint:
     """
     try:
         tensors = safetensors.torch.load(data)
+    except (
+        safetensors.SafetensorError,
+        ValueError,
+        KeyError,  # a type of numbers that torch does not have
+        TypeError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
+        raise CheckpointError(
+            "The file is not a whole safetensors checkpoint: it is damaged, cut off, or a file of"
+            " another kind."
+        ) from error
+    try:
         # The layout of a file: the length of the header as 8 little-endian bytes, the header in
         # JSON, the tensors.
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -167,20 +201,29 @@ def parse_checkpoint(data: bytes) -> Checkpoint:
         if metadata.get("format") == _FORMAT:
             return _checkpoint(metadata, tensors)
     except (
-        safetensors.SafetensorError,
         ValueError,
         KeyError,
         TypeError,
         AttributeError,
         RecursionError,  # JSON that is nested too deeply
     ) as error:
-        raise CheckpointError(f"The file is not a whole safetensors checkpoint: {error}") from error
+        raise CheckpointError(
+            "The file is not a whole safetensors checkpoint: its metadata are damaged, or its"
+            " tensors are not those that its metadata name."
+        ) from error
     raise CheckpointError(
         f"The file is not a checkpoint of stylebeam: its metadata have no format: {_FORMAT}."
     )
 
 
 def _checkpoint(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Checkpoint:
+    styles = {_STYLE + name for name in json.loads(metadata["styles"])}
+    surplus = [each for each in tensors if not each.startswith(_NETWORK) and each not in styles]
+    if surplus:
+        raise CheckpointError(
+            f"The checkpoint cannot be used: {_listed(surplus)} in it belong to no network and no"
+            " style."
+        )
     return Checkpoint(
         network=metadata["network"],
         tensors={
@@ -195,6 +238,42 @@ def _checkpoint(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> C
         arguments=dict(json.loads(metadata["arguments"])),
         training=dict(json.loads(metadata.get("recipe", "{}"))),
     )
+
+
+def misfit(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
+    """Say why tensors are not those of a network; None if they are.
+
+    Args:
+        tensors: by name; floating-point numbers may be of any precision.
+        expected: the network's state dict.
+    """
+    if missing := [name for name in expected if name not in tensors]:
+        return f"its network needs {_listed(missing)}"
+    if surplus := [name for name in tensors if name not in expected]:
+        return f"its network has no {_listed(surplus)}"
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape:
+            return (
+                f"{name} has the shape {list(tensor.shape)}, and its network needs"
+                f" {list(expected[name].shape)}"
+            )
+        # Integers, complex numbers and truth values would be converted, and lose what they mean.
+        if _kind(tensor) != _kind(expected[name]):
+            return f"{name} holds {_kind(tensor)} numbers, not {_kind(expected[name])} ones"
+    return None
+
+
+def _kind(tensor: Tensor) -> str:
+    """Return the kind of a tensor's numbers; floating-point numbers are one kind."""
+    if tensor.is_floating_point():
+        return "floating-point"
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def weights_digest(data: bytes) -> str:

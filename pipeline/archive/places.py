@@ -80,18 +80,15 @@ class Places:
             if storage.same_place(written.output, found)
         )
 
-    def reads_from(self, batch: str, location: str, output_folder: str) -> bool:
-        """Return whether an output folder is in or below a folder where inputs were found.
+    def folders_read(self, batch: str, location: str) -> frozenset[str]:
+        """Return the identities of the folders where inputs were found, if their input goes deeper.
 
         Args:
             batch: the name of the batch whose inputs are meant.
             location: the batch's input.
-            output_folder: the folder of this batch's or another batch's outputs.
         """
         recursive = "**" in pattern_of(location)[1]
-        return recursive and not self._folders[batch].isdisjoint(
-            storage.folder_identities(output_folder)
-        )
+        return frozenset(self._folders[batch]) if recursive else frozenset()
 
 
 def _key(place: str) -> int:

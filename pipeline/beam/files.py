@@ -97,9 +97,9 @@ class StylizeFiles(beam.PTransform):
         self._recipes = recipes_for(method, format, quality, options, gps)
         self._format = format
         self._overwrite: Overwrite = overwrite
-        self._limits = Limits(max_pixels, storage_deadline, image_deadline)
         self._device: DeviceName = device
         self._memory = None if memory is None else int(memory * 1e9)
+        self._limits = Limits(max_pixels, storage_deadline, image_deadline, self._memory)
 
     def expand(self, paths: beam.PCollection[str]) -> beam.PCollection[Outcome]:
         """Return the outcomes."""
@@ -176,6 +176,9 @@ class _PlanFiles(beam.DoFn):
         if includes(self._input_folder, os.path.dirname(task.output)):
             refusal = f"It would be written to {task.output}, below the input folder."
             yield task.outcome("failed", 0.0, error=refusal)
+            return
+        if mistake := storage.mistake_in(task.output):
+            yield task.outcome("failed", 0.0, error=f"It cannot be written: {mistake}.")
             return
         if mistake := results.mistake_at(task.output):
             yield task.outcome("failed", 0.0, error=mistake)

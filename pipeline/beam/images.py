@@ -97,7 +97,7 @@ class StylizeImages(beam.PTransform):
             by_digest, self._device, self._max_pixels, memory=self._memory
         )
         read = images | "ReadImages" >> beam.FlatMap(
-            _decode, self._recipes, self._max_pixels
+            _decode, self._recipes, self._max_pixels, self._memory
         ).with_outputs(_FAILED, main="photos")
         made = (
             read.photos
@@ -110,12 +110,12 @@ class StylizeImages(beam.PTransform):
 
 
 def _decode(
-    element: tuple[Key, bytes], recipes: dict[str, Recipe], max_pixels: int
+    element: tuple[Key, bytes], recipes: dict[str, Recipe], max_pixels: int, memory: int | None
 ) -> Iterator[Any]:
     key, data = element
     try:
         recipe = _recipe_for(data, recipes)
-        yield LoadedPhoto(key, recipe.digest, decode(data, max_pixels, size_check(recipe)))
+        yield LoadedPhoto(key, recipe.digest, decode(data, max_pixels, size_check(recipe, memory)))
     except ImageError as error:
         yield TaggedOutput(_FAILED, (key, str(error)))
 

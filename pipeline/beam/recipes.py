@@ -9,13 +9,37 @@ from stylebeam.pipeline.methods.contract import NEEDS_PHOTOS, MethodError
 from stylebeam.pipeline.methods.once import Once
 from stylebeam.pipeline.methods.validation import validate_options
 from stylebeam.pipeline.suggestions import nearest_or_all
-from stylebeam.transforms.images.formats import EXTENSION_OF_FORMAT, FORMAT_OF_EXTENSION, FORMATS
+from stylebeam.transforms.images.formats import (
+    EXTENSION_OF_FORMAT,
+    FORMAT_OF_EXTENSION,
+    FORMATS,
+    ImageError,
+)
+
+# Pillow's image of four bytes, and copies in RGB and in another order: measured as 14.
+_DECODING_BYTES_PER_PIXEL = 14
 
 
-def size_check(recipe: Recipe) -> Callable[[int, int], None]:
-    """Return the check of a photo's size, for `decode`: whether its picture can be written."""
+def size_check(recipe: Recipe, memory: int | None = None) -> Callable[[int, int], None]:
+    """Return the check of a photo's size, for `decode`, from the size in the file's header.
+
+    Args:
+        recipe: says whether the picture can be written.
+        memory: bytes that photos may take; None for no limit. A file of a few hundred kilobytes
+            can have hundreds of megapixels, so decoding it is refused, not only the computation.
+    """
     spec, scale = FORMATS[recipe.format], recipe.options.scale
-    return lambda width, height: spec.check_size(scale * width, scale * height)
+
+    def check(width: int, height: int) -> None:
+        spec.check_size(scale * width, scale * height)
+        needed = width * height * _DECODING_BYTES_PER_PIXEL
+        if memory is not None and needed > memory:
+            raise ImageError(
+                f"The image has {width}x{height} pixels: decoding it takes {needed / 1e9:.3g} GB,"
+                f" more than run.memory ({memory / 1e9:.3g} GB)."
+            )
+
+    return check
 
 
 def recipes_for(

@@ -39,11 +39,14 @@ class Limits:
         storage_deadline: seconds for which a read or write is tried again.
         image_deadline: seconds of work after which an image is given up; None for a limit that
             grows with its pixels.
+        memory: bytes that photos may take; those that take more to decode fail before it. None for
+            no such limit.
     """
 
     max_pixels: int = DEFAULT_MAX_PIXELS
     storage_deadline: float = DEFAULT_DEADLINE
     image_deadline: float | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def read_image(
         IN_PROGRESS.enter("read")
         data = storage.read(task.input, limits.storage_deadline)
         IN_PROGRESS.enter("decoded")
-        photo = decode(data, limits.max_pixels, size_check(recipes[task.recipe]))
+        photo = decode(data, limits.max_pixels, size_check(recipes[task.recipe], limits.memory))
     except Exception as error:  # Whatever a decoder raises, the other images continue.
         seconds = time.monotonic() - started
         return watch.record(task.outcome("failed", seconds, error=_reason("decoded", error)))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A service manager sends a signal to all processes, and the supervisor forwards it too.
 _SECONDS_OF_ONE_SIGNAL = 1.0
 
@@ -75,9 +75,9 @@ class StopSign:
 
 
 def leave_interrupts_to(process: int) -> None:
-    """Ignore Ctrl-C from now on, unless this is the process that handles it.
+    """Ignore Ctrl-C and hang-ups from now on, unless this is the process that handles them.
 
-    A terminal also sends the signal to the workers, which would then stop in the middle of an
+    A terminal also sends these signals to the workers, which would then stop in the middle of an
     image.
 
     Args:
@@ -85,12 +85,15 @@ def leave_interrupts_to(process: int) -> None:
     """
     if sys.platform == "linux" and os.getpid() != process:
         # The signal module only works in the main thread, and workers run in another one.
-        ctypes.CDLL(None).signal(signal.SIGINT.value, signal.SIG_IGN.value)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            ctypes.CDLL(None).signal(number.value, signal.SIG_IGN.value)
 
 
 @contextlib.contextmanager
 def stopped_by_signals(sign: StopSign, before_exit: Callable[[], None]) -> Iterator[None]:
-    """Within a `with` block, stop the run on SIGINT or SIGTERM, and exit at once on a second one.
+    """Within a `with`, stop the run on SIGINT, SIGTERM or SIGHUP, and exit at once on a second one.
+
+    SIGHUP comes when the terminal is closed. It stays ignored where `nohup` ignores it.
 
     Only the main thread can handle signals: in any other thread this does nothing.
 
@@ -115,7 +118,11 @@ def stopped_by_signals(sign: StopSign, before_exit: Callable[[], None]) -> Itera
             os._exit(128 + number)
         sign.set("the run was interrupted")
 
-    previous = {number: signal.signal(number, receive) for number in _SIGNALS}
+    previous = {
+        number: signal.signal(number, receive)
+        for number in _SIGNALS
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield
     finally:

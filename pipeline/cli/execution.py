@@ -14,6 +14,7 @@ from stylebeam.pipeline.methods.contract import MethodError
 from stylebeam.pipeline.methods.pool import StylizationError
 from stylebeam.pipeline.runs.run import RunFailedError
 from stylebeam.pipeline.storage import StorageError
+from stylebeam.pipeline.terminal import complain
 from stylebeam.transforms.hardware.devices import DeviceUnavailableError
 from stylebeam.transforms.hardware.precision import NonFiniteError
 from stylebeam.transforms.images.formats import ImageError
@@ -63,21 +64,34 @@ def execute(args: argparse.Namespace) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the end
     logging.basicConfig(level=logging.INFO if args.verbose else logging.CRITICAL, force=True)
     try:
-        code = _COMMANDS[args.command](args)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        # Nobody reads the output anymore. Python flushes it again at exit, which must not fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exit_codes.FAILED
+        return _COMMANDS[args.command](args)
+    except ConfigError as error:
+        several = [f"{len(error.mistakes)} mistakes:"] if len(error.mistakes) > 1 else []
+        complain(*several, *error.mistakes)
+        return exit_codes.USAGE
     except _USAGE_ERRORS as error:
-        print(f"stylebeam: {error}", file=sys.stderr)
+        complain(error)
         return exit_codes.USAGE
     except LeaseHeldError as error:
-        print(f"stylebeam: {error}", file=sys.stderr)
+        complain(error)
         return exit_codes.LEASE_HELD
     except _FAILURES as error:
-        print(f"stylebeam: {error}", file=sys.stderr)
+        complain(in_words(error))
         return exit_codes.FAILED
+
+
+def in_words(error: BaseException) -> str:
+    """Return an error as a sentence; errors of the system have Python's form otherwise."""
+    if isinstance(error, MemoryError) and not str(error):
+        return "There is not enough memory."
+    if isinstance(error, OSError) and error.strerror:
+        reason = error.strerror[0].lower() + error.strerror[1:]
+        # The names of files that are read or written can be bytes or numbers, too.
+        if error.filename is not None:
+            return f"{os.fsdecode(str(error.filename))}: {reason}."
+        return f"{reason[0].upper()}{reason[1:]}."
+    return str(error) or type(error).__name__

@@ -8,6 +8,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.config.file import ConfigError
+from stylebeam.pipeline.terminal import say
 from stylebeam.transforms.images.encoding import encode
 from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION
 from stylebeam.transforms.images.photo import Photo
@@ -45,4 +46,4 @@ def write_sheet(sheet: Image.Image, output: str) -> None:
     image_format = format_of(output) or "png"
     photo = Photo(pil_to_tensor(sheet))
     storage.write(output, encode(photo, image_format), f"image/{image_format}")
-    print(f"The contact sheet is in {output}.")
+    say(f"The contact sheet is in {output}.")

@@ -14,6 +14,7 @@ from stylebeam.pipeline.runs.estimate import Estimate
 from stylebeam.pipeline.runs.excerpts import Excerpts
 from stylebeam.pipeline.runs.planning import BatchPlan, Counts, Item, Listing
 from stylebeam.pipeline.runs.run import BatchSummary, RunSummary
+from stylebeam.pipeline.terminal import say, visible
 from stylebeam.pipeline.wording import counted, duration
 from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION
 
@@ -142,18 +143,18 @@ def print_summary(summary: RunSummary, console: Console) -> None:
         console.print(_table(summary))
     for batch in summary.batches:
         if not console.is_terminal:
-            print(f"{batch.name}: {_counted(batch)}; outputs in {batch.output}")
+            say(f"{batch.name}: {_counted(batch)}; outputs in {batch.output}")
         elif batch.failures or str(batch.passed_over):
-            print(f"{batch.name}:")
+            say(f"{batch.name}:")
         if words := str(batch.passed_over):
-            print(f"  {words}")
+            say(f"  {words}")
         for outcome in batch.failures:
-            print(f"  failed: {outcome.input}: {outcome.error}")
+            say(f"  failed: {outcome.input}: {outcome.error}")
         if batch.counts["failed"] > len(batch.failures):
-            print(f"  ... the other failures are in {outcomes_path(batch.output)}")
+            say(f"  ... the other failures are in {outcomes_path(batch.output)}")
     loaded = summary.networks_loaded
-    print(f"Networks loaded: {'unknown, the runner does not say' if loaded is None else loaded}.")
-    print(f"Took {duration(summary.seconds)}.")
+    say(f"Networks loaded: {'unknown, the runner does not say' if loaded is None else loaded}.")
+    say(f"Took {duration(summary.seconds)}.")
 
 
 def report_lines(summary: RunSummary) -> Iterator[str]:
@@ -203,5 +204,5 @@ def _table(summary: RunSummary) -> Table:
     for batch in summary.batches:
         counts = [str(batch.counts[status]) for status in STATUSES]
         style = "red" if batch.counts["failed"] else None
-        table.add_row(Text(batch.name), *counts, Text(batch.output), style=style)
+        table.add_row(Text(visible(batch.name)), *counts, Text(visible(batch.output)), style=style)
     return table

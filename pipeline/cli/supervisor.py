@@ -22,6 +22,7 @@ from typing import Any
 from stylebeam.pipeline.archive import notes
 from stylebeam.pipeline.archive.notes import Notes
 from stylebeam.pipeline.runs.run_folder import Progress, RunFolder
+from stylebeam.pipeline.terminal import complain
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SECONDS_BETWEEN_LOOKS = 2.0
@@ -62,8 +63,9 @@ class _Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         while True:
             ours, theirs = os.pipe(), os.pipe()
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
             self._child = os.fork()
             if self._child == 0:
                 os.close(ours[1])
@@ -147,14 +149,14 @@ class _Supervisor:
         how = _described(status if worker is None else worker)
         inputs = self._judge(progress, worker is not None, how) if progress else []
         self._signal_group(signal.SIGKILL)
-        if sys.stderr.isatty():
+        if sys.stderr is not None and sys.stderr.isatty():
             sys.stderr.write("\033[?25h")  # Shows the cursor, which a progress bar hides.
         work = f" while it worked on {_listed(inputs)}" if inputs else ""
-        sentence = f"stylebeam: a process of the run ended unexpectedly ({how}){work}"
+        sentence = f"a process of the run ended unexpectedly ({how}){work}"
         if self._may_continue(progress, bool(inputs)):
-            print(f"{sentence}. The run continues.", file=sys.stderr, flush=True)
+            complain(f"{sentence}. The run continues.")
             return None
-        print(f"{sentence}; the run cannot continue.", file=sys.stderr, flush=True)
+        complain(f"{sentence}; the run cannot continue.")
         return 1
 
     def _judge(self, progress: Progress, is_worker: bool, how: str) -> list[str]:

@@ -7,10 +7,12 @@ from typing import TypeVar
 import pydantic
 
 from stylebeam.pipeline import storage
-from stylebeam.pipeline.config import node_edits, yaml_nodes
+from stylebeam.pipeline.bounded import read_bounded
+from stylebeam.pipeline.config import node_edits, yaml_limits, yaml_nodes
 from stylebeam.pipeline.config.mistakes import Mistake, Problems, mistakes_in
 from stylebeam.pipeline.config.model_keys import element_models, unknown_keys, update_old_keys
 from stylebeam.pipeline.config.yaml_nodes import Location, Mark, Sentence, Tree, YamlError
+from stylebeam.pipeline.terminal import say
 
 ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
 ResolvedT = TypeVar("ResolvedT")
@@ -27,7 +29,8 @@ class ConfigError(Exception):
 
 def print_note(note: str) -> None:
     """Print a note about a config to standard error."""
-    print(f"note: {note}", file=sys.stderr)
+    if sys.stderr is not None:
+        say(f"note: {note}", file=sys.stderr)
 
 
 def load_config(
@@ -165,7 +168,7 @@ def _updated_nodes(
 
 
 def _read(path: str) -> str:
-    data = storage.read(path)
+    data = read_bounded(path, yaml_limits.MOST_BYTES, "a config")
     try:
         return data.decode()
     except UnicodeDecodeError as error:

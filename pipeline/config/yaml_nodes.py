@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, TypeAlias
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from stylebeam.pipeline.config import yaml_limits
+
 __all__ = ["MappingNode", "Node", "ScalarNode", "SequenceNode"]
 
 Location = tuple[str | int, ...]
@@ -73,11 +75,13 @@ def parse(text: str, name: str) -> Tree:
         YamlError: the text is not YAML or not a mapping, or a key is not text or is repeated.
     """
     try:
+        yaml_limits.check_size(len(text))
         loader = _Loader(text)
         loader.name = name
         root = loader.get_single_node()
         if root is None:
             raise YamlError(f"{name}: this is empty; a config is a mapping of keys to values")
+        yaml_limits.check_nodes(root)
         if not isinstance(root, MappingNode):
             kind = "a list" if isinstance(root, SequenceNode) else "a single value"
             message = f"a config is a mapping of keys to values, not {kind}"
@@ -91,8 +95,11 @@ def parse(text: str, name: str) -> Tree:
         raise YamlError(f"{_place(name, line)}: {message}") from None
     except yaml.MarkedYAMLError as error:
         raise YamlError(_in_words(error)) from None
+    except yaml_limits.LimitError as error:
+        where = place(error.node.start_mark) if error.node else name
+        raise YamlError(f"{where}: {error}") from None
     except RecursionError:
-        raise YamlError(f"{name}: this is nested too deeply, or within itself") from None
+        raise YamlError(f"{name}: this is nested too deeply") from None
 
 
 def values(root: Node) -> Any:
@@ -106,8 +113,10 @@ def values(root: Node) -> Any:
         return loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         raise YamlError(_in_words(error)) from None
-    except ValueError as error:
-        raise YamlError(f"{place(root.start_mark)}: this is not YAML: {error}") from None
+    except (ValueError, TypeError, LookupError, AttributeError):
+        # PyYAML's constructors raise Python's own errors, for example for `!!int text`.
+        message = "a value does not fit its tag, such as !!int; leave out the tag"
+        raise YamlError(f"{place(root.start_mark)}: {message}") from None
     finally:
         loader.dispose()
 
@@ -240,11 +249,12 @@ def _mistaken_keys(root: Tree, node: Node, location: Location) -> Iterator[str]:
                 message = "a key must be text; put a value that starts with a bracket in quotes"
                 yield f"{line}: {message}"
                 continue
-            where = f"{line}: {dotted(root, (*location, key.value))}"
             if key.tag not in (_TEXT, _MERGE):
-                yield f"{where}: a key must be text; put it in quotes"
+                where = dotted(root, (*location, key.value))
+                yield f"{line}: {where}: a key must be text; put it in quotes"
             if key.value in lines:
-                yield f"{where}: this key is already in line {lines[key.value]}"
+                where = dotted(root, (*location, key.value))
+                yield f"{line}: {where}: this key is already in line {lines[key.value]}"
             lines.setdefault(key.value, key.start_mark.line + 1)
             yield from _mistaken_keys(root, value, (*location, key.value))
     elif isinstance(node, SequenceNode):

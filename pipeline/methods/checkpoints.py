@@ -4,9 +4,11 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from stylebeam.pipeline import storage
+from stylebeam.pipeline.bounded import read_bounded
 from stylebeam.pipeline.methods.contract import MethodError
 from stylebeam.pipeline.suggestions import nearest
 from stylebeam.transforms.checkpoints import (
+    MOST_BYTES,
     Checkpoint,
     CheckpointError,
     parse_checkpoint,
@@ -124,7 +126,7 @@ def read_checkpoint(location: str) -> tuple[Checkpoint, str]:
         MethodError: it cannot be read or used.
     """
     try:
-        data = storage.read(location)
+        data = read_bounded(location, MOST_BYTES, "a checkpoint")
         checkpoint = parse_checkpoint(data)
         # Tensors that do not fit are found here rather than on a worker in the middle of a run.
         checkpoint.build()

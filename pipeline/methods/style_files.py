@@ -8,6 +8,7 @@ from typing import BinaryIO, NamedTuple
 from torch import Tensor
 
 from stylebeam.pipeline import storage
+from stylebeam.pipeline.bounded import MOST_IMAGE_BYTES, read_bounded
 from stylebeam.pipeline.methods.contract import MethodError
 from stylebeam.transforms.gatys.settings import OptimizationSettings
 from stylebeam.transforms.images.decoding import decode
@@ -16,6 +17,8 @@ from stylebeam.transforms.losses.distilled_vgg import SHIPPED_WEIGHTS
 from stylebeam.transforms.losses.loss_network import LossNetworkName
 from stylebeam.transforms.losses.vgg import load_vgg
 from stylebeam.transforms.losses.vgg_weights import WeightsUnavailableError, find_vgg_weights
+
+_MOST_WEIGHT_BYTES = 2 * 2**30  # VGG-19's have 0.6 GB.
 
 
 class KnownFile(NamedTuple):
@@ -69,7 +72,7 @@ def find_loss_networks(
         else:
             location = weights or str(find_vgg_weights(name))
         try:
-            data = storage.read(location)
+            data = read_bounded(location, _MOST_WEIGHT_BYTES, "a file of VGG's weights")
         except storage.StorageError as error:
             raise WeightsUnavailableError(f"weights: {error}") from error
         if name != "embedded":
@@ -99,7 +102,7 @@ def read_loss_network(file: KnownFile) -> BinaryIO:
 
 def _known_painting(location: str) -> KnownFile:
     try:
-        data = storage.read(location)
+        data = read_bounded(location, MOST_IMAGE_BYTES, "an image")
     except storage.StorageError as error:
         raise MethodError(str(error)) from error
     # What cannot be decoded is found here rather than on a worker in the middle of a run.
@@ -116,7 +119,7 @@ def _decoded(data: bytes, location: str) -> Tensor:
 
 def _read_unchanged(file: KnownFile) -> bytes:
     try:
-        data = storage.read(file.location)
+        data = read_bounded(file.location, _MOST_WEIGHT_BYTES, "such a file")
     except storage.StorageError as error:
         raise MethodError(str(error)) from error
     if _digest(data) != file.digest:

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from stylebeam.pipeline.archive.records import Outcome, Status
 from stylebeam.pipeline.report.overview import Overview
 from stylebeam.pipeline.report.pictures import Thumbnail
 from stylebeam.pipeline.report.timings import compute_timings
+from stylebeam.pipeline.terminal import visible
 from stylebeam.pipeline.wording import counted, duration
 
 _HERE = Path(__file__).parent
@@ -24,7 +24,6 @@ _MAX_TEXT_LENGTH = 300
 _MAX_TITLE_LENGTH = 80
 # Invisible, but needed: the zero-width joiner and non-joiner connect or separate letters in some
 # scripts.
-_JOINERS = "\u200c\u200d"
 
 
 class Picture(NamedTuple):
@@ -151,13 +150,7 @@ def _readable(text: str) -> str:
     Bytes that are not valid text, characters that change the writing direction and the like are
     shown as escape sequences.
     """
-    shown = (char if _is_shown(char) else char.encode("unicode_escape").decode() for char in text)
-    return _shortened("".join(shown), _MAX_TEXT_LENGTH)
-
-
-def _is_shown(char: str) -> bool:
-    """Whether a character is visible, a space of any width, or a joiner."""
-    return char.isprintable() or char in _JOINERS or unicodedata.category(char) == "Zs"
+    return _shortened(visible(text), _MAX_TEXT_LENGTH)
 
 
 def _shortened(text: str, length: int) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 from stylebeam.pipeline.archive.notes import Note, Notes
 from stylebeam.pipeline.beam.stopping import StopSign
 from stylebeam.pipeline.beam.tally import Tally
+from stylebeam.pipeline.terminal import visible
 from stylebeam.pipeline.wording import duration
 
 _SECONDS_BETWEEN_UPDATES = 0.25
@@ -45,7 +46,9 @@ class Display:
         """
         self._console = console
         self._bars = _Bars(console)
-        self._tasks = {name: self._bars.add_task(name, total=n) for name, n in images.items() if n}
+        self._tasks = {
+            name: self._bars.add_task(visible(name), total=n) for name, n in images.items() if n
+        }
         self._seconds_between_lines = seconds_between_lines
         self._is_stopping = False
         self._named: set[Note] = set()
@@ -130,7 +133,7 @@ class Display:
                 self._print(f"{note.input} has been in progress for {duration(seconds)}.")
 
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
 
 
 class _Bars(Progress):

@@ -3,7 +3,7 @@
 import dataclasses
 import heapq
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -127,6 +127,8 @@ class BatchPlan:
         if image.mistake:
             refused = task.outcome("failed", 0.0, error=image.mistake)
             return dataclasses.replace(refused, output="")
+        if mistake := storage.mistake_in(task.output):
+            return task.outcome("failed", 0.0, error=f"It cannot be written: {mistake}.")
         if mistake := results.mistake_at(task.output):
             return task.outcome("failed", 0.0, error=mistake)
         # Popped, since an archive's results are many and are needed once.
@@ -241,10 +243,24 @@ def _check_folders(config: RunConfig, problems: Problems) -> None:
             here.add(("output",), f"{batch.output} is a file, not a folder")
         else:
             writable.append(batch)
+    by_folder = _by_folder(writable)
     for here, batch in readable:
-        for other in writable:
+        start, _ = inputs.pattern_of(batch.input)
+        for other in by_folder.get(storage.folder_identities(start or ".")[-1], ()):
             if inputs.includes(batch.input, other.output):
                 here.add(("input",), _included(batch, other))
+
+
+def _by_folder(batches: Iterable[Batch]) -> Mapping[str, list[Batch]]:
+    """Return the batches that write to a folder or below it, by the folder's identity.
+
+    With it, thousands of batches need not be compared each with each.
+    """
+    found: dict[str, list[Batch]] = defaultdict(list)
+    for batch in batches:
+        for identity in storage.folder_identities(batch.output):
+            found[identity].append(batch)
+    return found
 
 
 def _included(batch: Batch, other: Batch) -> str:
@@ -278,13 +294,14 @@ def survey(
             counts[batch.name][item.status if isinstance(item, Outcome) else None] += 1
             places.add(batch.name, item.input, item.output)
     mistakes = places.mistakes + places.overwritten()
-    batches = [each.batch for each in plans]
-    mistakes += [
-        _included(batch, other)
-        for batch in batches
-        for other in batches
-        if places.reads_from(batch.name, batch.input, other.output)
-    ]
+    by_folder = _by_folder(each.batch for each in plans)
+    included = (
+        _included(each.batch, other)
+        for each in plans
+        for folder in places.folders_read(each.batch.name, each.batch.input) & by_folder.keys()
+        for other in by_folder[folder]
+    )
+    mistakes += sorted(set(included))
     if len(mistakes) > _MISTAKES_SHOWN:
         mistakes[_MISTAKES_SHOWN:] = [f"... and {len(mistakes) - _MISTAKES_SHOWN} more like these"]
     if mistakes:

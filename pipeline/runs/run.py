@@ -303,6 +303,7 @@ class Run:
             self._options.max_pixels,
             self._options.storage_deadline,
             self._options.image_deadline,
+            self._options.memory_in_bytes,
         )
         (
             pipeline

@@ -45,11 +45,20 @@ class BeamFileSystems(Storage):
         """Say what an error means. Beam's own error holds the real one of each file."""
         if isinstance(error, BeamIOError) and error.exception_details:
             return self.reason(next(iter(error.exception_details.values())))
+        if "apache-beam[" in str(error) or "Unable to get filesystem" in str(error):
+            # Beam's own sentences name its packages, whatever the scheme.
+            return (
+                "its scheme is that of no storage that is installed here; a file of the web must"
+                " be downloaded first"
+            )
         return super().reason(error)
 
     def mistake_in(self, location: str) -> str | None:
         try:
             FileSystems.get_filesystem(location)
-        except ValueError:
-            return f"{location} is in no storage that Beam knows; is its scheme right?"
+        except Exception:  # also where a package that Beam needs for the scheme is missing
+            return (
+                f"{location} is in no storage that is installed here; is its scheme right? A file"
+                " of the web must be downloaded first"
+            )
         return super().mistake_in(location)

@@ -21,6 +21,9 @@ from stylebeam.pipeline.storage.contract import (
 )
 from stylebeam.pipeline.storage.patterns import reaches
 
+# Linux and macOS have this limit, whatever the file system.
+_LONGEST_NAME = 255
+
 
 class LocalDisk(Storage):
     """The file system of this machine. There are no deadlines for a disk."""
@@ -120,6 +123,11 @@ class LocalDisk(Storage):
                     raise StorageError(f"{file.path} cannot be removed: {reason}.") from error
 
     def mistake_in(self, location: str) -> str | None:
+        for name in location.split("/"):
+            if (length := len(os.fsencode(name))) > _LONGEST_NAME:
+                return (
+                    f"{name[:40]}... is a name of {length} bytes, and a disk takes {_LONGEST_NAME}"
+                )
         return None
 
     def normalize(self, location: str) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stylebeam.transforms.checkpoints import (
     DISTILLED_VGG,
@@ -17,6 +19,7 @@ from stylebeam.transforms.checkpoints import (
     CheckpointError,
     Style,
     parse_checkpoint,
+    read_checkpoint_file,
     save_checkpoint,
     shipped_checkpoints,
 )
@@ -82,7 +85,7 @@ def test_a_checkpoint_whose_tensors_fit_no_network_is_refused(network, tensors, 
         Checkpoint(network, tensors, {"style": Style()}).build()
 
 
-@pytest.mark.parametrize("dtype", [torch.int8, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_weights_of_any_dtype_are_converted_to_float32(
     two_styles_path: Path, dtype: torch.dtype
 ) -> None:
@@ -235,3 +238,74 @@ def test_shipped_checkpoints_are_valid_small_and_say_how_they_were_trained() -> 
             facts = {key: value for key, value in training.items() if key not in ("title", "year")}
             assert "/" not in json.dumps(facts), "a path of the machine that trained"
         checkpoint.build()
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64])
+def test_weights_that_are_no_floating_point_numbers_are_refused(
+    two_styles_path: Path, dtype: torch.dtype
+) -> None:
+    checkpoint = parse_checkpoint(two_styles_path.read_bytes())
+    tensors = {name: tensor.to(dtype) for name, tensor in checkpoint.tensors.items()}
+    with pytest.raises(CheckpointError, match=r"holds \w+ numbers, not floating-point ones"):
+        replace(checkpoint, tensors=tensors).build()
+    vectors = {name: Style(style.vector.to(dtype)) for name, style in checkpoint.styles.items()}
+    with pytest.raises(CheckpointError, match="vector is not of floating-point numbers"):
+        replace(checkpoint, styles=vectors).build()
+
+
+@pytest.mark.parametrize("name", ["network.surplus", "surplus", "style.surplus"])
+def test_surplus_tensors_are_refused(two_styles_path: Path, name: str) -> None:
+    data = two_styles_path.read_bytes()
+    header = json.loads(data[8 : 8 + struct.unpack_from("<Q", data)[0]])
+    tensors = {**safetensors.torch.load(data), name: torch.zeros(2)}
+    more = safetensors.torch.save(tensors, header["__metadata__"])
+    with pytest.raises(CheckpointError, match="surplus"):
+        parse_checkpoint(more).build()
+
+
+def test_a_large_checkpoint_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.safetensors"
+    with path.open("wb") as file:
+        file.truncate(50 * 2**30)  # sparse
+    with pytest.raises(CheckpointError, match=r"51,200 MiB, and a checkpoint has at most 1,024"):
+        read_checkpoint_file(path)
+
+
+METADATA = st.dictionaries(
+    st.sampled_from(["format", "network", "arguments", "styles", "recipe", "about"]),
+    st.sampled_from(
+        [
+            "stylebeam-2",
+            "stylebeam-loss-network-2",
+            "multi_style",
+            "johnson",
+            "{}",
+            "[]",
+            "null",
+            '{"one": {}}',
+            '{"one": 3}',
+            '{"channels": "x"}',
+            '{"channels": -1}',
+            "[" * 5000,
+            "1e999",
+        ]
+    ),
+)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@given(METADATA, st.binary(max_size=40), st.integers(0, 2**64 - 1))
+def test_any_header_is_a_checkpoint_or_a_sentence(
+    metadata: dict[str, str], noise: bytes, length: int
+) -> None:
+    tensors = {"network.out.bias": torch.zeros(3), "style.one": torch.zeros(0)}
+    whole = safetensors.torch.save(tensors, metadata)
+    for data in (whole, noise, struct.pack("<Q", length) + noise, whole[:9] + noise + whole[9:]):
+        try:
+            parse_checkpoint(data).build()
+        except CheckpointError as error:
+            sentence = str(error)
+        else:
+            continue
+        assert "object" not in sentence
+        assert "KeyError" not in sentence

@@ -2,6 +2,9 @@
 
 import importlib.metadata
 import importlib.util
+import sys
+from types import ModuleType
+from typing import cast
 
 import torch
 
@@ -22,6 +25,9 @@ HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
 """Whether OpenVINO is installed."""
 
 if HAS_OPENVINO:
+    # OpenVINO's converter, which it imports itself, would look up and contact Google Analytics.
+    # Without this module, it uses a stub in its place.
+    sys.modules.setdefault("openvino_telemetry", cast(ModuleType, None))
     from stylebeam.transforms.backends.openvino import OpenVinoBackend
 
 

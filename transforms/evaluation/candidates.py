@@ -8,7 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stylebeam.transforms.checkpoints import Checkpoint, CheckpointError, parse_checkpoint
+from stylebeam.transforms.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    parse_checkpoint,
+    read_checkpoint_file,
+)
 from stylebeam.transforms.evaluation.config import EvaluationConfig
 from stylebeam.transforms.evaluation.images import ContentImage
 from stylebeam.transforms.networks.style_network import StyleNetwork
@@ -56,7 +61,7 @@ def read_checkpoints(config: EvaluationConfig) -> Iterator[tuple[str, Checkpoint
     """
     for path in config.checkpoints:
         try:
-            checkpoint = parse_checkpoint(path.read_bytes())
+            checkpoint = parse_checkpoint(read_checkpoint_file(path))
             yield path.stem, checkpoint, checkpoint.build()
         except (OSError, CheckpointError) as error:
             raise ConfigValueError(f"checkpoints: {path} cannot be read: {error}") from error

@@ -31,7 +31,9 @@ from stylebeam.transforms.checkpoints import (
     DISTILLED_VGG,
     Checkpoint,
     CheckpointError,
+    misfit,
     parse_checkpoint,
+    read_checkpoint_file,
     save_checkpoint,
 )
 from stylebeam.transforms.losses.pooling import average_pool
@@ -231,10 +233,12 @@ def load_distilled_vgg(layers: Iterable[str], weights: Path = SHIPPED_WEIGHTS) -
     """
     network = DistilledVgg(layers)
     tensors = _read(weights).tensors
-    try:
-        network.load_state_dict({name: tensors[name].float() for name in network.state_dict()})
-    except (KeyError, RuntimeError) as error:
-        raise _unreadable(weights, error) from error
+    expected = network.state_dict()
+    # Fewer layers need fewer tensors.
+    used = {name: tensors[name] for name in expected if name in tensors}
+    if mistake := misfit(used, expected):
+        raise _unreadable(weights, mistake)
+    network.load_state_dict({name: tensor.float() for name, tensor in used.items()})
     return network.eval().requires_grad_(False)
 
 
@@ -245,7 +249,7 @@ def _read(weights: Path) -> Checkpoint:
         WeightsUnavailableError: the file cannot be read, or holds something else.
     """
     try:
-        checkpoint = parse_checkpoint(weights.read_bytes())
+        checkpoint = parse_checkpoint(read_checkpoint_file(weights))
     except (OSError, CheckpointError) as error:
         raise _unreadable(weights, error) from error
     if checkpoint.network != DISTILLED_VGG:

@@ -154,6 +154,8 @@ def _convolutions(name: VggName, content: Any, file: WeightsFile) -> dict[str, T
             raise unfit(name, file, f"it has no {file_key}")
         if not isinstance(values, Tensor) or values.shape != shapes[key]:
             raise unfit(name, file, f"{file_key} is not a tensor of shape {tuple(shapes[key])}")
+        if not values.is_floating_point():
+            raise unfit(name, file, f"{file_key} does not hold floating-point numbers")
         weights[key] = values.float()
     for key in ("features.0.weight", "features.0.bias"):
         if key not in weights:

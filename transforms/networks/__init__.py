@@ -74,7 +74,13 @@ def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
         raise ValueError(f"There is no network {name!r}; there is {', '.join(_NETWORKS)}.")
     try:
         return _NETWORKS[name](**arguments)
-    except (TypeError, ValueError) as error:
+    except TypeError as error:
+        given = ", ".join(map(str, arguments)) or "none"
+        raise ValueError(
+            f"The network {name!r} cannot be built: its arguments ({given}) are not those that it"
+            " has, or a value is of another type."
+        ) from error
+    except ValueError as error:
         raise ValueError(f"The network {name!r} cannot be built: {error}.") from error
 
 

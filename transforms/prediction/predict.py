@@ -13,7 +13,9 @@ from torch import Tensor
 from stylebeam.transforms.checkpoints import (
     Checkpoint,
     CheckpointError,
+    misfit,
     parse_checkpoint,
+    read_checkpoint_file,
     weights_digest,
 )
 from stylebeam.transforms.images.pixels import to_unit_range
@@ -52,17 +54,23 @@ def load_predictor(path: Path = SHIPPED_PREDICTOR) -> Predictor:
         CheckpointError: the file cannot be read, or is not a predictor.
     """
     try:
-        data = path.read_bytes()
+        data = read_checkpoint_file(path)
         checkpoint = parse_checkpoint(data)
         if checkpoint.network != STYLE_PREDICTOR:
             raise CheckpointError(f"it is a checkpoint of the network {checkpoint.network}")
         network = StylePredictor(checkpoint.arguments["style_size"])
+        if mistake := misfit(checkpoint.tensors, network.state_dict()):
+            raise CheckpointError(mistake)
         network.load_state_dict(
             {name: tensor.float() for name, tensor in checkpoint.tensors.items()}
         )
         predictable = checkpoint.training["network_digest"]
-    except (OSError, KeyError, RuntimeError, CheckpointError) as error:
+    except (OSError, CheckpointError) as error:
         raise CheckpointError(f"The predictor {path} cannot be used: {error}") from error
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"The predictor {path} cannot be used: its tensors or its metadata do not fit."
+        ) from error
     return Predictor(network.eval().requires_grad_(False), weights_digest(data), predictable)
 
 

@@ -6,7 +6,12 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from stylebeam.transforms.checkpoints import Checkpoint, CheckpointError, parse_checkpoint
+from stylebeam.transforms.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    parse_checkpoint,
+    read_checkpoint_file,
+)
 from stylebeam.transforms.networks import build_network, style_size
 from stylebeam.transforms.prediction.predictor import STYLE_PREDICTOR, StylePredictor
 from stylebeam.transforms.training.any_style_config import AnyStyleTrainingConfig
@@ -50,7 +55,7 @@ def read_start(config: AnyStyleTrainingConfig) -> AnyStyleStart:
 def _read(key: str, path: Path, networks: tuple[str, ...]) -> Checkpoint:
     """Return a checkpoint of one of the networks."""
     try:
-        checkpoint = parse_checkpoint(path.read_bytes())
+        checkpoint = parse_checkpoint(read_checkpoint_file(path))
     except (OSError, CheckpointError) as error:
         raise ConfigValueError(f"{key}: {path} cannot be read: {error}") from error
     if checkpoint.network not in networks:

@@ -14,6 +14,7 @@ from stylebeam.transforms.checkpoints import (
     CheckpointError,
     Style,
     parse_checkpoint,
+    read_checkpoint_file,
     save_checkpoint,
 )
 from stylebeam.transforms.losses.color import color_loss, sample_colors
@@ -235,7 +236,7 @@ def _read_checkpoint(key: str, path: Path) -> Checkpoint:
         ConfigValueError: it cannot be read.
     """
     try:
-        checkpoint = parse_checkpoint(path.read_bytes())
+        checkpoint = parse_checkpoint(read_checkpoint_file(path))
         checkpoint.build()
     except (OSError, CheckpointError) as error:
         raise ConfigValueError(f"{key}: {path} cannot be read: {error}") from error

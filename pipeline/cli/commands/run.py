@@ -42,6 +42,7 @@ from stylebeam.pipeline.runs.planning import (
 from stylebeam.pipeline.runs.preview import preview_sheet
 from stylebeam.pipeline.runs.run import Run, RunSummary
 from stylebeam.pipeline.runs.sweep import load_sweep, write_sheets
+from stylebeam.pipeline.terminal import complain, say
 from stylebeam.pipeline.wording import counted
 from stylebeam.transforms.hardware.devices import DeviceName, choose_device
 
@@ -57,18 +58,15 @@ def run(args: argparse.Namespace) -> int:
         plans = [each for each in job.plans if each.has_work]
         computing = _computation_lines(plans, device, total(counts)) if plans else []
         if not _continues(args):
-            print(*plan_lines(job.plans, counts), *computing, sep="\n", file=messages, flush=True)
+            say(*plan_lines(job.plans, counts), *computing, file=messages)
         return _display(counts)
 
-    def say(text: str) -> None:
-        print(f"stylebeam: {text}", file=sys.stderr, flush=True)
-
-    summary = job.run(announce, say if args.wait else None, args.run_folder)
+    summary = job.run(announce, complain if args.wait else None, args.run_folder)
     if args.json:
-        print(to_json(summary))
+        say(to_json(summary))
     elif any(each.has_work for each in job.plans):
         print_summary(summary, Console())
-        print(*report_lines(summary), sep="\n")
+        say(*report_lines(summary))
     return _exit_code(summary)
 
 
@@ -77,11 +75,10 @@ def validate(args: argparse.Namespace) -> int:
     config, plans = load_and_resolve(args.config, RunConfig, args.set, resolve)
     refused = Refused()
     counts = survey(plans, refused.add)
-    print(*plan_lines(plans, counts), *refused.lines(), sep="\n", flush=True)
+    say(*plan_lines(plans, counts), *refused.lines())
     if not args.quick:
-        for line in estimate_lines(estimate(config.run, plans, total(counts), _print_tried)):
-            print(line)
-    print("The config is valid.")
+        say(*estimate_lines(estimate(config.run, plans, total(counts), _print_tried)))
+    say("The config is valid.")
     return exit_codes.DONE
 
 
@@ -94,11 +91,11 @@ def preview(args: argparse.Namespace) -> int:
     def tried(batch_plan: BatchPlan, few: Excerpts) -> None:
         _print_tried(batch_plan, few)
         if not few.to_do:
-            print(f"{batch_plan.batch.name}: no photo is to be done, so none is shown.")
+            say(f"{batch_plan.batch.name}: no photo is to be done, so none is shown.")
 
     sheet = preview_sheet(config.run, plans, tried)
     if sheet is None:
-        print("stylebeam: no photo can be shown; no contact sheet is written.", file=sys.stderr)
+        complain("no photo can be shown; no contact sheet is written.")
         return exit_codes.FAILED
     write_sheet(sheet, args.output)
     return exit_codes.DONE
@@ -124,24 +121,22 @@ def sweep(args: argparse.Namespace) -> int:
         counts = dict(cells_run.survey([loaded.sheets], sheets.append))
         images = images_only(loaded.sheets, counts).total()
         del counts[batch.name]
-        print(
+        say(
             f"{batch.name}: {counted(images, 'image')} in {batch.input}, each stylized in"
-            f" {len(plans)} ways"
+            f" {len(plans)} ways",
+            *beside_images_lines(loaded.sheets.listing),
+            *record_lines(plans),
         )
-        for line in beside_images_lines(loaded.sheets.listing):
-            print(line)
-        for line in record_lines(plans):
-            print(line)
         if not images:
-            print(no_images_line(batch.input))
+            say(no_images_line(batch.input))
             return exit_codes.DONE
-        print(*_computation_lines(plans, device, total(counts)), sep="\n", flush=True)
+        say(*_computation_lines(plans, device, total(counts)))
         summary = cells_run.execute(_display(counts))
         leases.check()
         print_summary(summary, Console())
         if not summary.stopped:
             write_sheets(loaded, sheets)
-            print(f"The contact sheet of each image is in {batch.output}.")
+            say(f"The contact sheet of each image is in {batch.output}.")
     return _exit_code(summary)
 
 
@@ -151,8 +146,7 @@ def _continues(args: argparse.Namespace) -> bool:
 
 
 def _print_tried(batch_plan: BatchPlan, few: Excerpts) -> None:
-    for line in tried_lines(batch_plan.batch.name, few):
-        print(line)
+    say(*tried_lines(batch_plan.batch.name, few))
 
 
 def _display(counts: Counts) -> Display:
@@ -180,9 +174,6 @@ def _computation_lines(
 def _exit_code(summary: RunSummary) -> int:
     """Return the exit code of a run, and print a message if it was stopped."""
     if summary.stopped:
-        print(
-            f"stylebeam: stopped early: {summary.stopped}. Run the same command again to continue.",
-            file=sys.stderr,
-        )
+        complain(f"stopped early: {summary.stopped}. Run the same command again to continue.")
         return exit_codes.FAILED
     return exit_codes.SOME_FAILED if summary.failed else exit_codes.DONE

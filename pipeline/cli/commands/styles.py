@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import stylebeam
-from stylebeam.pipeline import storage
+from stylebeam.pipeline.bounded import MOST_IMAGE_BYTES, read_bounded
 from stylebeam.pipeline.cli import exit_codes
 from stylebeam.pipeline.cli.outputs import check_output, write_sheet
 from stylebeam.pipeline.config.file import ConfigError
@@ -14,6 +14,7 @@ from stylebeam.pipeline.methods.checkpoints import EXTENSION
 from stylebeam.pipeline.methods.predicted_styles import predicted_checkpoint
 from stylebeam.pipeline.methods.refined_styles import known_photo
 from stylebeam.pipeline.runs.preview import sample_photographs, styles_sheet
+from stylebeam.pipeline.terminal import say
 from stylebeam.transforms.checkpoints import save_checkpoint
 from stylebeam.transforms.hardware.devices import choose_device
 from stylebeam.transforms.images.decoding import decode
@@ -25,13 +26,17 @@ def styles(args: argparse.Namespace) -> int:
         return _write_style(args)
     if args.sheet:
         check_output(args.sheet, [args.photo] if args.photo else [])
-        photos = [decode(storage.read(args.photo)).pixels] if args.photo else sample_photographs()
+        photos = (
+            [decode(read_bounded(args.photo, MOST_IMAGE_BYTES, "an image")).pixels]
+            if args.photo
+            else sample_photographs()
+        )
         write_sheet(styles_sheet(photos, choose_device("auto")), args.sheet)
         return exit_codes.DONE
     for each in stylebeam.list_styles():
-        print(f"{each.name}: {each.description}")
+        say(f"{each.name}: {each.description}")
     for each in stylebeam.list_super_resolution():
-        print(f"{each.name}: {each.description}")
+        say(f"{each.name}: {each.description}")
     return exit_codes.DONE
 
 
@@ -54,5 +59,5 @@ def _write_style(args: argparse.Namespace) -> int:
 
 def schema(args: argparse.Namespace) -> int:
     """Print the JSON Schema of a kind of config."""
-    print(json.dumps(schema_of(args.kind), indent=2))
+    say(*json.dumps(schema_of(args.kind), indent=2).splitlines())
     return exit_codes.DONE

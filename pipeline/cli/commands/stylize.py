@@ -7,19 +7,25 @@ import sys
 import stylebeam
 from stylebeam.opening import open_options
 from stylebeam.pipeline import storage
+from stylebeam.pipeline.bounded import MOST_IMAGE_BYTES, read_bounded
 from stylebeam.pipeline.cli import exit_codes
 from stylebeam.pipeline.cli.outputs import check_output, format_of
 from stylebeam.pipeline.config.file import ConfigError, load_config
 from stylebeam.pipeline.methods import METHODS
 from stylebeam.pipeline.methods.validation import validate_options
+from stylebeam.pipeline.terminal import discard, say
 from stylebeam.transforms.engine import Engine
 from stylebeam.transforms.images.decoding import decode
 from stylebeam.transforms.images.encoding import encode
-from stylebeam.transforms.images.formats import FORMATS
+from stylebeam.transforms.images.formats import FORMATS, ImageError
 
 
 def stylize(args: argparse.Namespace) -> int:
     """Stylize one photo."""
+    if args.output == "-" and sys.stdout is None:
+        raise ConfigError(["standard output is closed, so the picture cannot be written to it"])
+    if args.input == "-" and sys.stdin is None:
+        raise ConfigError(["standard input is closed, so no photo can be read from it"])
     if args.output != "-":
         if args.format is not None:
             raise ConfigError(
@@ -27,15 +33,47 @@ def stylize(args: argparse.Namespace) -> int:
             )
         check_output(args.output, [args.input])
     engine = _optimization(args) if _optimizes(args) else _style(args)
-    data = sys.stdin.buffer.read() if args.input == "-" else storage.read(args.input)
+    if args.input == "-":
+        data = _standard_input()
+    else:
+        data = read_bounded(args.input, MOST_IMAGE_BYTES, "an image")
     image_format = args.format or format_of(args.output) or "png"
     picture = engine(decode(data, args.max_pixels, FORMATS[image_format].check_size))
     encoded = encode(picture, image_format, args.quality)
     if args.output == "-":
-        sys.stdout.buffer.write(encoded)
+        _write_to_standard_output(encoded)
     else:
         storage.write(args.output, encoded, f"image/{image_format}")
     return exit_codes.DONE
+
+
+def _standard_input() -> bytes:
+    """Return the photo on standard input, which can be endless.
+
+    Raises:
+        ImageError: it is larger than any photo.
+    """
+    data = sys.stdin.buffer.read(MOST_IMAGE_BYTES + 1)
+    if len(data) > MOST_IMAGE_BYTES:
+        raise ImageError(
+            f"Standard input has more than {MOST_IMAGE_BYTES // 2**30} GiB, unlike any photo."
+        )
+    return data
+
+
+def _write_to_standard_output(data: bytes) -> None:
+    """Write a picture to standard output.
+
+    Raises:
+        OSError: not all of it can be written; a reader that has gone is such an error, too.
+    """
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        discard(sys.stdout)
+        reason = (error.strerror or str(error)).lower()
+        raise OSError(f"The picture cannot be written to standard output: {reason}.") from error
 
 
 def _optimizes(args: argparse.Namespace) -> bool:
@@ -43,13 +81,13 @@ def _optimizes(args: argparse.Namespace) -> bool:
     if args.optimize or not args.style_image:
         return bool(args.optimize)
     if args.set:
-        print(
+        say(
             "--set sets an option of the optimization, so the photo is optimized. Add --optimize:"
             " the next release will require it.",
             file=sys.stderr,
         )
         return True
-    print(
+    say(
         "The style is predicted from the painting. To optimize the photo towards it, as releases"
         " before this one did, add --optimize.",
         file=sys.stderr,

@@ -7,6 +7,7 @@ import json
 from stylebeam.pipeline.archive.inputs import StoredImage, stored_images
 from stylebeam.pipeline.cli import exit_codes
 from stylebeam.pipeline.config.file import load_config
+from stylebeam.pipeline.terminal import say
 from stylebeam.transforms.distillation.distill import DistillationConfig
 from stylebeam.transforms.distillation.distill import distill as distill_network
 from stylebeam.transforms.evaluation.config import EvaluationConfig
@@ -29,30 +30,30 @@ def train(args: argparse.Namespace) -> int:
         if (value := getattr(args, key)) is not None
     ]
     config = load_config(args.config, StyleTrainingConfig, [*args.set, *settings])
-    checkpoint = train_network(config, _print, _photos)
+    checkpoint = train_network(config, say, _photos)
     use = f"style: {config.output}"
     if len(checkpoint.styles) > 1:
         use = f"checkpoint: {config.output}, style: {list(checkpoint.styles)[-1]}"
-    print(f"The checkpoint is in {config.output}. Use it as fast: {{{use}}}.")
+    say(f"The checkpoint is in {config.output}. Use it as fast: {{{use}}}.")
     return exit_codes.DONE
 
 
 def train_any_style(args: argparse.Namespace) -> int:
     """Train a network for any painting, and the network that predicts styles."""
     config = load_config(args.config, AnyStyleTrainingConfig, args.set)
-    checkpoint = train_any_style_network(config, _print, _photos)
-    print(f"The checkpoint is in {config.output}, the predictor of styles in {config.predictor}.")
+    checkpoint = train_any_style_network(config, say, _photos)
+    say(f"The checkpoint is in {config.output}, the predictor of styles in {config.predictor}.")
     if checkpoint.styles:
         style = next(iter(checkpoint.styles))
-        print(f"Use a named style as fast: {{checkpoint: {config.output}, style: {style}}}.")
+        say(f"Use a named style as fast: {{checkpoint: {config.output}, style: {style}}}.")
     return exit_codes.DONE
 
 
 def train_super_resolution(args: argparse.Namespace) -> int:
     """Train a super-resolution network."""
     config = load_config(args.config, SuperResolutionTrainingConfig, args.set)
-    train_super_resolution_network(config, _print, _photos)
-    print(
+    train_super_resolution_network(config, say, _photos)
+    say(
         f"The checkpoint is in {config.output}. Use it with method: super_resolution, as"
         f" super_resolution: {{checkpoint: {config.output}}}."
     )
@@ -62,31 +63,26 @@ def train_super_resolution(args: argparse.Namespace) -> int:
 def evaluate(args: argparse.Namespace) -> int:
     """Measure style networks on photos."""
     config = load_config(args.config, EvaluationConfig, args.set)
-    print(evaluate_checkpoints(config, report=_print))
-    print(f"The tables are in {config.output / 'table.md'}, pictures in grid_1.png beside it.")
+    say(*evaluate_checkpoints(config, report=say).splitlines())
+    say(f"The tables are in {config.output / 'table.md'}, pictures in grid_1.png beside it.")
     return exit_codes.DONE
 
 
 def distill(args: argparse.Namespace) -> int:
     """Train a distilled VGG."""
     config = load_config(args.config, DistillationConfig, args.set)
-    unexplained = distill_network(config, report=_print)
-    print(f"The loss network is in {config.output}. Unexplained variance on held-out images:")
+    unexplained = distill_network(config, report=say)
+    say(f"The loss network is in {config.output}. Unexplained variance on held-out images:")
     for kind, layers in unexplained.items():
-        print(f"  {kind}: " + ", ".join(f"{layer} {part:.1%}" for layer, part in layers.items()))
+        say(f"  {kind}: " + ", ".join(f"{layer} {part:.1%}" for layer, part in layers.items()))
     return exit_codes.DONE
 
 
 @functools.cache
 def _note(line: str) -> None:
     """Print a note; once, since a training lists its photos several times."""
-    _print(f"note: {line}")
+    say(f"note: {line}")
 
 
 def _photos(location: str) -> list[StoredImage]:
     return stored_images(location, _note)
-
-
-def _print(line: str) -> None:
-    """Print a line at once, also if standard output is not a terminal."""
-    print(line, flush=True)

@@ -192,7 +192,7 @@ BATCH = "batches: [{name: x, input: photos, output: out, fast: {style: style.saf
             "config.yaml:4: run.device: this key is already in line 3",
         ),
         ("batches: {{ photos }}", [], "config.yaml:1: a key must be text"),
-        ("a: &a [*a]", [], "config.yaml: this is nested too deeply, or within itself"),
+        ("a: &a [*a]", [], "config.yaml:1: this value contains itself, through an alias"),
         ("a: [" * 3000, [], "config.yaml: this is nested too deeply"),
         ("a: \x07", [], "config.yaml:1: the character U+0007 is not allowed"),
         (BATCH, ["run.max_pixels=1\nfoo: 2"], "this is more than one value"),

@@ -24,14 +24,14 @@ def run(*settings: str) -> dict[str, str | None]:
 
 
 def test_a_photo_too_large_even_for_tiles_fails_with_advice(one_batch: Path) -> None:
-    errors = run("run.memory=0.0000001")
+    errors = run("run.memory=0.00005")
     assert set(errors) == set(SIZES)
     # The memory is that of all photos at once, one on each core.
     cores = torch.get_num_threads()
-    memory = "run.memory (1e-07 GB)"
+    memory = "run.memory (5e-05 GB)"
     if cores > 1:
         memory = (
-            f"the {1e-7 / cores:.3g} GB of {memory} that each of {cores} images at once may take"
+            f"the {5e-5 / cores:.3g} GB of {memory} that each of {cores} images at once may take"
         )
     for error in errors.values():
         assert f"GB, more than {memory}. fast.statistics: thumbnail and" in error
