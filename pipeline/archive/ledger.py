@@ -29,6 +29,7 @@ def write_run(output: str, batches: Sequence[Mapping[str, Any]]) -> None:
     Raises:
         StorageError: the record cannot be written.
     """
+    storage.refuse_links(output, storage.join(output, _RUN))
     text = json.dumps({"batches": batches}, indent=2) + "\n"
     storage.write(storage.join(output, _RUN), text.encode(), "application/json")
 

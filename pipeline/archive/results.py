@@ -73,9 +73,13 @@ class Results:
             StorageError: the folder cannot be listed, or its stamps cannot be read.
         """
         self._closed: dict[str, str] = {}
-        files = storage.walk(
-            folder, storage.everything_in(folder), unreadable=self._closed.__setitem__
-        )
+
+        def enter(path: str, is_link: bool) -> bool:
+            if is_link:
+                self._closed[path] = f"{path} is a link to a folder, which is not followed."
+            return not is_link
+
+        files = storage.walk(folder, storage.everything_in(folder), enter, self._closed.__setitem__)
         match storage.stamp_place(folder):
             case StampPlace.FILE:
                 found = _stamped_results(files)
@@ -93,7 +97,7 @@ class Results:
         return None
 
 
-def write_result(task: Task, image_format: str, data: bytes, deadline: float) -> None:
+def write_result(task: Task, image_format: str, data: bytes) -> None:
     """Write a task's output with its stamp, so that a later run knows what it was made from.
 
     Raises:
@@ -103,6 +107,7 @@ def write_result(task: Task, image_format: str, data: bytes, deadline: float) ->
     # The plan is checked for this. But it may have been made on another machine, or long ago.
     if storage.same_place(task.output, task.input):
         raise storage.StorageError(f"{task.output} is the input; inputs are never overwritten.")
+    storage.refuse_links(task.folder, task.output)
     if storage.stamp_place(task.folder) is StampPlace.JOURNAL:
         with storage.errors_of(task.input, "read"):
             modified = os.stat(task.input).st_mtime_ns if task.keep_time else None
@@ -111,7 +116,7 @@ def write_result(task: Task, image_format: str, data: bytes, deadline: float) ->
             journal.write_output(task.folder, task.output, data, task.stamp, is_new, modified)
     else:
         mime_type = f"image/{image_format}"
-        storage.write(task.output, data, mime_type, task.stamp, task.replaces, deadline)
+        storage.write(task.output, data, mime_type, task.stamp, task.replaces)
 
 
 def tidy(folder: str) -> None:

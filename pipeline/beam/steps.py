@@ -35,7 +35,7 @@ class Limits:
 
     Attributes:
         max_pixels: images with more pixels fail before they are decoded.
-        storage_deadline: seconds for which a read or write is tried again.
+        storage_deadline: seconds within which a read or write must be done.
     """
 
     max_pixels: int = DEFAULT_MAX_PIXELS
@@ -81,7 +81,8 @@ def read_image(
         return watch.record(task.outcome("skipped", 0.0, error=f"It was not started: {reason}."))
     started = time.monotonic()
     try:
-        data = storage.read(task.input, limits.storage_deadline)
+        storage.set_deadline(limits.storage_deadline)
+        data = storage.read(task.input)
         photo = decode(data, limits.max_pixels, size_check(recipes[task.recipe]))
     except (storage.StorageError, ImageError) as error:
         seconds = time.monotonic() - started
@@ -100,7 +101,8 @@ def write_image(
     recipe, picture = recipes[task.recipe], made.photo
     try:
         data = encode(picture, recipe.format, recipe.quality, keep_gps=recipe.gps == "keep")
-        write_result(task, recipe.format, data, limits.storage_deadline)
+        storage.set_deadline(limits.storage_deadline)
+        write_result(task, recipe.format, data)
     except (storage.StorageError, ImageError) as error:
         seconds = made.seconds + time.monotonic() - started
         return watch.record(task.outcome("failed", seconds, picture.size, str(error)))

@@ -1,7 +1,7 @@
 """The whole job of a config: load it, plan it, run it, and write the reports."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -13,6 +13,7 @@ from stylebeam.pipeline.report import write_report
 from stylebeam.pipeline.runs.display import Display
 from stylebeam.pipeline.runs.planning import BatchPlan, Counts, output_folders, resolve
 from stylebeam.pipeline.runs.run import Run, RunSummary
+from stylebeam.pipeline.storage import StorageError
 from stylebeam.transforms.hardware.devices import choose_device
 
 
@@ -71,16 +72,21 @@ class Job:
         Raises:
             ConfigError: two images would be written to one place, or one over an input.
             RunFailedError: the pipeline did not finish.
-            StorageError: an input cannot be listed, or an output cannot be written.
+            StorageError: an input cannot be listed, or an output cannot be written. (If only a
+                report cannot be written, the summary says so.)
         """
         with Run(self.config.run, self.plans, self.beam_options) as run:
             display = announce(run.survey())
             if not any(each.has_work for each in self.plans):
                 return RunSummary.of_nothing(self.plans)
             summary = run.execute(display)
+        unwritten = []
         for folder in sorted(set(output_folders(self.plans).values())):
-            write_report(folder, self.config.run.max_pixels)
-        return summary
+            try:
+                write_report(folder, self.config.run.max_pixels)
+            except StorageError as error:
+                unwritten.append(f"There is no report of this run in {folder}: {error}")
+        return replace(summary, unwritten_reports=tuple(unwritten))
 
 
 def run(

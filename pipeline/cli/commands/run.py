@@ -54,7 +54,10 @@ def run(args: argparse.Namespace) -> int:
         print(to_json(summary))
     elif any(each.has_work for each in job.plans):
         print_summary(summary, Console())
-        print(*report_lines(summary), sep="\n")
+        if not summary.unwritten_reports:
+            print(*report_lines(summary), sep="\n")
+    for mistake in summary.unwritten_reports:
+        print(f"stylebeam: {mistake}", file=sys.stderr)
     return _exit_code(summary)
 
 
@@ -157,5 +160,7 @@ def _exit_code(summary: RunSummary) -> int:
             f"stylebeam: stopped early: {summary.stopped}. Run the same command again to continue.",
             file=sys.stderr,
         )
+        return exit_codes.FAILED
+    if summary.unwritten_reports:
         return exit_codes.FAILED
     return exit_codes.SOME_FAILED if summary.failed else exit_codes.DONE
