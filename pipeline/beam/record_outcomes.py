@@ -32,7 +32,7 @@ class RecordOutcomes(beam.PTransform):
 
     def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[None]:
         """Write the outcomes."""
-        folders = self._folders
+        folders, seconds = self._folders, self._storage_deadline
         # An empty line is not an outcome; it makes sure that each folder has a record.
         empty = outcomes.pipeline | "EveryFolder" >> beam.Create(
             [(folder, "") for folder in sorted(set(folders.values()))]
@@ -45,7 +45,7 @@ class RecordOutcomes(beam.PTransform):
             (empty, lines)
             | "AllLines" >> beam.Flatten()
             | "GroupByFolder" >> beam.GroupByKey()
-            | "WriteRecords" >> beam.MapTuple(_write, self._storage_deadline)
+            | "WriteRecords" >> beam.MapTuple(lambda folder, found: _write(folder, found, seconds))
         )
 
 
