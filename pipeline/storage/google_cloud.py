@@ -258,10 +258,10 @@ def _words_of(error: GoogleAPICallError | InvalidResponse) -> str:
         words = error.response.json()["error"]["message"]
     except (AttributeError, ValueError, LookupError, TypeError):
         words = _ADDRESS.sub("", getattr(error, "message", None) or "")
+        # In parentheses are the client's words, for programmers.
+        words = re.split(r"(?:^|: )\(", words)[0]
         if "<" in words:
             found = _MARKUP_MESSAGE.search(words)
             words = found[2] if found else ""
-        # In parentheses are the client's words, for programmers.
-        words = re.split(r"(?:^|: )\(", words)[0]
     words = _ADDRESS.sub("", str(words)).rstrip(". \n")
     return textwrap.shorten(words, _WORDS_SHOWN, placeholder=" …")

@@ -326,7 +326,7 @@ def test_a_denied_access_is_told_in_the_words_of_the_storage(
         lambda: list(storage.list_files("gs://archive", "gs://archive/**")),
     ]
     # Whole words, and no address.
-    words = r": access is denied \(403\): (no access to this object, )+no access to this …\.$"
+    words = r": access is denied \(403\): (no access to this object, )+no access to …\.$"
     with FaultyProxy(emulator, lambda request: "403") as proxy:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
         use_storage(monkeypatch, "gs", GoogleCloudStorage())
