@@ -10,6 +10,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from PIL import Image
 
+from stylebeam.pipeline.storage import DEFAULT_DEADLINE, set_deadline
 from stylebeam.pipeline.storage.google_cloud import GoogleCloudStorage
 from stylebeam.transforms.checkpoints import Checkpoint, Style, save_checkpoint
 from stylebeam.transforms.losses.vgg import Vgg
@@ -31,6 +32,12 @@ _SHARED = Path(__file__).parents[2] / "shared"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option for the number of times that tests kill a run."""
     parser.addoption("--kills", type=int, default=3, help="how often to kill a run")
+
+
+@pytest.fixture(autouse=True)
+def default_deadline() -> None:
+    """The deadline of storages that another test may have changed."""
+    set_deadline(DEFAULT_DEADLINE)
 
 
 @pytest.fixture(scope="session")

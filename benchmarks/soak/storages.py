@@ -13,7 +13,7 @@ from google.cloud import storage
 
 from benchmarks.soak.folders import BucketFolder, DiskFolder, Folder
 from tests.helpers.emulator import running_emulator
-from tests.helpers.faulty_proxy import FAULTS, TRICKLE, FaultyProxy, Request
+from tests.helpers.faulty_proxy import FAULTS, FaultyProxy, Request
 
 _VOLUME_SIZE = "256m"
 _CREDENTIALS = {
@@ -67,7 +67,7 @@ def bucket(base: Path) -> Iterator[Place]:
     share, generator = 0.0, random.Random(0)
 
     def choose(request: Request) -> str | None:
-        faults = (*FAULTS, TRICKLE)
+        faults = (*FAULTS, "trickle")
         return generator.choice(faults) if generator.random() < share else None
 
     def set_faults(new_share: float, new_generator: random.Random) -> None:

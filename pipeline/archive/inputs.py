@@ -59,6 +59,21 @@ def mistake_in(location: str) -> str | None:
     return None
 
 
+def missing_from_bucket(location: str) -> str | None:
+    """Say that a folder or file of a remote storage does not exist; None if it exists.
+
+    Raises:
+        StorageError: it cannot be listed.
+    """
+    folder, pattern = pattern_of(location)
+    is_whole_bucket = "/" not in location.partition("://")[2]
+    if is_whole_bucket or _is_glob(location):
+        return None
+    if any(True for _ in storage.list_files(folder, pattern)):
+        return None
+    return f"{location} does not exist: no object has a name that starts so"
+
+
 def _instead(path: str) -> str:
     """Return the rest of a sentence about a missing path: a similar name, or where it would be."""
     folder, name = os.path.split(path)
@@ -192,7 +207,7 @@ class _Choice:
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".") and name != ".."
+    return name.startswith(".") and name not in (".", "..")
 
 
 def _mistake_of(path: str, parts: Sequence[str], top: str) -> str | None:
@@ -205,6 +220,8 @@ def _mistake_of(path: str, parts: Sequence[str], top: str) -> str | None:
     """
     if ".." in parts:
         return f"{path} has a name that leads out of any folder; rename it."
+    if "." in parts:
+        return f"{path} has a folder named . in its name, which no disk can have; rename it."
     target = storage.link_target(path)
     if target is not None and not target.startswith(f"{top.rstrip('/')}/"):
         return f"{path} is a link to {target}, outside of the input; such links are not followed."

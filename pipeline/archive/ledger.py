@@ -40,6 +40,7 @@ def write_run(output: str, batches: Sequence[Mapping[str, Any]], name: str = "")
     Raises:
         StorageError: the record cannot be written.
     """
+    storage.refuse_links(output, run_path(output))
     respelled = [_with_paths(batch, to_record) for batch in batches]
     text = json.dumps({"run": name, "batches": respelled}, indent=2) + "\n"
     storage.write(run_path(output), text.encode(), "application/json")

@@ -89,12 +89,19 @@ def delete_leftovers(output: str) -> None:
         storage.delete(file.path)
 
 
-def read_plan(path: str) -> Iterator[Task | Outcome]:
+def read_plan(
+    path: str, storage_deadline: float = storage.DEFAULT_DEADLINE
+) -> Iterator[Task | Outcome]:
     """Yield the items in a file of a plan.
+
+    Args:
+        path: of the file.
+        storage_deadline: seconds within which it must be read.
 
     Raises:
         StorageError: it cannot be read, or is damaged.
     """
+    storage.set_deadline(storage_deadline)
     for line in io.BytesIO(storage.read(path)):
         try:
             values = parse_object(line)

@@ -87,9 +87,13 @@ class Results:
         self.recovered: dict[str, Entry] = {}
         self.notes: list[str] = []
         self._closed: dict[str, str] = {}
-        files = storage.walk(
-            folder, storage.everything_in(folder), unreadable=self._closed.__setitem__
-        )
+
+        def enter(path: str, is_link: bool) -> bool:
+            if is_link:
+                self._closed[path] = f"{path} is a link to a folder, which is not followed."
+            return not is_link
+
+        files = storage.walk(folder, storage.everything_in(folder), enter, self._closed.__setitem__)
         match storage.stamp_place(folder):
             case StampPlace.FILE:
                 found = _stamped_results(files)
@@ -178,7 +182,7 @@ class Results:
         return None
 
 
-def write_result(task: Task, image_format: str, data: bytes, deadline: float) -> str | None:
+def write_result(task: Task, image_format: str, data: bytes) -> str | None:
     """Write a task's output with its stamp, so that a later run knows what it was made from.
 
     Returns:
@@ -192,6 +196,7 @@ def write_result(task: Task, image_format: str, data: bytes, deadline: float) ->
     # The plan is checked for this. But it may have been made on another machine, or long ago.
     if storage.same_place(task.output, task.input):
         raise storage.StorageError(f"{task.output} is the input; inputs are never overwritten.")
+    storage.refuse_links(task.folder, task.output)
     if storage.stamp_place(task.folder) is StampPlace.JOURNAL:
         with storage.errors_of(task.input, "read"):
             modified = os.stat(task.input).st_mtime_ns if task.keep_time else None
@@ -200,8 +205,7 @@ def write_result(task: Task, image_format: str, data: bytes, deadline: float) ->
             return journal.write_output(
                 task.folder, task.output, data, task.stamp, is_new, modified
             ).digest
-    mime_type = f"image/{image_format}"
-    storage.write(task.output, data, mime_type, task.stamp, task.replaces, deadline)
+    storage.write(task.output, data, f"image/{image_format}", task.stamp, task.replaces)
     return None
 
 

@@ -76,7 +76,7 @@ class StylizeFiles(beam.PTransform):
             max_pixels: images with more pixels, or enlarged to more, fail.
             memory: gigabytes that photos may take in each worker process; by default half of the
                 machine's.
-            storage_deadline: seconds for which a read or write is tried again.
+            storage_deadline: seconds within which a request to a remote storage must be done.
             image_deadline: seconds of work after which an image is given up and fails; by default
                 it is given up after 2 minutes without progress, and one more for each megapixel.
             **options: the method's options, as in its section of a config.
@@ -117,6 +117,7 @@ class StylizeFiles(beam.PTransform):
                     self._format,
                     self._recipes,
                     self._overwrite,
+                    self._limits.storage_deadline,
                 )
             )
             | "StylizeTasks" >> StylizeTasks(by_digest, handler, self._limits)
@@ -133,12 +134,14 @@ class _PlanFiles(beam.DoFn):
         image_format: str,
         recipes: dict[str, Recipe],
         overwrite: Overwrite,
+        storage_deadline: float,
     ) -> None:
         self._input_folder = input_folder
         self._output_folder = output_folder
         self._format = image_format
         self._recipes = recipes
         self._overwrite = overwrite
+        self._storage_deadline = storage_deadline
         self._results: Results | None = None
 
     def setup(self) -> None:
@@ -156,6 +159,7 @@ class _PlanFiles(beam.DoFn):
         if reason:
             yield replace(refused, error=reason)
             return
+        storage.set_deadline(self._storage_deadline)
         try:
             file = storage.file_at(path)
             version = file.version if file else ""

@@ -1,9 +1,10 @@
 """The step that writes the outcomes of a run, one file for each output folder."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import apache_beam as beam
 
+from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive.ledger import write_outcomes
 from stylebeam.pipeline.archive.records import Outcome
 
@@ -15,19 +16,23 @@ class RecordOutcomes(beam.PTransform):
     is left there.
     """
 
-    def __init__(self, folders: Mapping[str, str]) -> None:
+    def __init__(
+        self, folders: Mapping[str, str], storage_deadline: float = storage.DEFAULT_DEADLINE
+    ) -> None:
         """Make the transform.
 
         Args:
             folders: the output folder of each batch, by the batch's name; the same folder is always
                 written in the same way.
+            storage_deadline: seconds within which a write must be done.
         """
         super().__init__()
         self._folders = dict(folders)
+        self._storage_deadline = storage_deadline
 
     def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[None]:
         """Write the outcomes."""
-        folders = self._folders
+        folders, seconds = self._folders, self._storage_deadline
         # An empty line is not an outcome; it makes sure that each folder has a record.
         empty = outcomes.pipeline | "EveryFolder" >> beam.Create(
             [(folder, "") for folder in sorted(set(folders.values()))]
@@ -40,6 +45,10 @@ class RecordOutcomes(beam.PTransform):
             (empty, lines)
             | "AllLines" >> beam.Flatten()
             | "GroupByFolder" >> beam.GroupByKey()
-            | "WriteRecords"
-            >> beam.MapTuple(lambda folder, found: write_outcomes(folder, filter(None, found)))
+            | "WriteRecords" >> beam.MapTuple(lambda folder, found: _write(folder, found, seconds))
         )
+
+
+def _write(folder: str, lines: Iterable[str], storage_deadline: float) -> None:
+    storage.set_deadline(storage_deadline)
+    write_outcomes(folder, filter(None, lines))

@@ -36,7 +36,7 @@ class Limits:
 
     Attributes:
         max_pixels: images with more pixels fail before they are decoded.
-        storage_deadline: seconds for which a read or write is tried again.
+        storage_deadline: seconds within which a read or write must be done.
         image_deadline: seconds of work after which an image is given up; None for a limit that
             grows with its pixels.
         memory: bytes that photos may take; those that take more to decode fail before it. None for
@@ -96,7 +96,8 @@ def read_image(
     started = time.monotonic()
     try:
         IN_PROGRESS.enter("read")
-        data = storage.read(task.input, limits.storage_deadline)
+        storage.set_deadline(limits.storage_deadline)
+        data = storage.read(task.input)
         IN_PROGRESS.enter("decoded")
         photo = decode(data, limits.max_pixels, size_check(recipes[task.recipe], limits.memory))
     except Exception as error:  # Whatever a decoder raises, the other images continue.
@@ -118,7 +119,8 @@ def write_image(
         IN_PROGRESS.enter("encoded")
         data = encode(picture, recipe.format, recipe.quality, keep_gps=recipe.gps == "keep")
         IN_PROGRESS.enter("written")
-        digest = write_result(task, recipe.format, data, limits.storage_deadline)
+        storage.set_deadline(limits.storage_deadline)
+        digest = write_result(task, recipe.format, data)
     except Exception as error:  # As above.
         seconds = made.seconds + time.monotonic() - started
         reason = _reason("encoded", error)

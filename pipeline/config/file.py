@@ -80,6 +80,7 @@ def load_and_resolve(
 
     Raises:
         ConfigError: the file cannot be read, or is wrong; all mistakes at once.
+        StorageError: a folder that the config names cannot be listed.
     """
     try:
         report = _Report()
@@ -97,8 +98,6 @@ def load_and_resolve(
         if report.sentences:
             raise report.error()
         return config, resolved
-    except storage.StorageError as error:
-        raise ConfigError([str(error)]) from None
     except YamlError as error:
         raise ConfigError(error.args) from None
 
@@ -168,7 +167,10 @@ def _updated_nodes(
 
 
 def _read(path: str) -> str:
-    data = read_bounded(path, yaml_limits.MOST_BYTES, "a config")
+    try:
+        data = read_bounded(path, yaml_limits.MOST_BYTES, "a config")
+    except storage.StorageError as error:
+        raise ConfigError([str(error)]) from None
     try:
         return data.decode()
     except UnicodeDecodeError as error:

@@ -161,7 +161,8 @@ class RunOptions(Strict):
         default=DEFAULT_DEADLINE,
         gt=0,
         strict=True,
-        description="Seconds for which requests to a bucket that is too busy are tried again.",
+        description="Seconds within which each read, each write and each thousand files of a"
+        " listing in a bucket must be done, however often it is tried.",
     )
 
     image_deadline: float | None = Field(

@@ -43,7 +43,9 @@ def read_thumbnails(paths: Iterable[str], max_pixels: int) -> list[Thumbnail | s
         paths: paths or URIs of the images.
         max_pixels: images with more pixels get no thumbnail.
     """
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(
+        _THREADS, initializer=storage.set_deadline, initargs=(storage.deadline(),)
+    ) as pool:
         return list(pool.map(lambda path: _read_thumbnail(path, max_pixels), paths))
 
 

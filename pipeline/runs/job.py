@@ -1,7 +1,7 @@
 """The whole job of a config: load it, plan it, run it, and write the reports."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -15,6 +15,7 @@ from stylebeam.pipeline.runs.display import Display
 from stylebeam.pipeline.runs.planning import BatchPlan, Counts, output_folders, resolve
 from stylebeam.pipeline.runs.run import Run, RunSummary
 from stylebeam.pipeline.runs.run_folder import RunFolder
+from stylebeam.pipeline.storage import StorageError
 from stylebeam.transforms.hardware.devices import choose_device
 
 
@@ -85,7 +86,8 @@ class Job:
             LeaseHeldError: another run is writing to an output folder, and `wait` is None.
             LeaseLostError: another run has taken over an output folder, so this run was stopped.
             RunFailedError: the pipeline did not finish.
-            StorageError: an input cannot be listed, or an output cannot be written.
+            StorageError: an input cannot be listed, or an output cannot be written. (If only a
+                report cannot be written, the summary says so.)
         """
         folders = sorted(set(output_folders(self.plans).values()))
         with (
@@ -98,9 +100,13 @@ class Job:
                 return RunSummary.of_nothing(self.plans)
             summary = run.execute(display)
             leases.check()
+            unwritten = []
             for folder in folders:
-                write_report(folder, self.config.run.max_pixels)
-        return summary
+                try:
+                    write_report(folder, self.config.run.max_pixels)
+                except StorageError as error:
+                    unwritten.append(f"There is no report of this run in {folder}: {error}")
+        return replace(summary, unwritten_reports=tuple(unwritten))
 
 
 def run(

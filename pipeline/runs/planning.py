@@ -2,7 +2,6 @@
 
 import dataclasses
 import heapq
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -195,6 +194,7 @@ def resolve(
         The plans; none if there are problems, since weights are not worth a download then.
     """
     once = once or Once()
+    storage.set_deadline(config.run.storage_deadline)
     _check_folders(config, problems)
     for position, batch in enumerate(config.batches):
         for name, options in batch.sections.items():
@@ -237,12 +237,15 @@ def _check_folders(config: RunConfig, problems: Problems) -> None:
             here.add(("input",), mistake)
         else:
             readable.append((here, batch))
-        if mistake := storage.mistake_in(batch.output):
+        if mistake := storage.mistake_in_output(batch.output):
             here.add(("output",), mistake)
-        elif not storage.is_remote(batch.output) and os.path.isfile(batch.output):
-            here.add(("output",), f"{batch.output} is a file, not a folder")
         else:
             writable.append(batch)
+    # Requests are worth their time only for a config that is valid otherwise.
+    listed = [] if problems else [each for each in readable if storage.is_remote(each[1].input)]
+    for here, batch in listed:
+        if missing := inputs.missing_from_bucket(batch.input):
+            here.add(("input",), missing)
     by_folder = _by_folder(writable)
     for here, batch in readable:
         start, _ = inputs.pattern_of(batch.input)

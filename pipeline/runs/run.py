@@ -83,12 +83,14 @@ class RunSummary:
         seconds: how long the run took.
         networks_loaded: how many times a worker loaded a network; None if the runner does not say.
         stopped: why the run was stopped before its end; None if it was not.
+        unwritten_reports: a sentence for each report that could not be written.
     """
 
     batches: tuple[BatchSummary, ...]
     seconds: float
     networks_loaded: int | None
     stopped: str | None = None
+    unwritten_reports: tuple[str, ...] = ()
 
     @classmethod
     def of_nothing(cls, plans: Sequence[BatchPlan]) -> "RunSummary":
@@ -308,9 +310,10 @@ class Run:
         (
             pipeline
             | "PlanFiles" >> beam.Create(self._plan_files.paths)
-            | "ReadPlan" >> beam.FlatMap(read_plan)
+            | "ReadPlan" >> beam.FlatMap(read_plan, limits.storage_deadline)
             | "StylizeTasks" >> StylizeTasks(recipes, handler, limits, watch)
-            | "RecordOutcomes" >> RecordOutcomes(planning.output_folders(self._plans))
+            | "RecordOutcomes"
+            >> RecordOutcomes(planning.output_folders(self._plans), limits.storage_deadline)
         )
 
 

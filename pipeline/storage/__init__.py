@@ -6,20 +6,47 @@ storage must do is in `contract`.
 
 import contextlib
 import glob
+import os
 import posixpath
+import re
 from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TypeVar
 
+from stylebeam.pipeline.storage.bounds import MAX_BYTES
 from stylebeam.pipeline.storage.contract import (
-    DEFAULT_DEADLINE,
     StampPlace,
     StorageError,
     StoredFile,
     folded,
 )
+from stylebeam.pipeline.storage.deadlines import (
+    DEFAULT_DEADLINE,
+    deadline,
+    finish_in_time,
+    set_deadline,
+)
 from stylebeam.pipeline.storage.patterns import matches
 from stylebeam.pipeline.storage.registry import storage_of
 
-__all__ = ["DEFAULT_DEADLINE", "StampPlace", "StorageError", "StoredFile", "folded", "matches"]
+__all__ = [
+    "DEFAULT_DEADLINE",
+    "MAX_BYTES",
+    "StampPlace",
+    "StorageError",
+    "StoredFile",
+    "deadline",
+    "folded",
+    "matches",
+    "set_deadline",
+]
+
+T = TypeVar("T")
+
+# How many files of a listing must be found within the deadline: an archive may be of any size.
+_FILES_IN_TIME = 1000
+
+_VARIABLE = re.compile(r"(?:^|/)(\$(?:[A-Za-z_]\w*|\{\w+\}))(?=/|$)")
 
 
 def list_files(folder: str, pattern: str) -> Iterator[StoredFile]:
@@ -33,7 +60,7 @@ def list_files(folder: str, pattern: str) -> Iterator[StoredFile]:
         StorageError: a folder cannot be listed.
     """
     with errors_of(pattern, "listed"):
-        for file in storage_of(pattern).list_files(folder, pattern):
+        for file in _in_time(pattern, lambda: storage_of(pattern).list_files(folder, pattern)):
             if matches(pattern, file.path):
                 yield file
 
@@ -60,7 +87,8 @@ def walk(
         StorageError: `folder` itself cannot be listed.
     """
     with errors_of(pattern, "listed"):
-        for file in storage_of(pattern).walk(folder, pattern, enter, unreadable):
+        walk_all = storage_of(pattern).walk
+        for file in _in_time(pattern, lambda: walk_all(folder, pattern, enter, unreadable)):
             if matches(pattern, file.path):
                 yield file
 
@@ -77,7 +105,7 @@ def file_at(path: str) -> StoredFile | None:
         StorageError: it cannot be found out.
     """
     with errors_of(path, "looked up"):
-        return storage_of(path).file_at(path)
+        return _finish(path, lambda: storage_of(path).file_at(path))
 
 
 def exists(path: str) -> bool:
@@ -89,18 +117,18 @@ def exists(path: str) -> bool:
     return file_at(path) is not None
 
 
-def read(path: str, deadline: float = DEFAULT_DEADLINE) -> bytes:
+def read(path: str, max_bytes: int = MAX_BYTES) -> bytes:
     """Return the contents of a file.
 
     Args:
         path: a path or URI.
-        deadline: seconds for which to try again if a bucket is too busy.
+        max_bytes: a file with more bytes is not read, or no further.
 
     Raises:
         StorageError: it cannot be read.
     """
     with errors_of(path, "read"):
-        return storage_of(path).read(path, deadline)
+        return _finish(path, lambda: storage_of(path).read(path, max_bytes))
 
 
 def write(
@@ -109,7 +137,6 @@ def write(
     mime_type: str = "application/octet-stream",
     stamp: str | None = None,
     replaces: str | None = None,
-    deadline: float = DEFAULT_DEADLINE,
 ) -> None:
     """Write a file, whole or not at all; create its folders.
 
@@ -120,13 +147,12 @@ def write(
         stamp: to be kept with the file, if its `stamp_place` is `FILE`.
         replaces: write only if the file now has this version, or does not exist if it is ""; None
             to replace any file. Only a storage whose `stamp_place` is `FILE` checks it.
-        deadline: seconds for which to try again if a bucket is too busy.
 
     Raises:
         StorageError: it cannot be written.
     """
     with errors_of(path, "written"):
-        storage_of(path).write(path, data, mime_type, stamp, replaces, deadline)
+        _finish(path, lambda: storage_of(path).write(path, data, mime_type, stamp, replaces))
 
 
 def delete(path: str) -> None:
@@ -136,7 +162,7 @@ def delete(path: str) -> None:
         StorageError: it cannot be deleted.
     """
     with errors_of(path, "deleted"):
-        storage_of(path).delete(path)
+        _finish(path, lambda: storage_of(path).delete(path))
 
 
 def remove_unfinished(folder: str) -> None:
@@ -163,7 +189,21 @@ def mistake_in(location: str) -> str | None:
     """Say why a location is invalid whatever the storage holds; None if it is valid."""
     if "\0" in location:
         return "must not hold a null character"
+    if (found := _VARIABLE.search(location)) and not os.path.lexists(location[: found.end()]):
+        return (
+            f"{location} holds the variable {found[1]}, which is not replaced; write out the path,"
+            " with ~ for your home folder"
+        )
     return storage_of(location).mistake_in(location)
+
+
+def mistake_in_output(folder: str) -> str | None:
+    """Say why a location cannot be a folder for outputs, without a request; None if it can be."""
+    if mistake := mistake_in(folder):
+        return mistake
+    if ("*" in folder or "?" in folder) and not os.path.lexists(folder):
+        return f"{folder} holds wildcards; an output is one folder"
+    return storage_of(folder).mistake_in_output(folder)
 
 
 def normalize(location: str) -> str:
@@ -184,6 +224,21 @@ def real_path(location: str) -> str:
 def place_of(location: str) -> str:
     """Return what a write to a location replaces: a link itself, not the link's target."""
     return storage_of(location).place_of(location)
+
+
+def refuse_links(folder: str, path: str) -> None:
+    """Check that a file to be written below a folder is not reached through a link in that folder.
+
+    A listing of the folder does not follow such a link: nobody knows what the file would replace.
+
+    Raises:
+        StorageError: it is, and would be written to another folder.
+    """
+    if link := storage_of(folder).link_above(folder, path):
+        raise StorageError(
+            f"{path} cannot be written: {link} is a link to {link_target(link)}, and links in an"
+            " output folder are not followed."
+        )
 
 
 def link_target(location: str) -> str | None:
@@ -251,3 +306,18 @@ def errors_of(path: str, action: str) -> Iterator[None]:
     except Exception as error:  # Every storage raises exceptions of its own.
         reason = storage_of(path).reason(error)
         raise StorageError(f"{path} cannot be {action}: {reason}.") from error
+
+
+def _finish(path: str, work: Callable[[], T]) -> T:
+    """Do an operation of a file's storage; if that is remote, within the deadline."""
+    return finish_in_time(work) if is_remote(path) else work()
+
+
+def _in_time(pattern: str, start: Callable[[], Iterator[StoredFile]]) -> Iterator[StoredFile]:
+    """Yield the files of a listing; if the storage is remote, each thousand within the deadline."""
+    if not is_remote(pattern):
+        yield from start()
+        return
+    files = _finish(pattern, lambda: iter(start()))
+    while found := _finish(pattern, lambda: list(islice(files, _FILES_IN_TIME))):
+        yield from found

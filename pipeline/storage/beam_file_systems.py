@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from stylebeam.pipeline.storage.contract import DEFAULT_DEADLINE, Storage, StoredFile
+from stylebeam.pipeline.storage.bounds import TooLargeError, read_bounded
+from stylebeam.pipeline.storage.contract import Storage, StoredFile
 
 
 class BeamFileSystems(Storage):
-    """All schemes that Beam has a FileSystem for. How long one tries again is its own matter."""
+    """All schemes that Beam has a FileSystem for. How often one tries again is its own matter."""
 
     def list_files(self, folder: str, pattern: str) -> Iterator[StoredFile]:
         [result] = FileSystems.match([pattern])
@@ -18,9 +19,13 @@ class BeamFileSystems(Storage):
             size, changed = metadata.size_in_bytes, metadata.last_updated_in_seconds
             yield StoredFile(metadata.path, size, f"{size}-{changed}")
 
-    def read(self, path: str, deadline: float) -> bytes:
-        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            return file.read()
+    def read(self, path: str, max_bytes: int) -> bytes:
+        try:
+            with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+                return read_bounded(file, max_bytes)
+        except TooLargeError:
+            found = self.file_at(path)
+            raise TooLargeError(max_bytes, found and found.size) from None
 
     def write(
         self,
@@ -29,7 +34,6 @@ class BeamFileSystems(Storage):
         mime_type: str,
         stamp: str | None = None,
         replaces: str | None = None,
-        deadline: float = DEFAULT_DEADLINE,
     ) -> None:
         """Write a file. In an object store it appears once all of it is there."""
         with FileSystems.create(path, mime_type, CompressionTypes.UNCOMPRESSED) as file:
@@ -57,6 +61,8 @@ class BeamFileSystems(Storage):
         try:
             FileSystems.get_filesystem(location)
         except Exception:  # also where a package that Beam needs for the scheme is missing
+            if location.startswith("file://"):
+                return f"{location} is on the local disk; write the path without file://"
             return (
                 f"{location} is in no storage that is installed here; is its scheme right? A file"
                 " of the web must be downloaded first"

@@ -12,9 +12,6 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-DEFAULT_DEADLINE = 120.0
-"""Seconds for which a request that a storage is too busy for is tried again."""
-
 
 class StorageError(OSError):
     """A file or folder cannot be listed, read, written or deleted; the message says why."""
@@ -62,6 +59,9 @@ class StampPlace(enum.Enum):
 class Storage(abc.ABC):
     """A place that holds files. Its methods are called by several threads at once.
 
+    A storage that tries again does so for the seconds that `deadlines.remaining` returns. If an
+    operation of a remote storage is late all the same, its caller no longer waits for it.
+
     Methods may raise any exception: the functions of `stylebeam.pipeline.storage` turn it into a
     `StorageError`, with the words of `reason`. A location is a URI with forward slashes; only the
     local disk, which has paths instead, needs other location functions than those below.
@@ -104,12 +104,15 @@ class Storage(abc.ABC):
         return self.list_files(folder, pattern)
 
     @abc.abstractmethod
-    def read(self, path: str, deadline: float) -> bytes:
+    def read(self, path: str, max_bytes: int) -> bytes:
         """Return the contents of a file.
 
         Args:
             path: its location.
-            deadline: seconds for which to try again if the storage is too busy.
+            max_bytes: how many bytes may be read.
+
+        Raises:
+            TooLargeError: it has more bytes; not many more are held in memory.
         """
 
     @abc.abstractmethod
@@ -120,7 +123,6 @@ class Storage(abc.ABC):
         mime_type: str,
         stamp: str | None = None,
         replaces: str | None = None,
-        deadline: float = DEFAULT_DEADLINE,
     ) -> None:
         """Write a file, whole or not at all; create its folders.
 
@@ -131,7 +133,6 @@ class Storage(abc.ABC):
             stamp: to be kept with the file. Ignored unless `stamp_place` is `FILE`.
             replaces: write only if the file now has this version, or does not exist if it is "";
                 None to replace any file. Ignored unless `stamp_place` is `FILE`.
-            deadline: seconds for which to try again if the storage is too busy.
         """
 
     @abc.abstractmethod
@@ -162,6 +163,10 @@ class Storage(abc.ABC):
             return f"{location} names no bucket"
         return None
 
+    def mistake_in_output(self, folder: str) -> str | None:
+        """Say why a valid location cannot be a folder for outputs; None if it can be."""
+        return None
+
     def normalize(self, location: str) -> str:
         """Return a location spelled in one way, so that equal locations compare equal."""
         scheme, _, path = location.partition("://")
@@ -178,6 +183,10 @@ class Storage(abc.ABC):
     def place_of(self, location: str) -> str:
         """Return what a write to a location replaces: a link itself, not the link's target."""
         return location
+
+    def link_above(self, folder: str, path: str) -> str | None:
+        """Return the first folder between a folder and a file below it that is a link, or None."""
+        return None
 
     def link_target(self, location: str) -> str | None:
         """Return where a link leads, as an absolute location; None if the file is no link."""

@@ -5,14 +5,15 @@ import glob
 import os
 import pathlib
 import posixpath
+import re
 import stat
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator
 
 from stylebeam.files import PREFIX, is_unfinished, remove_leftover, write_whole
+from stylebeam.pipeline.storage.bounds import TooLargeError, read_bounded
 from stylebeam.pipeline.storage.contract import (
-    DEFAULT_DEADLINE,
     StampPlace,
     Storage,
     StorageError,
@@ -23,6 +24,8 @@ from stylebeam.pipeline.storage.patterns import reaches
 
 # Linux and macOS have this limit, whatever the file system.
 _LONGEST_NAME = 255
+# A URI without one of its slashes, or both.
+_SLASHES_LACK = re.compile(r"(gs|s3|hdfs|azfs):/?([^/].*)", re.IGNORECASE)
 
 
 class LocalDisk(Storage):
@@ -82,13 +85,20 @@ class LocalDisk(Storage):
             for name in sorted(files):
                 yield _stored_file(path_of(parent, name))
 
-    def read(self, path: str, deadline: float) -> bytes:
+    def read(self, path: str, max_bytes: int) -> bytes:
         """Return the contents of a regular file."""
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            # Reading a named pipe would wait forever.
-            raise OSError(0, "it is not a regular file")
-        with open(path, "rb") as file:
-            return file.read()
+        # Without the flag, opening a named pipe would wait forever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(0, "it is not a regular file")
+            if found.st_size > max_bytes:
+                raise TooLargeError(max_bytes, found.st_size)
+            with open(descriptor, "rb", closefd=False) as file:
+                return read_bounded(file, max_bytes)
+        finally:
+            os.close(descriptor)
 
     def write(
         self,
@@ -97,7 +107,6 @@ class LocalDisk(Storage):
         mime_type: str,
         stamp: str | None = None,
         replaces: str | None = None,
-        deadline: float = DEFAULT_DEADLINE,
     ) -> None:
         write_whole(path, data)
 
@@ -128,7 +137,25 @@ class LocalDisk(Storage):
                 return (
                     f"{name[:40]}... is a name of {length} bytes, and a disk takes {_LONGEST_NAME}"
                 )
+        first = location.partition("/")[0]
+        if (slip := _SLASHES_LACK.match(location)) and not os.path.lexists(first):
+            scheme, rest = slip.groups()
+            return f"{location} is no URI; did you mean {scheme.lower()}://{rest}?"
+        if first.startswith("~") and not os.path.lexists(first):
+            return f"{location} starts with {first}, but there is no such user"
         return None
+
+    def mistake_in_output(self, folder: str) -> str | None:
+        if os.path.realpath(folder) == os.path.sep:
+            return f"{folder} is the root of all folders; write to a folder in it"
+        above = folder
+        while above and not os.path.lexists(above):
+            above = os.path.dirname(above)
+        if not above or os.path.isdir(above):
+            return None
+        if os.path.exists(above):
+            return f"{above} is {'a file' if os.path.isfile(above) else 'a device'}, not a folder"
+        return f"{above} is a link to {os.path.realpath(above)}, which does not exist"
 
     def normalize(self, location: str) -> str:
         return posixpath.normpath(os.path.expanduser(location))
@@ -142,6 +169,14 @@ class LocalDisk(Storage):
     def place_of(self, location: str) -> str:
         folder, name = os.path.split(location)
         return os.path.join(_real_folder(os.path.abspath(folder)), name)
+
+    def link_above(self, folder: str, path: str) -> str | None:
+        above = folder
+        for name in pathlib.PurePath(os.path.relpath(path, folder)).parts[:-1]:
+            above = os.path.join(above, name)
+            if os.path.islink(above):
+                return above
+        return None
 
     def link_target(self, location: str) -> str | None:
         return os.path.realpath(location) if os.path.islink(location) else None

@@ -1,6 +1,7 @@
 """A proxy between the pipeline and a storage emulator that counts requests and makes some fail."""
 
 import http.client
+import json
 import socket
 import struct
 import threading
@@ -11,8 +12,9 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 FAULTS = ("429", "503", "reset", "stall", "truncate")
-TRICKLE = "trickle"
-"""A fault beside FAULTS: the answer arrives, a byte a second."""
+"""Faults after which another attempt may succeed."""
+
+_DENIED = {"error": {"code": 403, "message": "no access to this object, " * 20 + "GET https://x/y"}}
 
 
 class Request(NamedTuple):
@@ -44,7 +46,8 @@ class FaultyProxy:
 
         Args:
             target: the server's URL.
-            choose: returns one of FAULTS or TRICKLE for a request, or None to pass it on.
+            choose: returns one of FAULTS for a request, or "403", "trickle" (an answer that never
+                ends) or "corrupt" (a byte of the answer is another); None to pass it on.
         """
         self.requests: list[Request] = []
         self.faults: Counter[str] = Counter()
@@ -112,6 +115,20 @@ class FaultyProxy:
             handler.close_connection = True
         elif fault == "stall":
             self._stopped.wait()
+        elif fault == "403":
+            answer = json.dumps(_DENIED).encode()
+            handler.send_response(403)
+            handler.send_header("Content-Type", "application/json")
+            handler.send_header("Content-Length", str(len(answer)))
+            handler.end_headers()
+            handler.wfile.write(answer)
+        elif fault == "trickle":
+            handler.send_response(200)
+            handler.send_header("Content-Type", "application/json")
+            handler.send_header("Content-Length", "1000000")
+            handler.end_headers()
+            while not self._stopped.wait(0.05):
+                handler.wfile.write(b" ")
         else:
             self._pass_on(handler, body, fault)
 
@@ -120,20 +137,13 @@ class FaultyProxy:
         handler.upstream.request(handler.command, handler.path, body, headers)
         response = handler.upstream.getresponse()
         data = response.read()
+        if fault == "corrupt":
+            data = data[:-1] + bytes([data[-1] ^ 1])
         handler.send_response(response.status)
         for name, value in response.getheaders():
             if name.lower() not in ("content-length", "transfer-encoding", "connection"):
                 handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
-        if fault == TRICKLE:
-            self._trickle(handler, data)
-        else:
-            handler.wfile.write(data[: len(data) // 2] if fault == "truncate" else data)
-        handler.close_connection = fault is not None
-
-    def _trickle(self, handler: BaseHTTPRequestHandler, data: bytes) -> None:
-        for start in range(len(data)):
-            handler.wfile.write(data[start : start + 1])
-            if self._stopped.wait(1.0):
-                return
+        handler.wfile.write(data[: len(data) // 2] if fault == "truncate" else data)
+        handler.close_connection = fault == "truncate"

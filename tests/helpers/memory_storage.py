@@ -6,12 +6,8 @@ It is this file and one row of the registry: `STORAGES["memory"] = MemoryStorage
 import itertools
 from collections.abc import Iterator
 
-from stylebeam.pipeline.storage.contract import (
-    DEFAULT_DEADLINE,
-    StampPlace,
-    Storage,
-    StoredFile,
-)
+from stylebeam.pipeline.storage.bounds import TooLargeError
+from stylebeam.pipeline.storage.contract import StampPlace, Storage, StoredFile
 
 
 class MemoryStorage(Storage):
@@ -27,10 +23,13 @@ class MemoryStorage(Storage):
     def list_files(self, folder: str, pattern: str) -> Iterator[StoredFile]:
         return (file for file, _ in list(self._files.values()) if file.path.startswith(folder))
 
-    def read(self, path: str, deadline: float) -> bytes:
+    def read(self, path: str, max_bytes: int) -> bytes:
         if path not in self._files:
             raise FileNotFoundError(path)
-        return self._files[path][1]
+        file, data = self._files[path]
+        if file.size > max_bytes:
+            raise TooLargeError(max_bytes, file.size)
+        return data
 
     def write(
         self,
@@ -39,7 +38,6 @@ class MemoryStorage(Storage):
         mime_type: str,
         stamp: str | None = None,
         replaces: str | None = None,
-        deadline: float = DEFAULT_DEADLINE,
     ) -> None:
         before, _ = self._files.get(path, (None, b""))
         allowed = replaces is None or replaces == (before.version if before else "")

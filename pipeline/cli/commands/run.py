@@ -66,7 +66,10 @@ def run(args: argparse.Namespace) -> int:
         say(to_json(summary))
     elif any(each.has_work for each in job.plans):
         print_summary(summary, Console())
-        say(*report_lines(summary))
+        if not summary.unwritten_reports:
+            say(*report_lines(summary))
+    if summary.unwritten_reports:
+        complain(*summary.unwritten_reports)
     return _exit_code(summary)
 
 
@@ -175,5 +178,7 @@ def _exit_code(summary: RunSummary) -> int:
     """Return the exit code of a run, and print a message if it was stopped."""
     if summary.stopped:
         complain(f"stopped early: {summary.stopped}. Run the same command again to continue.")
+        return exit_codes.FAILED
+    if summary.unwritten_reports:
         return exit_codes.FAILED
     return exit_codes.SOME_FAILED if summary.failed else exit_codes.DONE

@@ -104,7 +104,8 @@ def test_a_storage_that_is_out_of_order_fails_each_photo_and_the_run_ends(
     # Neither addresses, which could open an object to others, nor the client's own words.
     in_words = re.compile(
         r"(the storage answered (429 \(Too Many Requests\)|503 \(Service Unavailable\))"
-        r"|the storage did not answer in time|the connection to the storage broke)"
+        r"|the storage did not answer in time|the connection to the storage broke"
+        r"|it was not done within 6 s \(storage_deadline\))"
         r"(, however often it was tried)?\."
     )
     assert [reason for reason in reasons if not in_words.fullmatch(reason)] == []

@@ -1,10 +1,12 @@
 """Tests of what only Google Cloud Storage does, with an emulator."""
 
+import gzip
 import json
 import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from stylebeam.pipeline.archive.ledger import read_outcomes
 from stylebeam.pipeline.cli.arguments import main
 from stylebeam.pipeline.storage.google_cloud import GoogleCloudStorage
 from stylebeam.transforms.checkpoints import parse_checkpoint
-from tests.helpers.faulty_proxy import FaultyProxy
+from tests.helpers.faulty_proxy import FaultyProxy, Request
 from tests.helpers.storages import use_storage
 
 
@@ -248,10 +250,120 @@ def test_a_listing_of_many_pages(
 
 
 def test_a_missing_bucket_is_an_error(bucket: gcs.Bucket) -> None:
-    with pytest.raises(storage.StorageError, match=r"gs://nowhere/.* cannot be listed: there is"):
+    with pytest.raises(storage.StorageError, match=r"listed: there is no bucket named nowhere\."):
         list(inputs.list_images("gs://nowhere/photos"))
-    with pytest.raises(storage.StorageError, match=r"gs://nowhere/x cannot be written: "):
+    with pytest.raises(storage.StorageError, match=r"written: there is no bucket named nowhere\."):
         storage.write("gs://nowhere/x", b"")
+    with pytest.raises(storage.StorageError, match="there is no such"):
+        storage.read("gs://nowhere/x")
+    with pytest.raises(storage.StorageError, match=r"gs:///x cannot be read: it names no bucket\."):
+        storage.read("gs:///x")
+
+
+def test_a_run_from_a_missing_bucket_or_folder(
+    bucket: gcs.Bucket, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket.blob("empty/notes.txt").upload_from_string(b"")
+    for missing in ("gs://archive/photos", "gs://archive/a.jpg", "gs://archive/emp"):
+        assert main(["validate", "config.yaml", "--set", f"batches.archive.input={missing}"]) == 2
+        assert f"{missing} does not exist" in capsys.readouterr().err
+    for empty in ("gs://archive/empty", "gs://archive", "gs://archive/emp*"):
+        settings = [f"--set=batches.archive.{key}" for key in (f"input={empty}", "output=out")]
+        assert main(["validate", "config.yaml", "--quick", *settings]) == 0
+        assert "contains no images" in capsys.readouterr().out
+    settings = ["--set=batches.archive.input=gs://nowhere/photos"]
+    assert main(["validate", "config.yaml", *settings]) == 1
+    assert "there is no bucket named nowhere." in capsys.readouterr().err
+
+
+def test_a_checksum_that_does_not_match_is_tried_again(
+    bucket: gcs.Bucket, emulator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.blob("photo.jpg").upload_from_string(b"contents")
+    faults = ["corrupt", "corrupt"]
+
+    def choose(request: Request) -> str | None:
+        return faults.pop() if faults else None
+
+    with FaultyProxy(emulator, choose) as proxy:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        use_storage(monkeypatch, "gs", GoogleCloudStorage())
+        assert storage.read("gs://archive/photo.jpg") == b"contents"
+    assert proxy.faults == {"corrupt": 2}
+
+
+def test_an_object_that_expands_is_read_up_to_the_bound(bucket: gcs.Bucket) -> None:
+    blob = bucket.blob("bomb.jpg")
+    blob.content_encoding = "gzip"
+    stored = gzip.compress(bytes(20_000_000))
+    blob.upload_from_string(stored)
+    path = "gs://archive/bomb.jpg"
+    assert storage.read(path) == bytes(20_000_000)
+    words = (
+        rf"has {len(stored) / 1000:.1f} kB, and expands to more than the 3\.0 MB that are read\."
+    )
+    with pytest.raises(storage.StorageError, match=words):
+        storage.read(path, max_bytes=3_000_000)
+
+
+def test_an_object_that_is_no_gzip(bucket: gcs.Bucket) -> None:
+    blob = bucket.blob("photo.jpg")
+    blob.content_encoding = "gzip"
+    blob.upload_from_string(b"not compressed")
+    with pytest.raises(storage.StorageError, match="Content-Encoding is gzip, but its contents"):
+        storage.read("gs://archive/photo.jpg")
+
+
+def test_a_denied_access_is_told_in_the_words_of_the_storage(
+    bucket: gcs.Bucket, emulator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "gs://archive/photo.jpg"
+    actions: list[Callable[[], object]] = [
+        lambda: storage.read(path),
+        lambda: storage.write(path, b"x"),
+        lambda: storage.delete(path),
+        lambda: storage.file_at(path),
+        lambda: list(storage.list_files("gs://archive", "gs://archive/**")),
+    ]
+    # Whole words, and no address.
+    words = r": access is denied \(403\): (no access to this object, )+no access to …\.$"
+    with FaultyProxy(emulator, lambda request: "403") as proxy:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        use_storage(monkeypatch, "gs", GoogleCloudStorage())
+        for action in actions:
+            with pytest.raises(storage.StorageError, match=words):
+                action()
+
+
+@pytest.mark.slow
+def test_a_report_that_cannot_be_written_does_not_take_the_summary_with_it(
+    bucket: gcs.Bucket,
+    emulator: str,
+    photos: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bucket.blob("photos/a.jpg").upload_from_filename(photos / "a.jpg")
+
+    def choose(request: Request) -> str | None:
+        return "403" if b"report.html" in request.body_start else None
+
+    with FaultyProxy(emulator, choose) as proxy:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        use_storage(monkeypatch, "gs", GoogleCloudStorage())
+        assert main(["run", "config.yaml"]) == 1
+    shown = capsys.readouterr()
+    assert "archive: 1 done, 0 failed" in shown.out
+    assert "There is no report of this run in gs://archive/styled: " in shown.err
+
+
+def test_names_that_no_disk_can_have_are_failures_and_not_passed_over(bucket: gcs.Bucket) -> None:
+    for name in ("./dot.jpg", "below/./dot.jpg", "../up.jpg", "fine.jpg", ".hidden.jpg"):
+        bucket.blob(f"odd/{name}").upload_from_string(b"x")
+    found = {image.relative: image.mistake for image in inputs.list_images("gs://archive/odd")}
+    assert {name for name, mistake in found.items() if mistake is None} == {"fine.jpg"}
+    assert set(found) == {"./dot.jpg", "below/./dot.jpg", "../up.jpg", "fine.jpg"}
 
 
 def answer(status: int) -> requests.Response:
@@ -263,15 +375,31 @@ def answer(status: int) -> requests.Response:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (from_http_status(403, "GET https://a/b?key=c: no access"), "403 (no access)"),
-        (from_http_status(403, "GET https://a/b?key=c: ('failed', 403)"), "403 (Forbidden)"),
-        (from_http_status(520, ""), "520 (an unknown code)"),
-        (InvalidResponse(answer(503), "failed"), "503 (Service Unavailable)"),
+        (
+            from_http_status(403, "GET https://a/b?key=c: no access"),
+            "access is denied (403): no access",
+        ),
+        (from_http_status(403, "GET https://a/b?key=c: ('failed', 403)"), "access is denied (403)"),
+        (
+            from_http_status(403, "GET https://a/b?key=c: no entry: ('failed', 403, <HTTPStatus"),
+            "access is denied (403): no entry",
+        ),
+        (
+            from_http_status(401, "<Error><Message>Sign\nin.</Message></Error>: ('failed', 401)"),
+            "access is denied (401): Sign in",
+        ),
+        (from_http_status(400, "<html>no words</html>"), "the storage answered 400 (Bad Request)"),
+        (from_http_status(404, "The specified bucket does not exist."), "there is no such bucket"),
+        (from_http_status(520, ""), "the storage answered 520 (an unknown code)"),
+        (
+            InvalidResponse(answer(503), "failed"),
+            "the storage answered 503 (Service Unavailable)",
+        ),
         (
             RetryError("no more", InvalidResponse(answer(429), "failed")),
-            "429 (Too Many Requests), however often it was tried",
+            "the storage answered 429 (Too Many Requests), however often it was tried",
         ),
     ],
 )
 def test_the_reason_of_an_error_has_no_addresses(error: Exception, words: str) -> None:
-    assert GoogleCloudStorage().reason(error) == f"the storage answered {words}"
+    assert GoogleCloudStorage().reason(error) == words
