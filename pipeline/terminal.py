@@ -56,6 +56,12 @@ def complain(*lines: Any) -> None:
         say(f"stylebeam: {first}", *rest, file=sys.stderr)
 
 
+def show_cursor() -> None:
+    """Show the cursor of a terminal, which a progress bar has hidden."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        print("\033[?25h", end="", file=sys.stderr, flush=True)
+
+
 def discard(stream: TextIO) -> None:
     """Discard all that is written to a stream; Python flushes it at exit, which must not fail."""
     with contextlib.suppress(OSError, ValueError):

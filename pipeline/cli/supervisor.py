@@ -22,7 +22,7 @@ from typing import Any
 from stylebeam.pipeline.archive import notes
 from stylebeam.pipeline.archive.notes import Notes
 from stylebeam.pipeline.runs.run_folder import Progress, RunFolder
-from stylebeam.pipeline.terminal import complain
+from stylebeam.pipeline.terminal import complain, show_cursor
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SECONDS_BETWEEN_LOOKS = 2.0
@@ -149,8 +149,7 @@ class _Supervisor:
         how = _described(status if worker is None else worker)
         inputs = self._judge(progress, worker is not None, how) if progress else []
         self._signal_group(signal.SIGKILL)
-        if sys.stderr is not None and sys.stderr.isatty():
-            sys.stderr.write("\033[?25h")  # Shows the cursor, which a progress bar hides.
+        show_cursor()
         work = f" while it worked on {_listed(inputs)}" if inputs else ""
         sentence = f"a process of the run ended unexpectedly ({how}){work}"
         if self._may_continue(progress, bool(inputs)):

@@ -23,7 +23,7 @@ def write(folder: str, names: Sequence[str] = NAMES, is_recorded: bool = True) -
     for name in names:
         output = os.path.join(folder, name)
         task = Task("all", f"{folder}/../input.jpg", output, "recipe", folder, f"stamp {name}")
-        digest = write_result(task, "jpeg", f"picture {name}".encode(errors="replace"), 1.0)
+        digest = write_result(task, "jpeg", f"picture {name}".encode(errors="replace"))
         outcomes.append(task.outcome("done", 1.0, digest=digest))
     if is_recorded:
         ledger.write_run(folder, [{"name": "all", "output": folder}], "a run")

@@ -177,6 +177,8 @@ def test_outcomes_are_recorded_beside_the_outputs(tmp_path: Path) -> None:
         "error": None,
         "stamp": "stamp of 3",
         "style": "",
+        "digest": None,
+        "run": "",
     }
 
 

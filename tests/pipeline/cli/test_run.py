@@ -133,7 +133,7 @@ def test_a_run_does_not_start_if_an_output_folder_cannot_be_written(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", str(config), "--set", "batches.all.output=/proc/x"]) == 1
-    assert "/proc/x/_stylebeam/run.json cannot be written" in capsys.readouterr().err
+    assert "/proc/x/_stylebeam/lease.json cannot be written" in capsys.readouterr().err
     assert image_sizes("out/jpegs") == {}
 
 

@@ -31,4 +31,5 @@ def test_the_reason_is_the_error_of_the_file_and_not_the_error_of_the_request() 
 
 def test_an_unknown_scheme_is_a_mistake() -> None:
     mistake = storage.mistake_in("nowhere://photos")
-    assert mistake == "nowhere://photos is in no storage that Beam knows; is its scheme right?"
+    assert mistake is not None
+    assert mistake.startswith("nowhere://photos is in no storage that is installed here;")

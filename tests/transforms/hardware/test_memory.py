@@ -75,7 +75,7 @@ def test_commands_that_compute_join_freed_blocks_unless_the_user_has_set_tunable
     # Nothing is executed, since that would import torch and Beam.
     code = """
 import os, runpy, sys, types
-execution = types.SimpleNamespace(execute=lambda args: print(os.environ.get("GLIBC_TUNABLES")))
+execution = types.SimpleNamespace(execute=lambda args: print(os.environ.get("GLIBC_TUNABLES")) or 0)
 sys.modules["stylebeam.pipeline.cli.execution"] = execution
 runpy.run_module("stylebeam", run_name="__main__", alter_sys=True)
 """
