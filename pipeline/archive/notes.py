@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import socket
-import tempfile
 import uuid
 from dataclasses import dataclass
 
@@ -100,8 +99,8 @@ class Notes:
     def beside(cls, output: str, is_remote: bool) -> "Notes":
         """Return the notes of an output folder.
 
-        They are kept in the folder, or on this machine if the folder is remote: a request for each
-        image would take longer than many images do.
+        They are kept in the folder, or in the user's cache on this machine if the folder is remote:
+        a request for each image would take longer than many images do.
 
         Args:
             output: the output folder.
@@ -110,8 +109,8 @@ class Notes:
         if not is_remote:
             return cls(os.path.join(output, "_stylebeam", "in_progress"))
         name = hashlib.sha256(output.encode(errors="surrogateescape")).hexdigest()[:32]
-        ours = f"stylebeam-in-progress-{os.getuid()}"
-        return cls(os.path.join(tempfile.gettempdir(), ours, name))
+        cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        return cls(os.path.join(cache, "stylebeam", "in_progress", name))
 
     def path_of(self, output: str) -> str:
         """Return the path of the note of an image, by the path or URI of its output."""

@@ -8,10 +8,13 @@ import os
 import sys
 
 from stylebeam.pipeline.beam.quiet import quiet_libraries
+from stylebeam.pipeline.processes import end_with_parent
 
 
 def main() -> None:
     """Run Beam's worker until the run is over."""
+    # Beam's worker waits for ever for a run that ends while it starts.
+    end_with_parent()
     quiet_libraries()
     # Where Beam's threads write tracebacks when the run ends before this process.
     sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115

@@ -21,6 +21,7 @@ from typing import Any
 
 from stylebeam.pipeline.archive import notes
 from stylebeam.pipeline.archive.notes import Notes
+from stylebeam.pipeline.processes import end_with_parent
 from stylebeam.pipeline.runs.run_folder import Progress, RunFolder
 from stylebeam.pipeline.terminal import complain, show_cursor
 
@@ -52,6 +53,7 @@ class _Supervisor:
     def __init__(self, command: Callable[[RunFolder], int]) -> None:
         self._command = command
         self._folder = RunFolder(tempfile.mkdtemp(prefix="stylebeam-"))
+        os.mkdir(self._folder.temporary)
         self._child = 0
         self._signals: list[tuple[int, float]] = []
         self._ends = 0
@@ -71,6 +73,8 @@ class _Supervisor:
                 os.close(ours[1])
                 os.close(theirs[0])
                 _become_child(before, ours[0])
+                # Beam's temporary files would stay if the process is ended.
+                os.environ["TMPDIR"] = tempfile.tempdir = self._folder.temporary
                 return self._run_command()
             os.close(ours[0])
             os.close(theirs[1])
@@ -193,12 +197,14 @@ def _become_child(handlers: Mapping[signal.Signals, Any], parent: int) -> None:
         parent: a pipe whose other end only the parent has.
     """
     os.setpgid(0, 0)
+    end_with_parent()
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # It writes to the terminal from behind.
     signal.signal(signal.SIGTSTP, signal.SIG_DFL)
     for number, handler in handlers.items():
         signal.signal(number, handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
+    # Also on other systems, and all processes of the group.
     def exit_with_parent() -> None:
         os.read(parent, 1)
         os.killpg(0, signal.SIGKILL)

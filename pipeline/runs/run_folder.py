@@ -101,6 +101,11 @@ class RunFolder:
         return self._path("heartbeat")
 
     @property
+    def temporary(self) -> str:
+        """The path of a folder for temporary files, which are deleted with this folder."""
+        return self._path("tmp")
+
+    @property
     def sign(self) -> str:
         """The path of the folder of the stop sign."""
         return self._path("sign")

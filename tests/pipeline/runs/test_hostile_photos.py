@@ -42,7 +42,7 @@ def add_photos(photos: Path, *words: str, good: int = 20) -> None:
 def check_record(done: int, *words: str) -> None:
     outcomes = list(read_outcomes("out"))
     assert len(outcomes) == len({each.input for each in outcomes}) == done + len(words)
-    assert Counter(each.status for each in outcomes) == {"done": done, "failed": len(words)}
+    assert Counter(each.status for each in outcomes) == Counter(done=done, failed=len(words))
     reasons = {Path(each.input).stem: each.error for each in outcomes if each.error}
     assert reasons == {word: REASONS[word] for word in words}
     left = {path.name for path in Path("out/_stylebeam").iterdir()}

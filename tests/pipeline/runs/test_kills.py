@@ -63,8 +63,9 @@ def run_and_kill(is_time: Callable[[], bool], delay: float) -> None:
     ) as process:
         wait_until(lambda: is_time() or process.poll() is not None, "it is time to kill", 120)
         time.sleep(delay)
-        # The whole session, so that no worker continues.
+        [child] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.killpg(process.pid, signal.SIGKILL)
+        wait_until(lambda: not Path("/proc", child).exists(), "its child process has ended too")
     assert process.returncode == -signal.SIGKILL, "the run ended before it was killed"
 
 
