@@ -180,7 +180,8 @@ class _Supervisor:
         return suspects
 
     def _may_continue(self, progress: Progress | None, has_suspects: bool) -> bool:
-        if progress is None or not (progress.is_local or has_suspects):
+        # A job that was submitted to a cluster may go on there.
+        if progress is not None and not (progress.is_local or has_suspects):
             return False
         paths = glob.glob(os.path.join(glob.escape(self._folder.path), "*.done.outcomes"))
         done = sum(map(os.path.getsize, paths))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +15,7 @@ from stylebeam.pipeline.archive.ledger import read_outcomes
 from stylebeam.pipeline.beam.steps import StylizeTasks
 from stylebeam.pipeline.cli.arguments import main
 from tests.helpers.command import stylebeam
+from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +73,19 @@ def test_a_worker_that_ends_before_its_first_image(one_batch: Path, tmp_path: Pa
     assert run.returncode == 0, run.stderr
     assert "a process of the run ended unexpectedly (exit code 3). The run continues." in run.stderr
     assert not (tmp_path / "dies").exists()
+    check_record(3)
+
+
+def test_a_process_that_ends_before_anything_is_planned(one_batch: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "stylebeam", "run", "config.yaml"], stderr=subprocess.PIPE, text=True
+    ) as run:
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+        wait_until(lambda: bool(children.read_text()), "the run has a process")
+        os.kill(int(children.read_text()), signal.SIGKILL)
+        _, err = run.communicate()
+    assert run.returncode == 0, err
+    assert "ended unexpectedly (signal 9, SIGKILL). The run continues." in err
     check_record(3)
 
 
