@@ -89,7 +89,9 @@ class Checker:
             yield Finding("wrong", f"the run shows a traceback: {_last_line(command.stderr)}")
         if command.summary is not None:
             yield from self._check_run(after, command.summary)
-        elif not after.allows.end and not (after.allows.stop and after.are_outcomes_new):
+        elif not after.allows.end and not (
+            after.allows.stop and (after.are_outcomes_new or "interrupted before" in command.stderr)
+        ):
             yield Finding(
                 "lost",
                 f"the run ended with exit code {command.code} and without outcomes:"
@@ -226,7 +228,8 @@ class Checker:
 def _check_exit_code(
     command: Command, statuses: Mapping[str, int], stopped: bool
 ) -> Iterator[Finding]:
-    expected = 1 if stopped else 3 if statuses["failed"] else 0
+    lacks_report = "There is no report of this run" in command.stderr
+    expected = 1 if stopped or lacks_report else 3 if statuses["failed"] else 0
     if command.code != expected:
         yield Finding("unaccounted", f"the exit code is {command.code} instead of {expected}")
 

@@ -225,7 +225,8 @@ def full_disk(storm: "Storm", generator: random.Random) -> Disturbance:
     """Leave little space on the volume of the output, or limit the size of files."""
     allows = Allowance(failures=True, end=True)
     if storm.volume is None or generator.random() < 0.3:
-        limit = generator.choice((0, 5_000, 20_000, 60_000))
+        # Below this, not even messages can be written.
+        limit = generator.choice((5_000, 20_000, 60_000))
         return Disturbance("file size limit", allows, before=("prlimit", f"--fsize={limit}"))
     filler = storm.volume / "filler"
     space = os.statvfs(storm.volume)

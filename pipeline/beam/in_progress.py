@@ -8,13 +8,14 @@ own.
 
 import contextlib
 import dataclasses
+import faulthandler
 import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TextIO
 
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import notes
@@ -32,6 +33,8 @@ EXIT_CODE = 75
 _SECONDS_BETWEEN_LOOKS = 0.5
 # Between the request to an engine to cancel its work and the end of the process.
 _SECONDS_TO_CANCEL = 5.0
+# In which no thread could run, after which a process is ended.
+_SECONDS_FROZEN = 120.0
 
 
 class GivenUpError(Exception):
@@ -110,18 +113,12 @@ class InProgress:
         self._changed = threading.Condition()
         self._suspects_waiting = 0
         self._watching = False
-        self._heartbeat: str | None = None
+        self._no_file: TextIO | None = None
         self._compiled: set[str] = set()
 
-    def end_process_if_stuck(self, heartbeat: str | None = None) -> None:
-        """Allow that this process is ended if an image in it never ends.
-
-        Args:
-            heartbeat: the path of a file that is changed again and again while the process is not
-                frozen; None for no file.
-        """
+    def end_process_if_stuck(self) -> None:
+        """Allow that this process is ended if an image in it never ends."""
         self.may_exit = True
-        self._heartbeat = heartbeat
 
     def start(self, task: Task, deadline: float | None = None) -> None:
         """Record that this thread starts to work on a task's image.
@@ -162,6 +159,7 @@ class InProgress:
         with contextlib.suppress(OSError):  # A disk that takes no note takes no picture either.
             notes.write(path, note)
         self._watch()
+        self._end_if_frozen()
 
     def enter(self, step: str, pixels: int = 0) -> None:
         """Record what this thread does with its image from now on; also a sign of life.
@@ -215,15 +213,26 @@ class InProgress:
             if self._watching:
                 return
             self._watching = True
+            self._no_file = open(os.devnull, "w")  # noqa: SIM115  # as long as the process lives
         threading.Thread(target=self._look_again_and_again, daemon=True).start()
 
     def _look_again_and_again(self) -> None:
         while True:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-            if self._heartbeat is not None:
-                Path(self._heartbeat).touch()
+            self._end_if_frozen()
             for work in list(self._works.values()):
                 self._look_at(work)
+
+    def _end_if_frozen(self) -> None:
+        """Have this process ended if this thread does not come here again.
+
+        A library that never gives Python's lock back stops all its threads. The thread that waits
+        for that is not one of Python's.
+        """
+        if self.may_exit and self._works and self._no_file:
+            faulthandler.dump_traceback_later(_SECONDS_FROZEN, exit=True, file=self._no_file)
+        elif self.may_exit:
+            faulthandler.cancel_dump_traceback_later()
 
     def _look_at(self, work: _Work) -> None:
         """Cancel the work on an image whose time is up; if it does not end, end this process."""

@@ -27,8 +27,6 @@ from stylebeam.pipeline.terminal import complain, show_cursor
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SECONDS_BETWEEN_LOOKS = 2.0
-# After which a process that no longer changes its heartbeat is frozen.
-_SECONDS_WITHOUT_HEARTBEAT = 300.0
 # Between a second signal and the end of a process that does not follow it.
 _SECONDS_TO_EXIT = 5.0
 # Ends of the process in a row, with no image done meanwhile, after which the machine or the
@@ -123,14 +121,9 @@ class _Supervisor:
         Args:
             ended: a pipe whose other end only the child has.
         """
-        beat, seen = 0.0, time.monotonic()
         while not select.select([ended], [], [], _SECONDS_BETWEEN_LOOKS)[0]:
-            now = time.monotonic()
-            with contextlib.suppress(OSError):
-                if (last := os.stat(self._folder.heartbeat).st_mtime) != beat:
-                    beat, seen = last, now
-            frozen = beat and now - seen > _SECONDS_WITHOUT_HEARTBEAT
-            if frozen or (len(self._signals) > 1 and now - self._signals[1][1] > _SECONDS_TO_EXIT):
+            seconds = time.monotonic() - self._signals[1][1] if len(self._signals) > 1 else 0.0
+            if seconds > _SECONDS_TO_EXIT:
                 self._signal_group(signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
 
@@ -144,6 +137,8 @@ class _Supervisor:
         code = self._folder.exit_code
         if code is None and self._signals and (len(self._signals) > 1 or progress is None):
             code = 128 + self._signals[-1][0]
+            if progress is None:
+                complain("interrupted before an image was started.")
         if code is not None:
             self._signal_group(signal.SIGKILL)
             for folder in progress.notes if progress and progress.is_local else ():

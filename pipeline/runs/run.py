@@ -222,7 +222,7 @@ class Run:
         sign = StopSign(self._folder.sign, self._options.most_failures(self._images))
         sign.forget_failures()
         if self._is_supervised:
-            IN_PROGRESS.end_process_if_stuck(self._folder.heartbeat)
+            IN_PROGRESS.end_process_if_stuck()
         try:
             runner = runner_of(self._beam_options, self._end_worker)
             pipeline = beam.Pipeline(runner, self._beam_options)

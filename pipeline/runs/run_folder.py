@@ -96,11 +96,6 @@ class RunFolder:
         return int(text)
 
     @property
-    def heartbeat(self) -> str:
-        """The path of a file that the process of the run changes again and again."""
-        return self._path("heartbeat")
-
-    @property
     def temporary(self) -> str:
         """The path of a folder for temporary files, which are deleted with this folder."""
         return self._path("tmp")

@@ -1,10 +1,12 @@
 """Makes photos hostile, in every process that has this folder on its PYTHONPATH.
 
 A photo whose file ends with one of these words does that to the process that decodes it: SEGFAULT,
-EXIT, HANG (which no Python code can end) or SWELL. With WORKER_DIES set to the path of a file, one
+EXIT, HANG (which no Python code can end), FREEZE (a hang of all threads, which is noticed after two
+seconds here) or SWELL. With WORKER_DIES set to the path of a file, one
 worker process ends at its start and deletes the file.
 """
 
+import ctypes
 import importlib.abc
 import importlib.util
 import os
@@ -29,11 +31,14 @@ def _make_hostile(steps: Any) -> None:
             os._exit(0)
         if data.endswith(b"HANG"):
             threading.Event().wait()
+        if data.endswith(b"FREEZE"):
+            ctypes.PyDLL(None).pause()
         if data.endswith(b"SWELL"):
             bytearray(1 << 60)
         return decode(data, *arguments)
 
     steps.decode = hostile
+    sys.modules["stylebeam.pipeline.beam.in_progress"]._SECONDS_FROZEN = 2.0  # type: ignore[attr-defined]
 
 
 class _Finder(importlib.abc.MetaPathFinder):

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 HOSTILE = Path(__file__).parents[2] / "helpers" / "hostile"
 REASONS = {
     "SEGFAULT": "It ended the process that worked on it (signal 11, SIGSEGV), twice.",
+    "FREEZE": "It ended the process that worked on it (exit code 1), twice.",
     "HANG": "It took longer than 3 s (image_deadline), and was given up while it was being"
     " decoded.",
     "SWELL": "It could not be decoded: there is not enough memory.",
@@ -60,8 +61,8 @@ def test_all_others_are_done_in_the_same_run(one_batch: Path, photos: Path, mode
     assert "ended unexpectedly (signal 11, SIGSEGV) while it worked on " in run.stderr
     assert "SEGFAULT.jpg. The run continues." in run.stderr
     assert "Traceback" not in run.stderr
-    assert "all: 23 done, 3 failed" in run.stdout
-    assert run.stdout.count("all: 26 images in photos") == 1, "the plan is announced once"
+    assert "all: 23 done, 4 failed" in run.stdout
+    assert run.stdout.count("all: 27 images in photos") == 1, "the plan is announced once"
     check_record(23, *REASONS)
 
 
