@@ -224,11 +224,21 @@ def stopped_run(has_output: Callable[[], bool]) -> Iterator[subprocess.Popen[str
     with subprocess.Popen(command, **pipes) as process:
         try:
             wait_until(lambda: has_output() or process.poll() is not None, "an output", 120)
-            process.send_signal(signal.SIGSTOP)
+            # As Ctrl-Z; the run is in a process of its own.
+            process.send_signal(signal.SIGTSTP)
+            wait_until(lambda: is_stopped(process.pid), "the run is stopped")
             assert process.poll() is None, process.communicate()
             yield process
         finally:
             process.kill()
+
+
+def child_of(process: int) -> int:
+    return int(Path(f"/proc/{process}/task/{process}/children").read_text())
+
+
+def is_stopped(process: int) -> bool:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def has_output() -> bool:
@@ -242,7 +252,7 @@ def test_a_second_command_exits_with_4_and_the_first_goes_on() -> None:
         second = stylebeam("run", "config.yaml")
         assert second.returncode == 4, second.stderr
         assert "out is being written by run 20" in second.stderr
-        assert f"(process {first.pid})" in second.stderr
+        assert f"(process {child_of(first.pid)})" in second.stderr
         assert stylebeam("validate", "config.yaml", "--quick").returncode == 0
         elsewhere = ["--set", "batches.all.output=out/below/other"]
         assert stylebeam("run", "config.yaml", *elsewhere).returncode == 0
@@ -271,7 +281,7 @@ def test_a_command_waits_for_another() -> None:
         command = [sys.executable, "-m", "stylebeam", "run", "config.yaml", "--wait"]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as second:
             line = next(line for line in second.stderr if "waiting" in line)
-            assert f"(process {first.pid})" in line
+            assert f"(process {child_of(first.pid)})" in line
             first.send_signal(signal.SIGCONT)
             assert first.wait(timeout=120) == 0
             _, err = second.communicate(timeout=120)
@@ -294,8 +304,9 @@ def test_in_a_bucket_a_second_command_is_refused_until_the_first_is_killed(
         second = stylebeam("run", "config.yaml")
         assert second.returncode == 4, second.stderr
         assert f"gs://archive/out is being written by run {lease_of(bucket).run}" in second.stderr
+        child = child_of(first.pid)
         first.kill()
-        first.wait()
+        wait_until(lambda: not Path(f"/proc/{child}").exists(), "its process has ended too")
         second = stylebeam("run", "config.yaml")
         assert second.returncode == 0, second.stderr
     assert not bucket.blob("out/_stylebeam/lease.json").exists()

@@ -191,8 +191,9 @@ def test_each_read_and_each_write_is_one_request(
     # Once for the run, and once more for the report if the report shows it.
     assert sorted(photos_read) == [1] * (images - shown) + [2] * shown
     assert outputs_read == [1] * shown
-    # The outputs and the three files of the record. (The names of objects are in the bodies.)
-    assert sum(writes.values()) == images + 3
+    # The outputs, the three files of the record, and the lease, which is taken and then given the
+    # version of the file. (The names of objects are in the bodies.)
+    assert sum(writes.values()) == images + 5
     listings = len(proxy.requests) - sum(reads.values()) - sum(writes.values())
     assert listings <= 8
     assert proxy.connections <= 4
