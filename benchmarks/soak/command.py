@@ -60,6 +60,7 @@ class Command:
             **os.environ,
             "PYTHONPATH": os.pathsep.join(paths),
             "TMPDIR": str(folder / "tmp"),
+            "XDG_CACHE_HOME": str(base / "cache"),
             "TORCHINDUCTOR_CACHE_DIR": str(base / "torch"),  # Torch makes it in TMPDIR otherwise.
             "SOAK_DUMPS": str(folder / "dumps"),
             "SOAK_RUN": self._mark,

@@ -198,7 +198,7 @@ def second_run(storm: "Storm", generator: random.Random) -> Disturbance:
             Path(path).unlink(missing_ok=True)
 
     # The first run waits at its first photo for longer than other photos may take.
-    patience = {"image_deadline": 300.0} if "image_deadline" in storm.run_options else {}
+    patience = {"image_deadline": 100.0} if "image_deadline" in storm.run_options else {}
     return Disturbance("second run", act=act, undo=undo, environment={"SOAK_GATE": gate},
                        run=patience)  # fmt: skip
 
