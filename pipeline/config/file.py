@@ -7,7 +7,6 @@ from typing import TypeVar
 import pydantic
 
 from stylebeam.pipeline import storage
-from stylebeam.pipeline.bounded import read_bounded
 from stylebeam.pipeline.config import node_edits, yaml_limits, yaml_nodes
 from stylebeam.pipeline.config.mistakes import Mistake, Problems, mistakes_in
 from stylebeam.pipeline.config.model_keys import element_models, unknown_keys, update_old_keys
@@ -168,7 +167,7 @@ def _updated_nodes(
 
 def _read(path: str) -> str:
     try:
-        data = read_bounded(path, yaml_limits.MOST_BYTES, "a config")
+        data = storage.read(path, yaml_limits.MOST_BYTES)
     except storage.StorageError as error:
         raise ConfigError([str(error)]) from None
     try:

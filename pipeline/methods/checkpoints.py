@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from stylebeam.pipeline import storage
-from stylebeam.pipeline.bounded import read_bounded
 from stylebeam.pipeline.methods.contract import MethodError
 from stylebeam.pipeline.suggestions import nearest
 from stylebeam.transforms.checkpoints import (
@@ -126,7 +125,7 @@ def read_checkpoint(location: str) -> tuple[Checkpoint, str]:
         MethodError: it cannot be read or used.
     """
     try:
-        data = read_bounded(location, MOST_BYTES, "a checkpoint")
+        data = storage.read(location, MOST_BYTES)
         checkpoint = parse_checkpoint(data)
         # Tensors that do not fit are found here rather than on a worker in the middle of a run.
         checkpoint.build()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from stylebeam.files import write_whole
 from stylebeam.pipeline import storage
-from stylebeam.pipeline.bounded import MOST_IMAGE_BYTES, read_bounded
 from stylebeam.pipeline.methods.contract import MethodError
 from stylebeam.pipeline.methods.style_files import KnownFile, read_painting
 
@@ -70,7 +69,7 @@ def known_photo(location: str) -> KnownFile:
         MethodError: it cannot be read.
     """
     try:
-        data = read_bounded(location, MOST_IMAGE_BYTES, "an image")
+        data = storage.read(location)
     except storage.StorageError as error:
         raise MethodError(str(error)) from error
     return KnownFile(location, hashlib.sha256(data).hexdigest())

@@ -8,7 +8,6 @@ from typing import BinaryIO, NamedTuple
 from torch import Tensor
 
 from stylebeam.pipeline import storage
-from stylebeam.pipeline.bounded import MOST_IMAGE_BYTES, read_bounded
 from stylebeam.pipeline.methods.contract import MethodError
 from stylebeam.transforms.gatys.settings import OptimizationSettings
 from stylebeam.transforms.images.decoding import decode
@@ -72,7 +71,7 @@ def find_loss_networks(
         else:
             location = weights or str(find_vgg_weights(name))
         try:
-            data = read_bounded(location, _MOST_WEIGHT_BYTES, "a file of VGG's weights")
+            data = storage.read(location, _MOST_WEIGHT_BYTES)
         except storage.StorageError as error:
             raise WeightsUnavailableError(f"weights: {error}") from error
         if name != "embedded":
@@ -102,7 +101,7 @@ def read_loss_network(file: KnownFile) -> BinaryIO:
 
 def _known_painting(location: str) -> KnownFile:
     try:
-        data = read_bounded(location, MOST_IMAGE_BYTES, "an image")
+        data = storage.read(location)
     except storage.StorageError as error:
         raise MethodError(str(error)) from error
     # What cannot be decoded is found here rather than on a worker in the middle of a run.
@@ -119,7 +118,7 @@ def _decoded(data: bytes, location: str) -> Tensor:
 
 def _read_unchanged(file: KnownFile) -> bytes:
     try:
-        data = read_bounded(file.location, _MOST_WEIGHT_BYTES, "such a file")
+        data = storage.read(file.location, _MOST_WEIGHT_BYTES)
     except storage.StorageError as error:
         raise MethodError(str(error)) from error
     if _digest(data) != file.digest:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import stylebeam
-from stylebeam.pipeline.bounded import MOST_IMAGE_BYTES, read_bounded
+from stylebeam.pipeline import storage
 from stylebeam.pipeline.cli import exit_codes
 from stylebeam.pipeline.cli.outputs import check_output, write_sheet
 from stylebeam.pipeline.config.file import ConfigError
@@ -26,11 +26,7 @@ def styles(args: argparse.Namespace) -> int:
         return _write_style(args)
     if args.sheet:
         check_output(args.sheet, [args.photo] if args.photo else [])
-        photos = (
-            [decode(read_bounded(args.photo, MOST_IMAGE_BYTES, "an image")).pixels]
-            if args.photo
-            else sample_photographs()
-        )
+        photos = [decode(storage.read(args.photo)).pixels] if args.photo else sample_photographs()
         write_sheet(styles_sheet(photos, choose_device("auto")), args.sheet)
         return exit_codes.DONE
     for each in stylebeam.list_styles():

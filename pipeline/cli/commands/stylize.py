@@ -7,7 +7,6 @@ import sys
 import stylebeam
 from stylebeam.opening import open_options
 from stylebeam.pipeline import storage
-from stylebeam.pipeline.bounded import MOST_IMAGE_BYTES, read_bounded
 from stylebeam.pipeline.cli import exit_codes
 from stylebeam.pipeline.cli.outputs import check_output, format_of
 from stylebeam.pipeline.config.file import ConfigError, load_config
@@ -33,10 +32,7 @@ def stylize(args: argparse.Namespace) -> int:
             )
         check_output(args.output, [args.input])
     engine = _optimization(args) if _optimizes(args) else _style(args)
-    if args.input == "-":
-        data = _standard_input()
-    else:
-        data = read_bounded(args.input, MOST_IMAGE_BYTES, "an image")
+    data = _standard_input() if args.input == "-" else storage.read(args.input)
     image_format = args.format or format_of(args.output) or "png"
     picture = engine(decode(data, args.max_pixels, FORMATS[image_format].check_size))
     encoded = encode(picture, image_format, args.quality)
@@ -53,10 +49,10 @@ def _standard_input() -> bytes:
     Raises:
         ImageError: it is larger than any photo.
     """
-    data = sys.stdin.buffer.read(MOST_IMAGE_BYTES + 1)
-    if len(data) > MOST_IMAGE_BYTES:
+    data = sys.stdin.buffer.read(storage.MAX_BYTES + 1)
+    if len(data) > storage.MAX_BYTES:
         raise ImageError(
-            f"Standard input has more than {MOST_IMAGE_BYTES // 2**30} GiB, unlike any photo."
+            f"Standard input has more than {storage.MAX_BYTES / 1e9:g} GB, unlike any photo."
         )
     return data
 

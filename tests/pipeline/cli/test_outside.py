@@ -135,7 +135,7 @@ def test_closed_standard_streams_are_sentences(
 def test_endless_standard_input_is_not_read_to_its_end(
     inputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("stylebeam.pipeline.cli.commands.stylize.MOST_IMAGE_BYTES", 2**30 // 64)
+    monkeypatch.setattr("stylebeam.pipeline.storage.MAX_BYTES", 2**30 // 64)
     with open("/dev/zero", "rb") as zeros:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(zeros))
         assert main(["stylize", "-", "a.png", "--style", "udnie"]) == 1
