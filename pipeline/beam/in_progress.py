@@ -114,6 +114,7 @@ class InProgress:
         self._suspects_waiting = 0
         self._watching = False
         self._no_file: TextIO | None = None
+        self._is_armed = False
         self._compiled: set[str] = set()
 
     def end_process_if_stuck(self) -> None:
@@ -159,7 +160,8 @@ class InProgress:
         with contextlib.suppress(OSError):  # A disk that takes no note takes no picture either.
             notes.write(path, note)
         self._watch()
-        self._end_if_frozen()
+        if not self._is_armed:
+            self._end_if_frozen()
 
     def enter(self, step: str, pixels: int = 0) -> None:
         """Record what this thread does with its image from now on; also a sign of life.
@@ -229,10 +231,14 @@ class InProgress:
         A library that never gives Python's lock back stops all its threads. The thread that waits
         for that is not one of Python's.
         """
-        if self.may_exit and self._works and self._no_file:
-            faulthandler.dump_traceback_later(_SECONDS_FROZEN, exit=True, file=self._no_file)
-        elif self.may_exit:
-            faulthandler.cancel_dump_traceback_later()
+        if not self.may_exit or self._no_file is None:
+            return
+        with self._changed:
+            self._is_armed = bool(self._works)
+            if self._is_armed:
+                faulthandler.dump_traceback_later(_SECONDS_FROZEN, exit=True, file=self._no_file)
+            else:
+                faulthandler.cancel_dump_traceback_later()
 
     def _look_at(self, work: _Work) -> None:
         """Cancel the work on an image whose time is up; if it does not end, end this process."""
