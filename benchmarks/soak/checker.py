@@ -90,7 +90,8 @@ class Checker:
         if command.summary is not None:
             yield from self._check_run(after, command.summary)
         elif not after.allows.end and not (
-            after.allows.stop and (after.are_outcomes_new or "interrupted before" in command.stderr)
+            after.allows.stop
+            and (after.are_outcomes_new or "stylebeam: interrupted" in command.stderr)
         ):
             yield Finding(
                 "lost",

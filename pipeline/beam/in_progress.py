@@ -255,7 +255,10 @@ class InProgress:
         with self._changed:
             if work not in self._works.values():
                 return
-            notes.write(work.path, work.note)
+            # Beside others, it may only wait for one that holds all threads up: its note then makes it
+            # a suspect, which is tried again alone.
+            if len(self._works) == 1:
+                notes.write(work.path, work.note)
             for other in self._works.values():
                 if other is not work and other.canceled is None:
                     # Its process does not end because of it.
