@@ -255,8 +255,8 @@ class InProgress:
         with self._changed:
             if work not in self._works.values():
                 return
-            # Beside others, it may only wait for one that holds all threads up: its note then makes it
-            # a suspect, which is tried again alone.
+            # Beside others, it may only wait for one that holds all threads up. Its note then makes
+            # it a suspect, which is tried again alone.
             if len(self._works) == 1:
                 notes.write(work.path, work.note)
             for other in self._works.values():
