@@ -15,17 +15,9 @@ from stylebeam.pipeline.storage.google_cloud import GoogleCloudStorage
 from stylebeam.transforms.checkpoints import Checkpoint, Style, save_checkpoint
 from stylebeam.transforms.losses.vgg import Vgg
 from stylebeam.transforms.networks import build_network, style_size
-from tests.helpers.emulator import running_emulator
+from tests.helpers.emulator import CREDENTIALS, running_emulator
 from tests.helpers.storages import use_storage
 
-_CREDENTIALS = {
-    "type": "authorized_user",
-    "client_id": "fake",
-    "client_secret": "fake",
-    "refresh_token": "fake",
-    "token": "fake",
-    "expiry": "2099-01-01T00:00:00Z",
-}
 _SHARED = Path(__file__).parents[2] / "shared"
 
 
@@ -132,10 +124,10 @@ run: {device: cpu}
 def emulator(tmp_path: Path) -> Iterator[str]:
     """The URL of an emulator of Google Cloud Storage, which this process and its children use."""
     credentials = tmp_path / "credentials.json"
-    credentials.write_text(json.dumps(_CREDENTIALS))
+    credentials.write_text(json.dumps(CREDENTIALS))
     with running_emulator() as url, pytest.MonkeyPatch.context() as environment:
         environment.setenv("STORAGE_EMULATOR_HOST", url)
-        environment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
+        environment.setenv("GOOGLE_APPLICATIONCREDENTIALS", str(credentials))
         environment.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
         # A new storage connects to the emulator, and has recorded no failures.
         use_storage(environment, "gs", GoogleCloudStorage())

@@ -12,18 +12,10 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from benchmarks.soak.folders import BucketFolder, DiskFolder, Folder
-from tests.helpers.emulator import running_emulator
+from tests.helpers.emulator import CREDENTIALS, running_emulator
 from tests.helpers.faulty_proxy import FAULTS, FaultyProxy, Request
 
 _VOLUME_SIZE = "256m"
-_CREDENTIALS = {
-    "type": "authorized_user",
-    "client_id": "fake",
-    "client_secret": "fake",
-    "refresh_token": "fake",
-    "token": "fake",
-    "expiry": "2099-01-01T00:00:00Z",
-}
 
 
 class Place(NamedTuple):
@@ -63,7 +55,7 @@ def disk(base: Path) -> Iterator[Place]:
 def bucket(base: Path) -> Iterator[Place]:
     """Run an emulator of Google Cloud Storage, and a proxy before it that runs use."""
     credentials = base / "credentials.json"
-    credentials.write_text(json.dumps(_CREDENTIALS))
+    credentials.write_text(json.dumps(CREDENTIALS))
     share, generator = 0.0, random.Random(0)
 
     def choose(request: Request) -> str | None:
@@ -83,7 +75,7 @@ def bucket(base: Path) -> Iterator[Place]:
         made = client.create_bucket("archive")
         environment = {
             "STORAGE_EMULATOR_HOST": proxy.url,
-            "GOOGLE_APPLICATION_CREDENTIALS": str(credentials),
+            "GOOGLE_APPLICATIONCREDENTIALS": str(credentials),
             "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA": "true",
         }
         inputs, outputs = BucketFolder(made, "photos"), BucketFolder(made, "out")

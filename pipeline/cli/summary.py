@@ -13,7 +13,7 @@ from stylebeam.pipeline.archive.records import STATUSES, Outcome, Status
 from stylebeam.pipeline.runs.estimate import Estimate
 from stylebeam.pipeline.runs.excerpts import Excerpts
 from stylebeam.pipeline.runs.planning import BatchPlan, Counts, Item, Listing
-from stylebeam.pipeline.runs.run import BatchSummary, RunSummary
+from stylebeam.pipeline.runs.run_summary import BatchSummary, RunSummary
 from stylebeam.pipeline.terminal import say, visible
 from stylebeam.pipeline.wording import counted, duration
 from stylebeam.transforms.images.formats import FORMAT_OF_EXTENSION

@@ -13,8 +13,9 @@ from stylebeam.pipeline.config.run_config import RunConfig
 from stylebeam.pipeline.report import write_report
 from stylebeam.pipeline.runs.display import Display
 from stylebeam.pipeline.runs.planning import BatchPlan, Counts, output_folders, resolve
-from stylebeam.pipeline.runs.run import Run, RunSummary
+from stylebeam.pipeline.runs.run import Run
 from stylebeam.pipeline.runs.run_folder import RunFolder
+from stylebeam.pipeline.runs.run_summary import RunSummary
 from stylebeam.pipeline.storage import StorageError
 from stylebeam.transforms.hardware.devices import choose_device
 

@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from types import TracebackType
 
 import apache_beam as beam
@@ -18,7 +17,6 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from stylebeam.pipeline import storage
 from stylebeam.pipeline.archive import ledger
 from stylebeam.pipeline.archive.notes import Notes
-from stylebeam.pipeline.archive.passed_over import PassedOver
 from stylebeam.pipeline.archive.plan_files import (
     PlanWriter,
     delete_leftovers,
@@ -43,64 +41,13 @@ from stylebeam.pipeline.runs import planning
 from stylebeam.pipeline.runs.display import Display
 from stylebeam.pipeline.runs.planning import BatchPlan, Counts, Item
 from stylebeam.pipeline.runs.run_folder import RunFolder
+from stylebeam.pipeline.runs.run_summary import BatchSummary, RunSummary, summarize
 
-_FAILURES_KEPT = 10
 _WRONG_SHOWN = 10
 
 
 class RunFailedError(Exception):
     """The pipeline as a whole did not finish; the message says why."""
-
-
-@dataclass
-class BatchSummary:
-    """What became of a batch.
-
-    Attributes:
-        name: the batch's name.
-        output: its output folder.
-        counts: how many images, by status.
-        failures: the first few failed outcomes.
-        not_started: how many images a run that was stopped had not started; they are among the
-            skipped.
-        passed_over: what the input holds beside images.
-    """
-
-    name: str
-    output: str
-    counts: Counter[Status]
-    failures: list[Outcome]
-    not_started: int = 0
-    passed_over: PassedOver = field(default_factory=PassedOver)
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """What became of a run.
-
-    Attributes:
-        batches: what became of each batch.
-        seconds: how long the run took.
-        networks_loaded: how many times a worker loaded a network; None if the runner does not say.
-        stopped: why the run was stopped before its end; None if it was not.
-        unwritten_reports: a sentence for each report that could not be written.
-    """
-
-    batches: tuple[BatchSummary, ...]
-    seconds: float
-    networks_loaded: int | None
-    stopped: str | None = None
-    unwritten_reports: tuple[str, ...] = ()
-
-    @classmethod
-    def of_nothing(cls, plans: Sequence[BatchPlan]) -> "RunSummary":
-        """Return the summary of a run that had nothing to do, and started nothing."""
-        return cls(tuple(map(_empty_summary, plans)), 0.0, 0)
-
-    @property
-    def failed(self) -> int:
-        """How many images failed."""
-        return sum(batch.counts["failed"] for batch in self.batches)
 
 
 class Run:
@@ -245,7 +192,7 @@ class Run:
             each.clear()
         seconds = time.time() - progress.started
         _renew_stamps(self._plans)
-        batches = _summaries(self._plans)
+        batches = summarize(self._plans)
         self._check_counts(batches)
         stopped = None
         # A stop that came when all images were under way has stopped nothing.
@@ -361,27 +308,6 @@ def _renew_stamps(plans: Iterable[BatchPlan]) -> None:
                 == (each.batch.name, "skipped", None)
             )
             renew_stamps(each.batch.output, up_to_date)
-
-
-def _summaries(plans: Sequence[BatchPlan]) -> tuple[BatchSummary, ...]:
-    """Sum up the outcomes that the run recorded. (Any runner writes them; few report metrics.)"""
-    summaries = {batch_plan.batch.name: _empty_summary(batch_plan) for batch_plan in plans}
-    for folder in set(planning.output_folders(plans).values()):
-        for outcome in ledger.read_outcomes(folder):
-            summary = summaries.get(outcome.batch)
-            if summary is None:
-                continue
-            summary.counts[outcome.status] += 1
-            summary.not_started += outcome.reason_not_started is not None
-            if outcome.status == "failed" and len(summary.failures) < _FAILURES_KEPT:
-                summary.failures.append(outcome)
-    return tuple(summaries.values())
-
-
-def _empty_summary(batch_plan: BatchPlan) -> BatchSummary:
-    batch = batch_plan.batch
-    passed_over = batch_plan.listing.passed_over
-    return BatchSummary(batch.name, batch.output, Counter(), [], passed_over=passed_over)
 
 
 def _networks_loaded(result: PipelineResult) -> int | None:

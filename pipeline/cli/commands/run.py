@@ -40,7 +40,8 @@ from stylebeam.pipeline.runs.planning import (
     total,
 )
 from stylebeam.pipeline.runs.preview import preview_sheet
-from stylebeam.pipeline.runs.run import Run, RunSummary
+from stylebeam.pipeline.runs.run import Run
+from stylebeam.pipeline.runs.run_summary import RunSummary
 from stylebeam.pipeline.runs.sweep import load_sweep, write_sheets
 from stylebeam.pipeline.terminal import complain, say
 from stylebeam.pipeline.wording import counted

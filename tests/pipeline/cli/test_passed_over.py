@@ -16,7 +16,7 @@ from stylebeam.pipeline.archive.records import Outcome, Status
 from stylebeam.pipeline.cli.arguments import main
 from stylebeam.pipeline.cli.summary import print_summary, to_json
 from stylebeam.pipeline.runs.job import Job
-from stylebeam.pipeline.runs.run import BatchSummary, RunSummary
+from stylebeam.pipeline.runs.run_summary import BatchSummary, RunSummary
 from tests.helpers.permissions import permissions_apply
 
 CLOSED = "photos/lost+found cannot be listed: permission denied."
